@@ -1,0 +1,1 @@
+//! Durable Streams on Cloudflare Workers.
