@@ -1,1 +1,3 @@
 //! Durable Streams on Cloudflare Workers.
+
+pub mod protocol;

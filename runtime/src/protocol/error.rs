@@ -1,0 +1,178 @@
+//! Every way a request can be refused, and what the client is told.
+
+use std::fmt;
+
+use super::header;
+use super::offset::Offset;
+
+/// A refusal. [`Error::status`], [`Error::headers`] and the message are all a client sees of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Error {
+    /// The URL is no stream's.
+    UnknownRoute,
+    /// The method is none that streams have.
+    MethodNotAllowed,
+    /// A part of the request breaks a rule.
+    Invalid {
+        /// The header or parameter at fault.
+        field: &'static str,
+        /// What is wrong with it, and what would be right.
+        message: String,
+    },
+    /// The body is longer than this server takes.
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// The protocol has it, this server does not.
+    NotImplemented(&'static str),
+    /// There is no such stream, or it has expired.
+    NotFound,
+    /// A stream with another configuration is there already (section 5.1).
+    Exists(&'static str),
+    /// The stream is closed (section 5.2).
+    Closed {
+        /// The stream's final offset.
+        tail: Offset,
+    },
+    /// The body's type is not the stream's (section 5.2).
+    ContentTypeMismatch {
+        /// The stream's type.
+        stream: String,
+    },
+    /// `Stream-Seq` is not greater than the last one (section 5.2).
+    SeqRegression {
+        /// The last accepted value.
+        last: String,
+    },
+    /// A producer with a newer epoch has taken over (section 5.2.1).
+    StaleEpoch {
+        /// The newer epoch.
+        current: u64,
+    },
+    /// A new epoch has to start at sequence number 0 (section 5.2.1).
+    EpochStart {
+        /// The claimed epoch.
+        epoch: u64,
+        /// The claimed sequence number.
+        seq: u64,
+    },
+    /// Requests of the producer are missing before this one (section 5.2.1).
+    SequenceGap {
+        /// The sequence number that would be accepted.
+        expected: u64,
+        /// The one that came.
+        received: u64,
+    },
+    /// The stream has reached the largest position there is.
+    Full,
+    /// Storage failed; the request changed nothing.
+    Storage(String),
+}
+
+impl Error {
+    /// A request part that breaks a rule.
+    pub fn invalid(field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid {
+            field,
+            message: message.into(),
+        }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Invalid { .. } | Self::EpochStart { .. } => 400,
+            Self::StaleEpoch { .. } => 403,
+            Self::UnknownRoute | Self::NotFound => 404,
+            Self::MethodNotAllowed => 405,
+            Self::Exists(_)
+            | Self::Closed { .. }
+            | Self::ContentTypeMismatch { .. }
+            | Self::SeqRegression { .. }
+            | Self::SequenceGap { .. } => 409,
+            Self::TooLarge { .. } => 413,
+            Self::Storage(_) => 500,
+            Self::NotImplemented(_) => 501,
+            Self::Full => 507,
+        }
+    }
+
+    /// A stable name for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::UnknownRoute => "unknown_route",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Invalid { .. } => "invalid_request",
+            Self::TooLarge { .. } => "too_large",
+            Self::NotImplemented(_) => "not_implemented",
+            Self::NotFound => "stream_not_found",
+            Self::Exists(_) => "stream_exists",
+            Self::Closed { .. } => "stream_closed",
+            Self::ContentTypeMismatch { .. } => "content_type_mismatch",
+            Self::SeqRegression { .. } => "seq_regression",
+            Self::StaleEpoch { .. } => "stale_epoch",
+            Self::EpochStart { .. } => "epoch_start",
+            Self::SequenceGap { .. } => "sequence_gap",
+            Self::Full => "stream_full",
+            Self::Storage(_) => "storage_error",
+        }
+    }
+
+    /// The headers the protocol gives this refusal.
+    pub fn headers(&self) -> Vec<(&'static str, String)> {
+        match self {
+            Self::MethodNotAllowed => {
+                vec![("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS".to_owned())]
+            }
+            Self::Closed { tail } => vec![
+                (header::STREAM_CLOSED, "true".to_owned()),
+                (header::STREAM_NEXT_OFFSET, tail.to_string()),
+            ],
+            Self::StaleEpoch { current } => vec![(header::PRODUCER_EPOCH, current.to_string())],
+            Self::SequenceGap { expected, received } => vec![
+                (header::PRODUCER_EXPECTED_SEQ, expected.to_string()),
+                (header::PRODUCER_RECEIVED_SEQ, received.to_string()),
+            ],
+            _ => Vec::new(),
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::UnknownRoute => f.write_str("nothing is here; streams are at /v1/stream/<path>"),
+            Self::MethodNotAllowed => {
+                f.write_str("streams take GET, HEAD, POST, PUT, DELETE and OPTIONS")
+            }
+            Self::Invalid { field, message } => write!(f, "{field} {message}"),
+            Self::TooLarge { limit } => write!(f, "the body is longer than {limit} bytes"),
+            Self::NotImplemented(what) => write!(f, "this server does not have {what}"),
+            Self::NotFound => f.write_str("there is no such stream; create it with PUT"),
+            Self::Exists(what) => write!(f, "the stream exists with another {what}"),
+            Self::Closed { .. } => f.write_str("the stream is closed"),
+            Self::ContentTypeMismatch { stream } => {
+                write!(f, "Content-Type must be the stream's, {stream}")
+            }
+            Self::SeqRegression { last } => {
+                write!(f, "Stream-Seq must be greater than the last one, {last:?}")
+            }
+            Self::StaleEpoch { current } => {
+                write!(f, "Producer-Epoch is stale; the current epoch is {current}")
+            }
+            Self::EpochStart { epoch, seq } => write!(
+                f,
+                "Producer-Seq is {seq}, but epoch {epoch} is new and has to start at 0"
+            ),
+            Self::SequenceGap { expected, received } => {
+                write!(f, "Producer-Seq is {received}, but {expected} comes next")
+            }
+            Self::Full => f.write_str("the stream has reached the largest offset"),
+            // What went wrong inside is for the log, not for the client.
+            Self::Storage(_) => f.write_str("storage failed; nothing was changed"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}

@@ -1,0 +1,35 @@
+//! Names of the headers the protocol defines or uses.
+
+#![allow(missing_docs, reason = "each name is its own documentation")]
+
+pub const CACHE_CONTROL: &str = "Cache-Control";
+pub const CONTENT_LENGTH: &str = "Content-Length";
+pub const CONTENT_TYPE: &str = "Content-Type";
+pub const ETAG: &str = "ETag";
+pub const IF_NONE_MATCH: &str = "If-None-Match";
+pub const LOCATION: &str = "Location";
+pub const PRODUCER_EPOCH: &str = "Producer-Epoch";
+pub const PRODUCER_EXPECTED_SEQ: &str = "Producer-Expected-Seq";
+pub const PRODUCER_ID: &str = "Producer-Id";
+pub const PRODUCER_RECEIVED_SEQ: &str = "Producer-Received-Seq";
+pub const PRODUCER_SEQ: &str = "Producer-Seq";
+pub const STREAM_CLOSED: &str = "Stream-Closed";
+pub const STREAM_EXPIRES_AT: &str = "Stream-Expires-At";
+pub const STREAM_FORKED_FROM: &str = "Stream-Forked-From";
+pub const STREAM_FORK_OFFSET: &str = "Stream-Fork-Offset";
+pub const STREAM_FORK_SUB_OFFSET: &str = "Stream-Fork-Sub-Offset";
+pub const STREAM_NEXT_OFFSET: &str = "Stream-Next-Offset";
+pub const STREAM_SEQ: &str = "Stream-Seq";
+pub const STREAM_TTL: &str = "Stream-TTL";
+pub const STREAM_UP_TO_DATE: &str = "Stream-Up-To-Date";
+
+/// What a browser may send across origins: the answer to a preflight.
+pub const ALLOWED_REQUEST_HEADERS: &str = "Authorization, Content-Type, If-None-Match, \
+    Producer-Epoch, Producer-Id, Producer-Seq, Stream-Closed, Stream-Expires-At, \
+    Stream-Fork-Offset, Stream-Fork-Sub-Offset, Stream-Forked-From, Stream-Seq, Stream-TTL";
+
+/// What a script from another origin may read of a response.
+pub const EXPOSED_RESPONSE_HEADERS: &str = "ETag, Location, Producer-Epoch, \
+    Producer-Expected-Seq, Producer-Received-Seq, Producer-Seq, Server-Timing, Stream-Closed, \
+    Stream-Cursor, Stream-Expires-At, Stream-Next-Offset, Stream-SSE-Data-Encoding, Stream-TTL, \
+    Stream-Up-To-Date";

@@ -1,0 +1,27 @@
+//! The protocol as pure values and rules: no I/O, no JS types, no clock.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`path`] | which URL paths name a stream |
+//! | [`offset`] | offset tokens and positions |
+//! | [`content_type`] | media types and what they mean for a stream |
+//! | [`json`] | JSON mode: validation, flattening, one message a line |
+//! | [`expiry`] | `Stream-TTL` and `Stream-Expires-At` |
+//! | [`producer`] | the idempotent producer state machine |
+//! | [`etag`] | entity tags and `If-None-Match` |
+//! | [`header`] | the names of headers |
+//! | [`request`] | headers and query to typed requests |
+//! | [`reply`] | typed results to status and headers |
+//! | [`error`] | every refusal, with its status and headers |
+
+pub mod content_type;
+pub mod error;
+pub mod etag;
+pub mod expiry;
+pub mod header;
+pub mod json;
+pub mod offset;
+pub mod path;
+pub mod producer;
+pub mod reply;
+pub mod request;

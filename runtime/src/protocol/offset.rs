@@ -1,0 +1,111 @@
+//! Offset tokens (protocol section 8).
+
+use std::fmt;
+use std::str::FromStr;
+
+/// A position in a stream, and the token that stands for it on the wire.
+///
+/// The unit is messages for `application/json` streams and bytes for all others. The token is
+/// `{16 digits}_{16 digits}`: the first number is reserved and always 0, the second is the
+/// position, so tokens sort as their positions do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Offset(u64);
+
+impl Offset {
+    /// The first position of every stream.
+    pub const START: Self = Self(0);
+
+    /// The largest position a stream can reach: row identifiers, which are positions times 64,
+    /// have to stay exact as JavaScript numbers.
+    pub const MAX: Self = Self((1 << 47) - 1);
+
+    /// The offset at `position`, or `None` above [`Offset::MAX`].
+    pub fn new(position: u64) -> Option<Self> {
+        (position <= Self::MAX.0).then_some(Self(position))
+    }
+
+    /// The position in messages (JSON) or bytes.
+    pub fn position(self) -> u64 {
+        self.0
+    }
+
+    /// The offset `amount` further on, or `None` above [`Offset::MAX`].
+    pub fn advance(self, amount: u64) -> Option<Self> {
+        self.0.checked_add(amount).and_then(Self::new)
+    }
+
+    /// How far this offset lies behind `earlier`; 0 when it does not.
+    pub fn since(self, earlier: Self) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+}
+
+impl fmt::Display for Offset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016}_{:016}", 0, self.0)
+    }
+}
+
+/// The token is not one this server mints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MalformedOffset;
+
+impl FromStr for Offset {
+    type Err = MalformedOffset;
+
+    fn from_str(token: &str) -> Result<Self, MalformedOffset> {
+        let (reserved, position) = token.split_once('_').ok_or(MalformedOffset)?;
+        let digits = |part: &str| part.len() == 16 && part.bytes().all(|b| b.is_ascii_digit());
+        if !digits(reserved) || !digits(position) || reserved.bytes().any(|b| b != b'0') {
+            return Err(MalformedOffset);
+        }
+        let position = position.parse().map_err(|_| MalformedOffset)?;
+        Self::new(position).ok_or(MalformedOffset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn tokens_round_trip(position in 0..=Offset::MAX.0) {
+            let offset = Offset::new(position).unwrap();
+            prop_assert_eq!(offset.to_string().parse::<Offset>(), Ok(offset));
+        }
+
+        #[test]
+        fn tokens_sort_as_positions(a in 0..=Offset::MAX.0, b in 0..=Offset::MAX.0) {
+            let (a, b) = (Offset(a), Offset(b));
+            prop_assert_eq!(a.to_string().cmp(&b.to_string()), a.cmp(&b));
+        }
+
+        #[test]
+        fn only_minted_tokens_parse(token in "\\PC{0,40}") {
+            if let Ok(offset) = token.parse::<Offset>() {
+                prop_assert_eq!(offset.to_string(), token);
+            }
+        }
+    }
+
+    #[test]
+    fn near_misses_are_refused() {
+        for token in [
+            "",
+            "-1",
+            "now",
+            "0",
+            "0000000000000000",
+            "0000000000000000_000000000000000",
+            "0000000000000000_00000000000000000",
+            "0000000000000001_0000000000000000",
+            "0000000000000000_000000000000000a",
+            "+000000000000000_0000000000000000",
+            "0000000000000000_9999999999999999",
+        ] {
+            assert_eq!(token.parse::<Offset>(), Err(MalformedOffset), "{token}");
+        }
+    }
+}

@@ -1,0 +1,143 @@
+//! Which URL paths name a stream.
+
+use percent_encoding::percent_decode_str;
+
+/// Streams live below this path.
+pub const PREFIX: &str = "/v1/stream/";
+
+/// The longest stream path after percent-decoding, in bytes: what a KV key and an R2 key made
+/// from it can hold.
+pub const MAX_BYTES: usize = 512;
+
+/// The first segment the protocol reserves for its subscription APIs (section 6).
+pub const RESERVED: &str = "__ds";
+
+/// A stream's path below [`PREFIX`], percent-decoded and valid. Two URLs that decode to the same
+/// path name the same stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StreamPath(String);
+
+/// Why a URL path names no stream.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PathError {
+    /// The path is not below [`PREFIX`].
+    Elsewhere,
+    /// The path lies under the reserved segment.
+    Reserved,
+    /// The path breaks a rule; the text says which, and what would be right.
+    Invalid(&'static str),
+}
+
+impl StreamPath {
+    /// Takes the path of a request URL as sent, without the query.
+    pub fn parse(url_path: &str) -> Result<Self, PathError> {
+        let raw = url_path.strip_prefix(PREFIX).ok_or(PathError::Elsewhere)?;
+        check_escapes(raw)?;
+        let decoded = percent_decode_str(raw)
+            .decode_utf8()
+            .map_err(|_| PathError::Invalid("must be UTF-8 after percent-decoding"))?;
+        if decoded.len() > MAX_BYTES {
+            return Err(PathError::Invalid(
+                "must be at most 512 bytes after percent-decoding",
+            ));
+        }
+        if decoded.chars().any(char::is_control) {
+            return Err(PathError::Invalid("must hold no control characters"));
+        }
+        for segment in decoded.split('/') {
+            check_segment(segment)?;
+        }
+        if decoded.split('/').next() == Some(RESERVED) {
+            return Err(PathError::Reserved);
+        }
+        Ok(Self(decoded.into_owned()))
+    }
+
+    /// The decoded path: the name of the stream's object.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+fn check_segment(segment: &str) -> Result<(), PathError> {
+    match segment {
+        "" => Err(PathError::Invalid(
+            "must not be empty or hold an empty segment (//)",
+        )),
+        "." | ".." => Err(PathError::Invalid("must hold no '.' or '..' segment")),
+        _ => Ok(()),
+    }
+}
+
+/// Every `%` starts an escape, and none hides a slash: `a%2Fb` and `a/b` would be one stream
+/// under two names to anything that compares URLs, caches and auth among them.
+fn check_escapes(raw: &str) -> Result<(), PathError> {
+    for part in raw.split('%').skip(1) {
+        let Some(code) = part
+            .get(..2)
+            .filter(|c| c.bytes().all(|b| b.is_ascii_hexdigit()))
+        else {
+            return Err(PathError::Invalid(
+                "must follow every '%' with two hex digits",
+            ));
+        };
+        if code.eq_ignore_ascii_case("2f") {
+            return Err(PathError::Invalid("must hold no encoded slash (%2F)"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parse(rest: &str) -> Result<String, PathError> {
+        StreamPath::parse(&format!("{PREFIX}{rest}")).map(|path| path.0)
+    }
+
+    #[test]
+    fn paths_are_decoded() {
+        assert_eq!(parse("chat/room%201").as_deref(), Ok("chat/room 1"));
+        assert_eq!(parse("%C3%A9").as_deref(), Ok("é"));
+        assert_eq!(parse("a..b/...").as_deref(), Ok("a..b/..."));
+    }
+
+    #[test]
+    fn other_routes_are_told_apart() {
+        assert_eq!(
+            StreamPath::parse("/v1/streams/a"),
+            Err(PathError::Elsewhere)
+        );
+        assert_eq!(StreamPath::parse("/v1/stream"), Err(PathError::Elsewhere));
+        assert_eq!(parse("__ds/subscriptions/x"), Err(PathError::Reserved));
+    }
+
+    #[test]
+    fn bad_paths_are_refused() {
+        let long = "a".repeat(MAX_BYTES + 1);
+        for bad in [
+            "", "/", "a/", "a//b", ".", "..", "a/../b", "%2e%2e", "a/%2E", "%00", "a%0ab", "%zz",
+            "%", "%4", "%ff", "a%2fb", &long,
+        ] {
+            assert!(matches!(parse(bad), Err(PathError::Invalid(_))), "{bad}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_accepted_is_safe(raw in "(/|%[0-9a-fA-F]{2}|\\PC){0,20}") {
+            if let Ok(path) = parse(&raw) {
+                prop_assert!(!path.chars().any(char::is_control));
+                prop_assert!(path.split('/').all(|s| !matches!(s, "" | "." | "..")));
+            }
+        }
+
+        #[test]
+        fn encoding_every_byte_names_the_same_stream(path in "[a-z0-9 é~-]{1,20}") {
+            let encoded: String = path.bytes().map(|b| format!("%{b:02x}")).collect();
+            prop_assert_eq!(parse(&encoded), Ok(path));
+        }
+    }
+}

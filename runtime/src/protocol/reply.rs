@@ -1,0 +1,313 @@
+//! From typed results to status and headers.
+
+use super::content_type::ContentType;
+use super::error::Error;
+use super::expiry::Expiry;
+use super::header;
+use super::offset::Offset;
+use super::producer::Accepted;
+
+/// A response, ready for whatever sends it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reply {
+    /// The HTTP status.
+    pub status: u16,
+    /// Headers in order; no name comes twice.
+    pub headers: Vec<(&'static str, String)>,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+}
+
+/// What a PUT came to (section 5.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Created {
+    /// Whether this request made the stream, or found one that matches.
+    pub is_new: bool,
+    /// The stream's type.
+    pub content_type: ContentType,
+    /// The tail after any first content.
+    pub tail: Offset,
+    /// Whether the stream is closed.
+    pub closed: bool,
+}
+
+/// What a POST came to (sections 5.2 and 5.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Appended {
+    /// The tail after the append.
+    pub tail: Offset,
+    /// Whether the stream is closed now.
+    pub closed: bool,
+    /// For a request with producer headers, what is remembered of the producer.
+    pub producer: Option<Accepted>,
+    /// Whether the request brought data that was not there before.
+    pub is_new_data: bool,
+}
+
+/// What a HEAD came to (section 5.5).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Metadata {
+    /// The stream's type.
+    pub content_type: ContentType,
+    /// The stream's tail.
+    pub tail: Offset,
+    /// The stream's lifetime.
+    pub expiry: Option<Expiry>,
+    /// Whether the stream is closed.
+    pub closed: bool,
+}
+
+/// How long caches outside may keep a read (section 10.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caching {
+    /// Not at all.
+    NoStore,
+    /// Kept, but asked for again each time.
+    Revalidate,
+    /// For so many seconds; `stale` more while it is fetched anew.
+    MaxAge {
+        /// Seconds the answer is fresh.
+        fresh: u64,
+        /// Seconds it may be served after that.
+        stale: u64,
+    },
+}
+
+/// What a GET came to (section 5.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The stream's type.
+    pub content_type: ContentType,
+    /// The data, as it goes out.
+    pub body: Vec<u8>,
+    /// Where the next read starts.
+    pub next: Offset,
+    /// Whether `next` was the tail.
+    pub up_to_date: bool,
+    /// Whether the stream is closed and `next` its final offset.
+    pub closed: bool,
+    /// The entity tag; `None` for reads from `now`.
+    pub etag: Option<String>,
+    /// Whether the client has this already.
+    pub not_modified: bool,
+    /// What caches may do.
+    pub caching: Caching,
+}
+
+impl Reply {
+    /// A reply with the headers every response carries.
+    pub fn new(status: u16) -> Self {
+        let headers = vec![
+            ("X-Content-Type-Options", "nosniff".to_owned()),
+            ("Cross-Origin-Resource-Policy", "cross-origin".to_owned()),
+            ("Access-Control-Allow-Origin", "*".to_owned()),
+            (
+                "Access-Control-Expose-Headers",
+                header::EXPOSED_RESPONSE_HEADERS.to_owned(),
+            ),
+        ];
+        Self {
+            status,
+            headers,
+            body: Vec::new(),
+        }
+    }
+
+    /// Adds a header.
+    #[must_use]
+    pub fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    /// Adds a header if there is a value.
+    #[must_use]
+    pub fn with_some(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+
+    fn with_flag(self, name: &'static str, set: bool) -> Self {
+        self.with_some(name, set.then_some("true"))
+    }
+
+    /// The answer to a PUT of the stream at `url`.
+    pub fn created(created: &Created, url: &str) -> Self {
+        Self::new(if created.is_new { 201 } else { 200 })
+            .with_some(header::LOCATION, created.is_new.then_some(url))
+            .with(header::CONTENT_TYPE, created.content_type.as_str())
+            .with(header::STREAM_NEXT_OFFSET, created.tail.to_string())
+            .with_flag(header::STREAM_CLOSED, created.closed)
+    }
+
+    /// The answer to a POST. Only new data from a producer is 200 (section 5.2.1).
+    pub fn appended(appended: &Appended) -> Self {
+        let status = if appended.producer.is_some() && appended.is_new_data {
+            200
+        } else {
+            204
+        };
+        Self::new(status)
+            .with(header::STREAM_NEXT_OFFSET, appended.tail.to_string())
+            .with_flag(header::STREAM_CLOSED, appended.closed)
+            .with_some(
+                header::PRODUCER_EPOCH,
+                appended.producer.map(|p| p.epoch.to_string()),
+            )
+            .with_some(
+                header::PRODUCER_SEQ,
+                appended.producer.map(|p| p.seq.to_string()),
+            )
+    }
+
+    /// The answer to a HEAD.
+    pub fn metadata(metadata: &Metadata) -> Self {
+        let (ttl, expires_at) = match &metadata.expiry {
+            Some(Expiry::Ttl(seconds)) => (Some(seconds.to_string()), None),
+            Some(Expiry::At { text, .. }) => (None, Some(text.as_str())),
+            None => (None, None),
+        };
+        Self::new(200)
+            .with(header::CONTENT_TYPE, metadata.content_type.as_str())
+            .with(header::STREAM_NEXT_OFFSET, metadata.tail.to_string())
+            .with_some(header::STREAM_TTL, ttl)
+            .with_some(header::STREAM_EXPIRES_AT, expires_at)
+            .with_flag(header::STREAM_CLOSED, metadata.closed)
+            .with(header::CACHE_CONTROL, "no-store")
+    }
+
+    /// The answer to a GET.
+    pub fn page(page: Page) -> Self {
+        let caching = match page.caching {
+            Caching::NoStore => "no-store".to_owned(),
+            Caching::Revalidate => "no-cache".to_owned(),
+            Caching::MaxAge { fresh, stale: 0 } => format!("public, max-age={fresh}"),
+            Caching::MaxAge { fresh, stale } => {
+                format!("public, max-age={fresh}, stale-while-revalidate={stale}")
+            }
+        };
+        let mut reply = Self::new(if page.not_modified { 304 } else { 200 })
+            .with(header::CONTENT_TYPE, page.content_type.as_str())
+            .with(header::STREAM_NEXT_OFFSET, page.next.to_string())
+            .with_flag(header::STREAM_UP_TO_DATE, page.up_to_date)
+            .with_flag(header::STREAM_CLOSED, page.closed)
+            .with(header::CACHE_CONTROL, caching)
+            .with_some(header::ETAG, page.etag);
+        if !page.not_modified {
+            reply.body = page.body;
+        }
+        reply
+    }
+
+    /// The answer to a DELETE.
+    pub fn deleted() -> Self {
+        Self::new(204)
+    }
+
+    /// The answer to an OPTIONS, a browser's preflight among them.
+    pub fn preflight() -> Self {
+        Self::new(204)
+            .with(
+                "Access-Control-Allow-Methods",
+                "GET, HEAD, POST, PUT, DELETE, OPTIONS",
+            )
+            .with(
+                "Access-Control-Allow-Headers",
+                header::ALLOWED_REQUEST_HEADERS,
+            )
+            .with("Access-Control-Max-Age", "86400")
+    }
+
+    /// The answer to a request that is refused: a JSON document with a code for programs and a
+    /// message for people.
+    pub fn refused(error: &Error) -> Self {
+        let mut reply = Self::new(error.status())
+            .with(header::CONTENT_TYPE, "application/json")
+            .with(header::CACHE_CONTROL, "no-store");
+        reply.headers.extend(error.headers());
+        let document = serde_json::json!({
+            "error": { "code": error.code(), "message": error.to_string() }
+        });
+        reply.body = format!("{document}\n").into_bytes();
+        reply
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
+        reply
+            .headers
+            .iter()
+            .find(|(n, _)| *n == name)
+            .map(|(_, v)| v.as_str())
+    }
+
+    #[test]
+    fn only_new_data_of_a_producer_is_200() {
+        let producer = Some(Accepted { epoch: 1, seq: 2 });
+        let status = |producer, is_new_data| {
+            let tail = Offset::START;
+            Reply::appended(&Appended {
+                tail,
+                closed: false,
+                producer,
+                is_new_data,
+            })
+            .status
+        };
+        assert_eq!(status(producer, true), 200);
+        assert_eq!(status(producer, false), 204);
+        assert_eq!(status(None, true), 204);
+    }
+
+    #[test]
+    fn refusals_carry_their_headers_and_a_document() {
+        let tail = Offset::new(4).unwrap();
+        let reply = Reply::refused(&Error::Closed { tail });
+        assert_eq!(reply.status, 409);
+        assert_eq!(value(&reply, "Stream-Closed"), Some("true"));
+        assert_eq!(
+            value(&reply, "Stream-Next-Offset"),
+            Some(tail.to_string().as_str())
+        );
+        assert_eq!(value(&reply, "X-Content-Type-Options"), Some("nosniff"));
+        let document: serde_json::Value = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!(document["error"]["code"], "stream_closed");
+    }
+
+    #[test]
+    fn storage_details_stay_inside() {
+        let reply = Reply::refused(&Error::Storage("secret path".into()));
+        assert_eq!(reply.status, 500);
+        assert!(!String::from_utf8(reply.body).unwrap().contains("secret"));
+    }
+
+    #[test]
+    fn not_modified_has_no_body_but_its_headers() {
+        let page = Page {
+            content_type: ContentType::default_type(),
+            body: b"data".to_vec(),
+            next: Offset::new(4).unwrap(),
+            up_to_date: true,
+            closed: true,
+            etag: Some("\"a\"".into()),
+            not_modified: true,
+            caching: Caching::MaxAge {
+                fresh: 60,
+                stale: 300,
+            },
+        };
+        let reply = Reply::page(page);
+        assert_eq!((reply.status, reply.body.len()), (304, 0));
+        assert_eq!(value(&reply, "ETag"), Some("\"a\""));
+        assert_eq!(
+            value(&reply, "Cache-Control"),
+            Some("public, max-age=60, stale-while-revalidate=300")
+        );
+    }
+}

@@ -1,0 +1,390 @@
+//! From headers and query to typed requests.
+
+use super::content_type::{self, ContentType};
+use super::error::Error;
+use super::expiry::{self, Expiry};
+use super::header;
+use super::offset::Offset;
+use super::producer::Claim;
+
+/// The longest `Producer-Id` and `Stream-Seq` taken, in bytes.
+pub const MAX_NAME_BYTES: usize = 256;
+
+/// Looks up a request header by name.
+pub type HeaderLookup<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+/// A PUT (section 5.1).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Create {
+    /// The type asked for, or the default.
+    pub content_type: ContentType,
+    /// The lifetime asked for.
+    pub expiry: Option<Expiry>,
+    /// Whether the stream is to be closed from the start.
+    pub closed: bool,
+}
+
+impl Create {
+    /// Reads the headers of a PUT.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a header that breaks a rule.
+    pub fn parse(header: HeaderLookup) -> Result<Self, Error> {
+        refuse_forks(header)?;
+        let content_type = content_type(header)?.unwrap_or_else(ContentType::default_type);
+        Ok(Self {
+            content_type,
+            expiry: lifetime(header)?,
+            closed: closes(header),
+        })
+    }
+}
+
+/// A POST (sections 5.2 and 5.3).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Append {
+    /// The body's type; `None` for a close without a body, which has none.
+    pub content_type: Option<ContentType>,
+    /// Whether the stream is to be closed after the append.
+    pub close: bool,
+    /// The idempotent producer behind the request.
+    pub producer: Option<Claim>,
+    /// `Stream-Seq`; its scope is the stream.
+    pub seq: Option<String>,
+}
+
+impl Append {
+    /// Reads the headers of a POST.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a header that breaks a rule or is missing.
+    pub fn parse(header: HeaderLookup, body_is_empty: bool) -> Result<Self, Error> {
+        let close = closes(header);
+        let content_type = match (body_is_empty, close) {
+            (true, true) => None,
+            (true, false) => {
+                return Err(Error::invalid(
+                    "the body",
+                    "must not be empty without Stream-Closed: true",
+                ));
+            }
+            (false, _) => Some(content_type(header)?.ok_or_else(|| {
+                Error::invalid(
+                    header::CONTENT_TYPE,
+                    "is missing: a body needs the stream's content type",
+                )
+            })?),
+        };
+        let seq = header(header::STREAM_SEQ)
+            .map(|value| bounded_name(header::STREAM_SEQ, value))
+            .transpose()?;
+        Ok(Self {
+            content_type,
+            close,
+            producer: producer(header)?,
+            seq,
+        })
+    }
+}
+
+/// Where a read starts (sections 5.6 and 8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReadFrom {
+    /// No offset, or `-1`.
+    Start,
+    /// `now`: the tail, without any data.
+    Now,
+    /// An offset this server minted.
+    At(Offset),
+}
+
+/// A GET (section 5.6).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Read {
+    /// Where to start.
+    pub from: ReadFrom,
+    /// The value of `If-None-Match`.
+    pub if_none_match: Option<String>,
+}
+
+impl Read {
+    /// Reads the query (without `?`) and headers of a GET.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a parameter that breaks a rule, [`Error::NotImplemented`] for live
+    /// modes.
+    pub fn parse(query: &str, header: HeaderLookup) -> Result<Self, Error> {
+        let mut offset = None;
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match &*name {
+                "offset" if offset.is_some() => {
+                    return Err(Error::invalid("offset", "must be given once"));
+                }
+                "offset" => offset = Some(read_from(&value)?),
+                "live" => return Err(refuse_live(&value)),
+                _ => {}
+            }
+        }
+        Ok(Self {
+            from: offset.unwrap_or(ReadFrom::Start),
+            if_none_match: header(header::IF_NONE_MATCH),
+        })
+    }
+}
+
+fn read_from(value: &str) -> Result<ReadFrom, Error> {
+    match value {
+        "-1" => Ok(ReadFrom::Start),
+        "now" => Ok(ReadFrom::Now),
+        token => token.parse().map(ReadFrom::At).map_err(|_| {
+            Error::invalid(
+                "offset",
+                "must be -1, now, or an offset this server returned",
+            )
+        }),
+    }
+}
+
+fn refuse_live(mode: &str) -> Error {
+    match mode {
+        "long-poll" => Error::NotImplemented("live=long-poll"),
+        "sse" => Error::NotImplemented("live=sse"),
+        _ => Error::invalid("live", "must be long-poll or sse"),
+    }
+}
+
+fn refuse_forks(header: HeaderLookup) -> Result<(), Error> {
+    let forks = [
+        header::STREAM_FORKED_FROM,
+        header::STREAM_FORK_OFFSET,
+        header::STREAM_FORK_SUB_OFFSET,
+    ];
+    match forks.into_iter().find(|name| header(name).is_some()) {
+        Some(_) => Err(Error::NotImplemented("forks")),
+        None => Ok(()),
+    }
+}
+
+fn content_type(header: HeaderLookup) -> Result<Option<ContentType>, Error> {
+    let Some(value) = header(header::CONTENT_TYPE).filter(|value| !value.is_empty()) else {
+        return Ok(None);
+    };
+    let parsed = ContentType::parse(&value).ok_or_else(|| {
+        let most = content_type::MAX_BYTES;
+        Error::invalid(
+            header::CONTENT_TYPE,
+            format!("must be type/subtype in at most {most} characters"),
+        )
+    })?;
+    Ok(Some(parsed))
+}
+
+fn lifetime(header: HeaderLookup) -> Result<Option<Expiry>, Error> {
+    match (
+        header(header::STREAM_TTL),
+        header(header::STREAM_EXPIRES_AT),
+    ) {
+        (Some(_), Some(_)) => Err(Error::invalid(
+            header::STREAM_TTL,
+            "and Stream-Expires-At exclude each other",
+        )),
+        (Some(ttl), None) => Expiry::parse_ttl(&ttl).map(Some).ok_or_else(|| {
+            Error::invalid(
+                header::STREAM_TTL,
+                "must be whole seconds, in digits without a leading zero",
+            )
+        }),
+        (None, Some(at)) => Expiry::parse_at(&at).map(Some).ok_or_else(|| {
+            Error::invalid(
+                header::STREAM_EXPIRES_AT,
+                "must be an RFC 3339 time, as 2030-01-01T00:00:00Z",
+            )
+        }),
+        (None, None) => Ok(None),
+    }
+}
+
+/// Any value but `true` counts as absent (section 4.1).
+fn closes(header: HeaderLookup) -> bool {
+    header(header::STREAM_CLOSED).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+fn producer(header: HeaderLookup) -> Result<Option<Claim>, Error> {
+    let id = header(header::PRODUCER_ID);
+    let epoch = header(header::PRODUCER_EPOCH);
+    let seq = header(header::PRODUCER_SEQ);
+    let (id, epoch, seq) = match (id, epoch, seq) {
+        (None, None, None) => return Ok(None),
+        (Some(id), Some(epoch), Some(seq)) => (id, epoch, seq),
+        _ => {
+            return Err(Error::invalid(
+                header::PRODUCER_ID,
+                "Producer-Epoch and Producer-Seq must come together or not at all",
+            ));
+        }
+    };
+    Ok(Some(Claim {
+        id: bounded_name(header::PRODUCER_ID, id)?,
+        epoch: integer(header::PRODUCER_EPOCH, &epoch)?,
+        seq: integer(header::PRODUCER_SEQ, &seq)?,
+    }))
+}
+
+fn bounded_name(field: &'static str, value: String) -> Result<String, Error> {
+    if value.is_empty() || value.len() > MAX_NAME_BYTES {
+        return Err(Error::invalid(
+            field,
+            format!("must be 1 to {MAX_NAME_BYTES} bytes long"),
+        ));
+    }
+    Ok(value)
+}
+
+fn integer(field: &'static str, value: &str) -> Result<u64, Error> {
+    expiry::parse_integer(value)
+        .ok_or_else(|| Error::invalid(field, "must be an integer from 0 to 9007199254740991"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lookup(headers: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> {
+        let headers: Vec<(String, String)> = headers
+            .iter()
+            .map(|(n, v)| (n.to_string(), v.to_string()))
+            .collect();
+        move |name| {
+            headers
+                .iter()
+                .find(|(n, _)| n == name)
+                .map(|(_, v)| v.clone())
+        }
+    }
+
+    fn field_of<T: std::fmt::Debug>(result: Result<T, Error>) -> &'static str {
+        match result {
+            Err(Error::Invalid { field, .. }) => field,
+            other => panic!("expected a refusal, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn create_has_defaults() {
+        let create = Create::parse(&lookup(&[])).unwrap();
+        assert_eq!(create.content_type, ContentType::default_type());
+        assert_eq!(create.expiry, None);
+        assert!(!create.closed);
+    }
+
+    #[test]
+    fn stream_closed_counts_only_when_true() {
+        for (value, expected) in [
+            ("true", true),
+            ("TRUE", true),
+            ("false", false),
+            ("1", false),
+            ("", false),
+        ] {
+            let create = Create::parse(&lookup(&[("Stream-Closed", value)])).unwrap();
+            assert_eq!(create.closed, expected, "{value}");
+        }
+    }
+
+    #[test]
+    fn create_names_the_field_at_fault() {
+        let both = [
+            ("Stream-TTL", "1"),
+            ("Stream-Expires-At", "2030-01-01T00:00:00Z"),
+        ];
+        assert_eq!(field_of(Create::parse(&lookup(&both))), "Stream-TTL");
+        assert_eq!(
+            field_of(Create::parse(&lookup(&[("Stream-TTL", "01")]))),
+            "Stream-TTL"
+        );
+        assert_eq!(
+            field_of(Create::parse(&lookup(&[("Stream-Expires-At", "x")]))),
+            "Stream-Expires-At"
+        );
+        assert_eq!(
+            field_of(Create::parse(&lookup(&[("Content-Type", "json")]))),
+            "Content-Type"
+        );
+    }
+
+    #[test]
+    fn append_needs_a_body_or_a_close() {
+        let json = [("Content-Type", "application/json")];
+        assert!(Append::parse(&lookup(&json), false).is_ok());
+        assert_eq!(field_of(Append::parse(&lookup(&json), true)), "the body");
+        assert_eq!(field_of(Append::parse(&lookup(&[]), false)), "Content-Type");
+        let close = Append::parse(
+            &lookup(&[("Stream-Closed", "true"), ("Content-Type", "x")]),
+            true,
+        );
+        assert_eq!(close.unwrap().content_type, None);
+    }
+
+    #[test]
+    fn producers_come_whole() {
+        let all = [
+            ("Producer-Id", "p"),
+            ("Producer-Epoch", "1"),
+            ("Producer-Seq", "2"),
+        ];
+        let close = ("Stream-Closed", "true");
+        for missing in 0..3 {
+            let mut some: Vec<_> = all.to_vec();
+            some[missing] = close;
+            assert_eq!(field_of(Append::parse(&lookup(&some), true)), "Producer-Id");
+        }
+        let mut whole = all.to_vec();
+        whole.push(close);
+        let claim = Append::parse(&lookup(&whole), true)
+            .unwrap()
+            .producer
+            .unwrap();
+        assert_eq!(
+            claim,
+            Claim {
+                id: "p".into(),
+                epoch: 1,
+                seq: 2
+            }
+        );
+        whole[1].1 = "1e3";
+        assert_eq!(
+            field_of(Append::parse(&lookup(&whole), true)),
+            "Producer-Epoch"
+        );
+        whole[0].1 = "";
+        assert_eq!(
+            field_of(Append::parse(&lookup(&whole), true)),
+            "Producer-Id"
+        );
+    }
+
+    #[test]
+    fn read_takes_one_offset() {
+        let from = |query: &str| Read::parse(query, &lookup(&[])).map(|read| read.from);
+        assert_eq!(from(""), Ok(ReadFrom::Start));
+        assert_eq!(from("offset=-1&other=1&other=2"), Ok(ReadFrom::Start));
+        assert_eq!(from("offset=now"), Ok(ReadFrom::Now));
+        let seven = Offset::new(7).unwrap();
+        assert_eq!(from(&format!("offset={seven}")), Ok(ReadFrom::At(seven)));
+        for bad in [
+            "offset=",
+            "offset",
+            "offset=0,1",
+            "offset=0+1",
+            "offset=-1&offset=-1",
+            "live=tail",
+        ] {
+            field_of(from(bad));
+        }
+        assert_eq!(from("live=sse"), Err(Error::NotImplemented("live=sse")));
+    }
+}
