@@ -1,3 +1,4 @@
 //! Durable Streams on Cloudflare Workers.
 
 pub mod protocol;
+pub mod stream;

@@ -29,6 +29,8 @@ pub struct Created {
     pub tail: Offset,
     /// Whether the stream is closed.
     pub closed: bool,
+    /// How many messages or bytes the request appended.
+    pub count: u64,
 }
 
 /// What a POST came to (sections 5.2 and 5.3).
@@ -42,6 +44,8 @@ pub struct Appended {
     pub producer: Option<Accepted>,
     /// Whether the request brought data that was not there before.
     pub is_new_data: bool,
+    /// How many messages or bytes the request appended.
+    pub count: u64,
 }
 
 /// What a HEAD came to (section 5.5).
@@ -80,6 +84,8 @@ pub struct Page {
     pub content_type: ContentType,
     /// The data, as it goes out.
     pub body: Vec<u8>,
+    /// How many messages or bytes are in it.
+    pub count: u64,
     /// Where the next read starts.
     pub next: Offset,
     /// Whether `next` was the tail.
@@ -257,6 +263,7 @@ mod tests {
                 closed: false,
                 producer,
                 is_new_data,
+                count: 0,
             })
             .status
         };
@@ -292,6 +299,7 @@ mod tests {
         let page = Page {
             content_type: ContentType::default_type(),
             body: b"data".to_vec(),
+            count: 4,
             next: Offset::new(4).unwrap(),
             up_to_date: true,
             closed: true,

@@ -1,0 +1,225 @@
+//! POST: append, close, or both (sections 5.2 and 5.3).
+
+use std::borrow::Cow;
+use std::ops::ControlFlow;
+
+use super::chunk::{Data, Plan, RowLimits, Tail};
+use super::producers::{self, Bucket};
+use super::state::{self, ClosedBy, State};
+use super::storage::{Param, Storage, StorageError};
+use super::{Present, Stream};
+use crate::protocol::content_type::ContentType;
+use crate::protocol::error::Error;
+use crate::protocol::json;
+use crate::protocol::producer::{self, Accepted, Claim, Verdict};
+use crate::protocol::reply::Appended;
+use crate::protocol::request::Append;
+
+impl<S: Storage> Stream<S> {
+    /// Appends `body` and closes the stream if the request says so.
+    ///
+    /// Refusals come in the order the protocol gives: closed, content type, producer,
+    /// `Stream-Seq`.
+    ///
+    /// # Errors
+    ///
+    /// Any refusal of section 5.2, [`Error::Full`], [`Error::Storage`]; nothing has changed then.
+    pub fn append(&mut self, request: &Append, body: &[u8], now: u64) -> Result<Appended, Error> {
+        self.turn(|stream| {
+            stream.access(now)?;
+            let (storage, limits, present) = stream.present(now)?;
+            if present.state.closed {
+                return already_closed(present, request);
+            }
+            let body = match &request.content_type {
+                Some(sent) => typed_body(present, sent, body)?,
+                None => Body::nothing(),
+            };
+            let mut producer = None;
+            if let Some(claim) = &request.producer {
+                let mut bucket = load_bucket(storage, claim)?;
+                let verdict = producer::judge(bucket.get(&claim.id), claim)?;
+                if let Verdict::Duplicate(accepted) = verdict {
+                    return Ok(duplicate(present, accepted));
+                }
+                bucket.accept(claim);
+                producer = Some((claim, bucket.encode()));
+            }
+            let seq = next_seq(&present.tail, request)?;
+            let plan = body.plan(&present.tail, seq, limits)?;
+            let state = request.close.then(|| closed_state(&present.state, request));
+            commit(storage, &plan, producer.as_ref(), state.as_ref())?;
+
+            let count = plan.tail.offset.since(present.tail.offset);
+            present.tail = plan.tail;
+            if let Some(state) = state {
+                present.state = state;
+            }
+            Ok(Appended {
+                tail: present.tail.offset,
+                closed: present.state.closed,
+                producer: producer.map(|(claim, _)| Accepted {
+                    epoch: claim.epoch,
+                    seq: claim.seq,
+                }),
+                is_new_data: request.content_type.is_some(),
+                count,
+            })
+        })
+    }
+}
+
+/// A body that has been checked against its stream's content type.
+pub(super) struct Body<'a> {
+    text: Cow<'a, [u8]>,
+    count: u64,
+    is_json: bool,
+}
+
+impl<'a> Body<'a> {
+    pub(super) fn parse(body: &'a [u8], content_type: &ContentType) -> Result<Self, Error> {
+        if body.is_empty() {
+            return Ok(Self::nothing());
+        }
+        if !content_type.is_json() {
+            let count = u64::try_from(body.len()).map_err(|_| Error::Full)?;
+            return Ok(Self {
+                text: Cow::Borrowed(body),
+                count,
+                is_json: false,
+            });
+        }
+        let batch = json::parse(body)
+            .map_err(|error| Error::invalid("the body", format!("must be JSON: {error}")))?;
+        Ok(Self {
+            text: Cow::Owned(batch.text),
+            count: batch.count,
+            is_json: true,
+        })
+    }
+
+    fn nothing() -> Self {
+        Self {
+            text: Cow::Borrowed(&[]),
+            count: 0,
+            is_json: false,
+        }
+    }
+
+    pub(super) fn plan(
+        &self,
+        tail: &Tail,
+        seq: Option<String>,
+        limits: RowLimits,
+    ) -> Result<Plan, Error> {
+        if self.count == 0 {
+            return Ok(Plan::nothing(tail, seq));
+        }
+        let data = Data {
+            body: &self.text,
+            count: self.count,
+            is_json: self.is_json,
+        };
+        Plan::new(tail, data, seq, limits).ok_or(Error::Full)
+    }
+}
+
+fn typed_body<'a>(
+    present: &Present,
+    sent: &ContentType,
+    body: &'a [u8],
+) -> Result<Body<'a>, Error> {
+    let stream = &present.birth.content_type;
+    if !stream.matches(sent) {
+        return Err(Error::ContentTypeMismatch {
+            stream: stream.as_str().to_owned(),
+        });
+    }
+    let body = Body::parse(body, stream)?;
+    if body.count == 0 {
+        return Err(Error::invalid("the body", "must not be an empty array"));
+    }
+    Ok(body)
+}
+
+/// A closed stream takes the request that closed it again, and a close without data.
+fn already_closed(present: &Present, request: &Append) -> Result<Appended, Error> {
+    let answer = |producer| Appended {
+        tail: present.tail.offset,
+        closed: true,
+        producer,
+        is_new_data: false,
+        count: 0,
+    };
+    if let (Some(by), Some(claim)) = (&present.state.closed_by, &request.producer)
+        && by.is(claim)
+    {
+        return Ok(answer(Some(Accepted {
+            epoch: claim.epoch,
+            seq: claim.seq,
+        })));
+    }
+    match request.content_type {
+        None => Ok(answer(None)),
+        Some(_) => Err(Error::Closed {
+            tail: present.tail.offset,
+        }),
+    }
+}
+
+fn duplicate(present: &Present, accepted: Accepted) -> Appended {
+    Appended {
+        tail: present.tail.offset,
+        closed: present.state.closed,
+        producer: Some(accepted),
+        is_new_data: false,
+        count: 0,
+    }
+}
+
+fn load_bucket(storage: &impl Storage, claim: &Claim) -> Result<Bucket, StorageError> {
+    let mut stored = None;
+    let id = Param::Integer(producers::row_id(&claim.id));
+    storage.query(producers::SELECT, &[id], &mut |row| {
+        stored = Some(row.blob(0));
+        ControlFlow::Break(())
+    })?;
+    stored.map_or_else(|| Ok(Bucket::default()), |body| Bucket::decode(&body))
+}
+
+/// What is the latest `Stream-Seq` after the request. Compared byte by byte (section 5.2); its
+/// scope is the stream.
+fn next_seq(tail: &Tail, request: &Append) -> Result<Option<String>, Error> {
+    match (&tail.seq, &request.seq) {
+        (Some(last), Some(seq)) if seq.as_bytes() <= last.as_bytes() => {
+            Err(Error::SeqRegression { last: last.clone() })
+        }
+        (last, seq) => Ok(seq.as_ref().or(last.as_ref()).cloned()),
+    }
+}
+
+fn closed_state(state: &State, request: &Append) -> State {
+    let closed_by = request.producer.as_ref().map(ClosedBy::from);
+    State {
+        closed: true,
+        closed_by,
+        ..state.clone()
+    }
+}
+
+fn commit(
+    storage: &impl Storage,
+    plan: &Plan,
+    producer: Option<&(&Claim, Vec<u8>)>,
+    state: Option<&State>,
+) -> Result<(), StorageError> {
+    let state = state.map(State::encode);
+    let mut batch: Vec<_> = plan.statements().collect();
+    if let Some((claim, bucket)) = producer {
+        batch.push(state::put(producers::row_id(&claim.id), bucket));
+    }
+    if let Some(state) = &state {
+        batch.push(state::put(state::ROW_ID, state));
+    }
+    storage.write(&batch)
+}

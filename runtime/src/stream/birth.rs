@@ -1,0 +1,169 @@
+//! The birth record: what is fixed when a stream is created.
+//!
+//! Its place is a comment inside the text of `CREATE TABLE`, which SQLite keeps. Creating a table
+//! is billed as two rows; a record in a row of its own would make every stream cost a third.
+
+use serde::{Deserialize, Serialize};
+
+use super::storage::StorageError;
+use crate::protocol::content_type::ContentType;
+use crate::protocol::expiry::Expiry;
+
+/// Finds the text of the table, and with it the birth record.
+pub const SELECT: &str = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'stream'";
+
+/// Takes away what a stream left behind.
+pub const DROP: &str = "DROP TABLE IF EXISTS stream";
+
+/// What the creator of a stream asked for, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Birth {
+    /// The stream's media type.
+    pub content_type: ContentType,
+    /// The stream's lifetime.
+    pub expiry: Option<Expiry>,
+    /// Whether the stream was closed from the start.
+    pub closed: bool,
+    /// Tells this stream from others that had or will have its path.
+    pub incarnation: String,
+    /// Milliseconds since the Unix epoch.
+    pub created_at: u64,
+}
+
+/// How a [`Birth`] is written down.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    content_type: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ttl: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expires_at: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    closed: bool,
+    incarnation: String,
+    created_at: u64,
+}
+
+impl Birth {
+    /// The statement that makes the table of a stream with this birth record.
+    ///
+    /// `id` is what the `chunk`, `state` and `producers` modules say; `count` is the number of
+    /// positions that start in the row; `seq` is the latest `Stream-Seq` up to the row.
+    pub fn create_table(&self) -> String {
+        let record = self.encode();
+        format!(
+            "CREATE TABLE stream (/*{record}*/ id INTEGER PRIMARY KEY, count INTEGER NOT NULL, \
+             body BLOB NOT NULL, seq TEXT)"
+        )
+    }
+
+    /// Reads the record back from the text of the table.
+    ///
+    /// # Errors
+    ///
+    /// When the text is not one that [`Birth::create_table`] made.
+    pub fn from_table(sql: &str) -> Result<Self, StorageError> {
+        let between = |text: &str| {
+            let (_, rest) = text.split_once("/*")?;
+            Some(rest.split_once("*/")?.0.to_owned())
+        };
+        let record =
+            between(sql).ok_or_else(|| StorageError("the table has no birth record".into()))?;
+        Self::decode(&record)
+            .ok_or_else(|| StorageError(format!("the birth record is malformed: {record}")))
+    }
+
+    fn encode(&self) -> String {
+        let (ttl, expires_at) = match &self.expiry {
+            Some(Expiry::Ttl(seconds)) => (Some(*seconds), None),
+            Some(Expiry::At { text, .. }) => (None, Some(text.clone())),
+            None => (None, None),
+        };
+        let record = Record {
+            content_type: self.content_type.as_str().to_owned(),
+            ttl,
+            expires_at,
+            closed: self.closed,
+            incarnation: self.incarnation.clone(),
+            created_at: self.created_at,
+        };
+        // An escaped slash is still JSON, and cannot end the comment.
+        serde_json::json!(record).to_string().replace('/', "\\/")
+    }
+
+    fn decode(record: &str) -> Option<Self> {
+        let record: Record = serde_json::from_str(record).ok()?;
+        let expiry = match (record.ttl, record.expires_at) {
+            (Some(seconds), _) => Some(Expiry::Ttl(seconds)),
+            (None, Some(text)) => Some(Expiry::parse_at(&text)?),
+            (None, None) => None,
+        };
+        Some(Self {
+            content_type: ContentType::parse(&record.content_type)?,
+            expiry,
+            closed: record.closed,
+            incarnation: record.incarnation,
+            created_at: record.created_at,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_expiry() -> impl Strategy<Value = Option<Expiry>> {
+        prop_oneof![
+            Just(None),
+            (0u64..1 << 53).prop_map(|seconds| Some(Expiry::Ttl(seconds))),
+            (1970u32..9999)
+                .prop_map(|year| Expiry::parse_at(&format!("{year}-02-03T04:05:06+07:00"))),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn records_survive_in_a_real_table(
+            parameter in "[ -~]{0,60}",
+            expiry in any_expiry(),
+            closed: bool,
+            incarnation in "[0-9a-f]{16}",
+            created_at: u64,
+        ) {
+            let content_type = ContentType::parse(&format!("text/plain; x={parameter}")).unwrap();
+            let birth = Birth { content_type, expiry, closed, incarnation, created_at };
+            let database = rusqlite::Connection::open_in_memory().unwrap();
+            database.execute(&birth.create_table(), []).unwrap();
+            let sql: String = database.query_row(SELECT, [], |row| row.get(0)).unwrap();
+            prop_assert_eq!(Birth::from_table(&sql), Ok(birth));
+        }
+    }
+
+    #[test]
+    fn a_content_type_cannot_leave_the_comment() {
+        let database = rusqlite::Connection::open_in_memory().unwrap();
+        let content_type = ContentType::parse("a/b; */); DROP TABLE stream; --").unwrap();
+        let birth = Birth {
+            content_type,
+            expiry: None,
+            closed: false,
+            incarnation: "1".into(),
+            created_at: 0,
+        };
+        database.execute(&birth.create_table(), []).unwrap();
+        let sql: String = database.query_row(SELECT, [], |row| row.get(0)).unwrap();
+        assert_eq!(Birth::from_table(&sql), Ok(birth));
+    }
+
+    #[test]
+    fn other_tables_are_refused() {
+        for sql in [
+            "",
+            "CREATE TABLE stream (id)",
+            "CREATE TABLE stream (/*{}*/ id)",
+        ] {
+            assert!(Birth::from_table(sql).is_err(), "{sql}");
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! HEAD (section 5.5).
+
+use super::Stream;
+use super::storage::Storage;
+use crate::protocol::error::Error;
+use crate::protocol::reply::Metadata;
+
+impl<S: Storage> Stream<S> {
+    /// What is known of the stream. Not an access: the TTL goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub fn head(&mut self, now: u64) -> Result<Metadata, Error> {
+        self.turn(|stream| {
+            let (_, _, present) = stream.present(now)?;
+            Ok(Metadata {
+                content_type: present.birth.content_type.clone(),
+                tail: present.tail.offset,
+                expiry: present.birth.expiry.clone(),
+                closed: present.state.closed,
+            })
+        })
+    }
+}

@@ -1,0 +1,146 @@
+//! The sequencer: one stream over a database, apart from all I/O. A verb reads what it needs,
+//! decides, and commits in one batch of statements: a refused request leaves nothing behind, and
+//! a crash finds a request whole or not at all. The clock is passed in.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`storage`] | the port to the database |
+//! | [`birth`] | what is fixed at creation |
+//! | [`state`] | what changes later: closure, last access |
+//! | [`chunk`] | how data lies in rows, and how it is cut |
+//! | [`producers`] | where producers are remembered |
+//! | [`lifetime`] | access, expiry |
+//! | [`create`], [`append`], [`read`], [`head`], [`delete`] | one verb each |
+
+use std::ops::ControlFlow;
+
+pub mod append;
+pub mod birth;
+pub mod chunk;
+pub mod create;
+pub mod delete;
+pub mod head;
+pub mod lifetime;
+pub mod producers;
+pub mod read;
+pub mod state;
+pub mod storage;
+
+#[cfg(test)]
+mod model_tests;
+#[cfg(test)]
+mod sqlite;
+
+use birth::Birth;
+use chunk::{RowLimits, Tail};
+use lifetime::Lifetime;
+use state::State;
+use storage::{Storage, StorageError};
+
+use crate::protocol::error::Error;
+
+/// A stream, which may not exist (yet). All times are in milliseconds since the Unix epoch.
+#[derive(Debug)]
+pub struct Stream<S> {
+    storage: S,
+    limits: RowLimits,
+    cache: Cache,
+}
+
+/// What is known of the database's content.
+#[derive(Debug)]
+enum Cache {
+    Unknown,
+    Absent,
+    Present(Box<Present>),
+}
+
+/// A stream that exists.
+#[derive(Debug)]
+struct Present {
+    birth: Birth,
+    state: State,
+    tail: Tail,
+    lifetime: Lifetime,
+}
+
+impl<S: Storage> Stream<S> {
+    /// The stream in `storage`. Nothing is read before the first verb.
+    pub fn new(storage: S) -> Self {
+        Self::with_limits(storage, RowLimits::default())
+    }
+
+    /// The same with other sizes of rows.
+    pub fn with_limits(storage: S, limits: RowLimits) -> Self {
+        Self {
+            storage,
+            limits,
+            cache: Cache::Unknown,
+        }
+    }
+
+    /// Where the stream lies.
+    pub fn storage(&self) -> &S {
+        &self.storage
+    }
+
+    /// Runs a verb. When storage fails in it, what is known is forgotten, and the next verb reads
+    /// it anew.
+    fn turn<T>(&mut self, verb: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
+        let outcome = verb(self);
+        if matches!(outcome, Err(Error::Storage(_))) {
+            self.cache = Cache::Unknown;
+        }
+        outcome
+    }
+
+    /// The stream if it exists and has not expired at `now`.
+    fn present(&mut self, now: u64) -> Result<(&S, RowLimits, &mut Present), Error> {
+        if matches!(self.cache, Cache::Unknown) {
+            self.cache = load(&self.storage)?;
+        }
+        match &mut self.cache {
+            Cache::Present(present) if !present.lifetime.is_over(now) => {
+                Ok((&self.storage, self.limits, present))
+            }
+            _ => Err(Error::NotFound),
+        }
+    }
+}
+
+fn load(storage: &impl Storage) -> Result<Cache, StorageError> {
+    let mut table = None;
+    storage.query(birth::SELECT, &[], &mut |row| {
+        table = row.text(0);
+        ControlFlow::Break(())
+    })?;
+    let Some(table) = table else {
+        return Ok(Cache::Absent);
+    };
+    let birth = Birth::from_table(&table)?;
+    let mut record = None;
+    storage.query(state::SELECT, &[], &mut |row| {
+        record = Some(row.blob(0));
+        ControlFlow::Break(())
+    })?;
+    let state = match record {
+        Some(record) => State::decode(&record)?,
+        None => State {
+            closed: birth.closed,
+            ..State::default()
+        },
+    };
+    let mut tail = Some(Tail::default());
+    storage.query(chunk::SELECT_LAST, &[], &mut |row| {
+        tail = Tail::from_row(row);
+        ControlFlow::Break(())
+    })?;
+    let tail = tail.ok_or_else(|| StorageError("the last chunk is malformed".into()))?;
+    let lifetime = Lifetime::reloaded(&birth, &state);
+    Ok(Cache::Present(Box::new(Present {
+        birth,
+        state,
+        tail,
+        lifetime,
+    })))
+}

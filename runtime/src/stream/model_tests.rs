@@ -1,0 +1,637 @@
+//! Random operations on a stream over SQLite, held against a model that is too simple to be
+//! wrong; with failures injected before every statement.
+
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+use super::Stream;
+use super::chunk::RowLimits;
+use super::sqlite::Sqlite;
+use crate::protocol::content_type::ContentType;
+use crate::protocol::error::Error;
+use crate::protocol::expiry::Expiry;
+use crate::protocol::offset::Offset;
+use crate::protocol::producer::{self, Accepted, Claim, Verdict};
+use crate::protocol::reply::Page;
+use crate::protocol::request::{Append, Create, Read, ReadFrom};
+
+/// So small that chunks, rows and pages end all the time.
+const LIMITS: RowLimits = RowLimits { chunk: 24, row: 40 };
+
+const TTL_SECONDS: u64 = 100;
+
+fn json() -> ContentType {
+    ContentType::parse("application/json").unwrap()
+}
+
+fn create(content_type: ContentType, ttl: bool) -> Create {
+    let expiry = ttl.then_some(Expiry::Ttl(TTL_SECONDS));
+    Create {
+        content_type,
+        expiry,
+        closed: false,
+    }
+}
+
+fn from(position: u64) -> Read {
+    Read {
+        from: ReadFrom::At(Offset::new(position).unwrap()),
+        if_none_match: None,
+    }
+}
+
+/// What a client wants to do.
+#[derive(Clone, Debug)]
+enum Op {
+    Create {
+        first: Vec<String>,
+        ttl: bool,
+    },
+    Append {
+        messages: Vec<String>,
+        claim: Option<(u8, u64, u64)>,
+        seq: Option<String>,
+        close: bool,
+    },
+    Close,
+    Read {
+        at: u64,
+        max: usize,
+    },
+    Head,
+    Delete,
+    Wait {
+        seconds: u64,
+    },
+    Expire,
+    /// The object is evicted from memory, or crashes.
+    Restart,
+}
+
+fn any_op() -> impl Strategy<Value = Op> {
+    let message = prop_oneof![4 => "[a-z]{0,9}", 1 => "[a-z]{30,130}"];
+    let messages = proptest::collection::vec(message, 1..6);
+    let claim = proptest::option::of((0u8..2, 0u64..2, 0u64..4));
+    let seq = proptest::option::weighted(0.2, "[a-c]{1,2}");
+    prop_oneof![
+        2 => (messages.clone(), any::<bool>()).prop_map(|(first, ttl)| Op::Create { first, ttl }),
+        12 => (messages, claim, seq, proptest::bool::weighted(0.05))
+            .prop_map(|(messages, claim, seq, close)| Op::Append { messages, claim, seq, close }),
+        1 => Just(Op::Close),
+        6 => (0u64..40, 1usize..120).prop_map(|(at, max)| Op::Read { at, max }),
+        1 => Just(Op::Head),
+        1 => Just(Op::Delete),
+        3 => (0u64..70).prop_map(|seconds| Op::Wait { seconds }),
+        1 => Just(Op::Expire),
+        3 => Just(Op::Restart),
+    ]
+}
+
+/// A stream as the protocol describes it.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Model {
+    /// JSON messages, or single bytes.
+    items: Vec<Vec<u8>>,
+    closed: bool,
+    closed_by: Option<Claim>,
+    producers: std::collections::BTreeMap<String, Accepted>,
+    seq: Option<String>,
+    ttl: bool,
+}
+
+impl Model {
+    fn append(&mut self, request: &Append, items: Vec<Vec<u8>>) -> Result<bool, Error> {
+        let tail = Offset::new(self.items.len() as u64).unwrap();
+        if self.closed {
+            let again = request.producer.is_some() && self.closed_by == request.producer;
+            let close_only = request.content_type.is_none();
+            return if again || close_only {
+                Ok(false)
+            } else {
+                Err(Error::Closed { tail })
+            };
+        }
+        if let Some(claim) = &request.producer {
+            let known = self.producers.get(&claim.id).copied();
+            if producer::judge(known, claim)? != Verdict::Append {
+                return Ok(false);
+            }
+        }
+        if let (Some(last), Some(seq)) = (&self.seq, &request.seq)
+            && seq <= last
+        {
+            return Err(Error::SeqRegression { last: last.clone() });
+        }
+        if let Some(claim) = &request.producer {
+            let accepted = Accepted {
+                epoch: claim.epoch,
+                seq: claim.seq,
+            };
+            self.producers.insert(claim.id.clone(), accepted);
+        }
+        self.seq = request.seq.clone().or(self.seq.take());
+        self.items.extend(items);
+        if request.close {
+            self.closed = true;
+            self.closed_by = request.producer.clone();
+        }
+        Ok(true)
+    }
+}
+
+/// A stream under test, its model, and the time.
+struct Bench<'a> {
+    database: &'a Sqlite,
+    stream: Stream<&'a Sqlite>,
+    model: Option<Model>,
+    is_json: bool,
+    now: u64,
+    /// Between these times the stream may have expired or not: after a restart it is given up
+    /// to a tenth of its TTL more.
+    deadline: (u64, u64),
+    lives: u64,
+}
+
+impl<'a> Bench<'a> {
+    fn new(database: &'a Sqlite, is_json: bool) -> Self {
+        let stream = Stream::with_limits(database, LIMITS);
+        Self {
+            database,
+            stream,
+            model: None,
+            is_json,
+            now: 1_000_000,
+            deadline: (0, 0),
+            lives: 0,
+        }
+    }
+
+    fn content_type(&self) -> ContentType {
+        if self.is_json {
+            json()
+        } else {
+            ContentType::parse("text/plain").unwrap()
+        }
+    }
+
+    /// A request body and the items it is made of.
+    fn body(&self, messages: &[String]) -> (Vec<u8>, Vec<Vec<u8>>) {
+        if self.is_json {
+            let items: Vec<_> = messages
+                .iter()
+                .map(|m| format!("\"{m}\"").into_bytes())
+                .collect();
+            (
+                format!("[{}]", String::from_utf8(items.join(&b","[..])).unwrap()).into_bytes(),
+                items,
+            )
+        } else {
+            // A byte stream has no empty appends.
+            let body = format!("{}.", messages.concat()).into_bytes();
+            let items = body.iter().map(|b| vec![*b]).collect();
+            (body, items)
+        }
+    }
+
+    fn restart(&mut self) {
+        self.stream = Stream::with_limits(self.database, LIMITS);
+    }
+
+    /// What is there at this time, or nothing when the test cannot know.
+    fn settle(&mut self) -> bool {
+        let expires = self.model.as_ref().is_some_and(|model| model.ttl);
+        if expires && self.now >= self.deadline.0 {
+            if self.now < self.deadline.1 {
+                return false;
+            }
+            self.model = None;
+        }
+        true
+    }
+
+    fn accessed(&mut self) {
+        let ttl = TTL_SECONDS * 1000;
+        self.deadline = (self.now + ttl, self.now + ttl + ttl / 10);
+    }
+
+    fn run(&mut self, op: &Op) -> Result<(), TestCaseError> {
+        if !self.settle() {
+            // Nothing can be said of it; go on when something can.
+            self.now = self.deadline.1;
+            self.settle();
+        }
+        match op {
+            Op::Create { first, ttl } => self.create(first, *ttl)?,
+            Op::Append {
+                messages,
+                claim,
+                seq,
+                close,
+            } => {
+                let (body, items) = self.body(messages);
+                let producer = claim.map(|(id, epoch, seq)| Claim {
+                    id: format!("p{id}"),
+                    epoch,
+                    seq,
+                });
+                let content_type = Some(self.content_type());
+                let request = Append {
+                    content_type,
+                    close: *close,
+                    producer,
+                    seq: seq.clone(),
+                };
+                self.append(&request, &body, items)?;
+            }
+            Op::Close => {
+                let request = Append {
+                    content_type: None,
+                    close: true,
+                    producer: None,
+                    seq: None,
+                };
+                self.append(&request, b"", Vec::new())?;
+            }
+            Op::Read { at, max } => self.read(*at, *max)?,
+            Op::Head => {
+                let expected = self
+                    .model
+                    .as_ref()
+                    .map(|m| (m.items.len() as u64, m.closed));
+                let found = self
+                    .stream
+                    .head(self.now)
+                    .map(|h| (h.tail.position(), h.closed));
+                prop_assert_eq!(found, expected.ok_or(Error::NotFound));
+            }
+            Op::Delete => {
+                let expected = self.model.take().map(|_| ()).ok_or(Error::NotFound);
+                prop_assert_eq!(self.stream.delete(self.now), expected);
+            }
+            Op::Wait { seconds } => self.now += seconds * 1000,
+            Op::Expire => {
+                prop_assert_eq!(self.stream.expire(self.now), Ok(self.model.is_none()));
+            }
+            Op::Restart => self.restart(),
+        }
+        Ok(())
+    }
+
+    fn create(&mut self, first: &[String], ttl: bool) -> Result<(), TestCaseError> {
+        let (body, items) = self.body(first);
+        let request = create(self.content_type(), ttl);
+        self.lives += 1;
+        let created = self
+            .stream
+            .create(&request, &body, self.lives.to_string(), self.now);
+        match &self.model {
+            None => {
+                let created = created.map_err(|e| TestCaseError::fail(e.to_string()))?;
+                prop_assert!(created.is_new);
+                prop_assert_eq!(created.tail.position(), items.len() as u64);
+                self.model = Some(Model {
+                    items,
+                    ttl,
+                    ..Model::default()
+                });
+                self.accessed();
+            }
+            Some(model) if model.ttl == ttl && !model.closed => {
+                let created = created.map_err(|e| TestCaseError::fail(e.to_string()))?;
+                prop_assert!(!created.is_new);
+                prop_assert_eq!(created.tail.position(), model.items.len() as u64);
+            }
+            Some(_) => prop_assert!(matches!(created, Err(Error::Exists(_)))),
+        }
+        Ok(())
+    }
+
+    fn append(
+        &mut self,
+        request: &Append,
+        body: &[u8],
+        items: Vec<Vec<u8>>,
+    ) -> Result<(), TestCaseError> {
+        let appended = self.stream.append(request, body, self.now);
+        let Some(model) = &mut self.model else {
+            prop_assert_eq!(appended, Err(Error::NotFound));
+            return Ok(());
+        };
+        let before = model.items.len() as u64;
+        let expected = model.append(request, items);
+        let after = model.items.len() as u64;
+        match (appended, expected) {
+            (Ok(appended), Ok(is_new)) => {
+                prop_assert_eq!(appended.tail.position(), after);
+                prop_assert_eq!(appended.count, after - before);
+                prop_assert_eq!(appended.closed, model.closed);
+                prop_assert_eq!(
+                    appended.is_new_data,
+                    is_new && request.content_type.is_some()
+                );
+            }
+            (appended, expected) => prop_assert_eq!(appended.map(|_| ()), expected.map(|_| ())),
+        }
+        self.accessed();
+        Ok(())
+    }
+
+    fn read(&mut self, at: u64, max: usize) -> Result<(), TestCaseError> {
+        let page = self.stream.read(&from(at), max, self.now);
+        let Some(model) = &self.model else {
+            prop_assert_eq!(page, Err(Error::NotFound));
+            return Ok(());
+        };
+        let len = model.items.len() as u64;
+        if at > len {
+            let refused = matches!(
+                page,
+                Err(Error::Invalid {
+                    field: "offset",
+                    ..
+                })
+            );
+            prop_assert!(refused);
+        } else {
+            let page = page.map_err(|e| TestCaseError::fail(e.to_string()))?;
+            let next = page.next.position();
+            prop_assert!(next > at || at == len);
+            prop_assert_eq!(page.count, next - at);
+            prop_assert_eq!(page.up_to_date, next == len);
+            prop_assert_eq!(page.closed, model.closed && next == len);
+            let expected = &model.items[at as usize..next as usize];
+            prop_assert_eq!(items_of(&page, self.is_json), expected);
+            prop_assert!(
+                page.body.len() <= max + 1 || page.count == 1,
+                "{} bytes",
+                page.body.len()
+            );
+        }
+        self.accessed();
+        Ok(())
+    }
+
+    /// Everything in the stream, page by page.
+    fn everything(&mut self) -> Result<Option<Vec<Vec<u8>>>, TestCaseError> {
+        let mut items = Vec::new();
+        loop {
+            match self.stream.read(&from(items.len() as u64), 50, self.now) {
+                Ok(page) => {
+                    items.extend(items_of(&page, self.is_json));
+                    if page.up_to_date {
+                        return Ok(Some(items));
+                    }
+                }
+                Err(Error::NotFound) => return Ok(None),
+                Err(error) => return Err(TestCaseError::fail(error.to_string())),
+            }
+        }
+    }
+}
+
+fn items_of(page: &Page, is_json: bool) -> Vec<Vec<u8>> {
+    if is_json {
+        let items: Vec<&RawValue> = serde_json::from_slice(&page.body).unwrap();
+        items
+            .iter()
+            .map(|item| item.get().as_bytes().to_vec())
+            .collect()
+    } else {
+        page.body.iter().map(|b| vec![*b]).collect()
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn a_stream_does_what_the_model_does(
+        is_json: bool,
+        ops in proptest::collection::vec(any_op(), 1..50),
+    ) {
+        let database = Sqlite::new();
+        let mut bench = Bench::new(&database, is_json);
+        bench.create(&["x".into()], false)?;
+        for op in &ops {
+            bench.run(op)?;
+        }
+        bench.restart();
+        if bench.settle() {
+            let expected = bench.model.as_ref().map(|model| model.items.clone());
+            prop_assert_eq!(bench.everything()?, expected);
+        }
+    }
+
+    /// Whatever statement an append crashes at: without an acknowledgement nothing of it is there,
+    /// with one all of it is, and after a repetition it is there once.
+    #[test]
+    fn a_crash_finds_an_append_whole_or_not_at_all(
+        is_json: bool,
+        before in proptest::collection::vec(proptest::collection::vec("[a-z]{0,60}", 1..4), 0..4),
+        messages in proptest::collection::vec("[a-z]{0,60}", 1..8),
+        by_producer: bool,
+        close: bool,
+        statements in 0u32..12,
+    ) {
+        let database = Sqlite::new();
+        let mut bench = Bench::new(&database, is_json);
+        bench.create(&["x".into()], false)?;
+        let content_type = Some(bench.content_type());
+        let plain = Append { content_type: content_type.clone(), close: false, producer: None, seq: None };
+        for messages in &before {
+            let (body, items) = bench.body(messages);
+            bench.append(&plain, &body, items)?;
+        }
+        let producer = by_producer.then(|| Claim { id: "p".into(), epoch: 0, seq: 0 });
+        let request = Append { content_type, close, producer, seq: Some("s".into()) };
+        let (body, items) = bench.body(&messages);
+
+        database.fail_after(statements);
+        let outcome = bench.stream.append(&request, &body, bench.now);
+        let failed = database.heal() && outcome.is_err();
+        if failed {
+            prop_assert!(matches!(outcome, Err(Error::Storage(_))));
+            let unchanged = bench.model.as_ref().unwrap().items.clone();
+            prop_assert_eq!(bench.everything()?, Some(unchanged.clone()), "with the same object");
+            bench.restart();
+            prop_assert_eq!(bench.everything()?, Some(unchanged), "with a new one");
+            bench.append(&request, &body, items)?;
+        } else {
+            prop_assert!(outcome.is_ok());
+            bench.restart();
+            let model = bench.model.as_mut().unwrap();
+            let _ = model.append(&request, items);
+        }
+        let expected = bench.model.as_ref().unwrap().items.clone();
+        prop_assert_eq!(bench.everything()?, Some(expected));
+        if by_producer {
+            let again = bench.stream.append(&request, &body, bench.now).unwrap();
+            prop_assert_eq!((again.count, again.is_new_data), (0, false));
+        }
+    }
+
+    #[test]
+    fn a_crash_finds_a_creation_whole_or_not_at_all(is_json: bool, statements in 0u32..8) {
+        let database = Sqlite::new();
+        let mut bench = Bench::new(&database, is_json);
+        let (body, items) = bench.body(&["a".repeat(50), "b".into()]);
+        let request = create(bench.content_type(), true);
+        database.fail_after(statements);
+        let outcome = bench.stream.create(&request, &body, "1".into(), bench.now);
+        database.heal();
+        bench.restart();
+        let there = bench.everything()?;
+        match outcome {
+            Ok(_) => prop_assert_eq!(there, Some(items)),
+            Err(_) => prop_assert_eq!(there, None),
+        }
+    }
+}
+
+#[test]
+fn accesses_are_noted_ten_times_a_ttl_at_most() {
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    stream
+        .create(&create(json(), true), b"[1]", "1".into(), 0)
+        .unwrap();
+    let before = database.written.get();
+    for now in 0..100 {
+        stream.read(&from(0), 100, now * 1000).unwrap();
+    }
+    let written = database.written.get() - before;
+    assert!((8..=10).contains(&written), "{written}");
+}
+
+#[test]
+fn after_a_restart_a_stream_ends_late_rather_than_early() {
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    stream
+        .create(&create(json(), true), b"[1]", "1".into(), 0)
+        .unwrap();
+    // Accessed, but too soon after the creation to be noted.
+    stream.read(&from(0), 100, 9_000).unwrap();
+    assert_eq!(stream.deadline(), Some(109_000));
+    let mut stream = Stream::new(&database);
+    assert!(stream.head(109_000 - 1).is_ok());
+    assert_eq!(stream.deadline(), Some(110_000));
+    assert_eq!(stream.head(110_000), Err(Error::NotFound));
+    assert_eq!(stream.expire(110_000), Ok(true));
+    assert_eq!(
+        stream.expire(110_000),
+        Ok(true),
+        "nothing is there to expire"
+    );
+}
+
+#[test]
+fn what_expired_makes_room_for_a_new_stream() {
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    stream
+        .create(&create(json(), true), b"[1]", "1".into(), 0)
+        .unwrap();
+    let created = stream
+        .create(&create(json(), false), b"[2,3]", "2".into(), 200_000)
+        .unwrap();
+    assert!(created.is_new);
+    let page = stream.read(&from(0), 100, 200_000).unwrap();
+    assert_eq!(page.body, b"[2,\n3]");
+    assert_eq!(page.etag.as_deref(), Some("\"2:0:2\""));
+}
+
+#[test]
+fn a_refused_creation_leaves_nothing() {
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    let refused = stream.create(&create(json(), false), b"{", "1".into(), 0);
+    assert!(matches!(
+        refused,
+        Err(Error::Invalid {
+            field: "the body",
+            ..
+        })
+    ));
+    assert_eq!(stream.head(0), Err(Error::NotFound));
+    assert!(
+        stream
+            .create(&create(json(), false), b"[]", "1".into(), 0)
+            .unwrap()
+            .is_new
+    );
+}
+
+#[test]
+fn small_appends_share_a_row() {
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    stream
+        .create(&create(json(), false), b"", "1".into(), 0)
+        .unwrap();
+    let content_type = Some(json());
+    let request = Append {
+        content_type,
+        close: false,
+        producer: None,
+        seq: None,
+    };
+    let before = database.written.get();
+    for _ in 0..1000 {
+        stream.append(&request, b"{\"text\":\"hello\"}", 0).unwrap();
+    }
+    assert_eq!(database.written.get() - before, 1000, "one row an append");
+    let mut rows = 0;
+    super::storage::Storage::query(&&database, "SELECT id FROM stream", &[], &mut |_| {
+        rows += 1;
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(rows, 5, "18 KB in chunks of 4 KiB");
+}
+
+#[test]
+fn pages_tell_caches_how_long() {
+    use crate::protocol::reply::Caching;
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    let at = Expiry::parse_at("1970-01-01T00:01:40Z");
+    let request = Create {
+        content_type: json(),
+        expiry: at,
+        closed: false,
+    };
+    stream.create(&request, b"[1]", "1".into(), 0).unwrap();
+    let mut caching = |from, now| {
+        stream
+            .read(
+                &Read {
+                    from,
+                    if_none_match: None,
+                },
+                100,
+                now,
+            )
+            .unwrap()
+            .caching
+    };
+    assert_eq!(
+        caching(ReadFrom::Start, 0),
+        Caching::MaxAge {
+            fresh: 60,
+            stale: 40
+        }
+    );
+    assert_eq!(
+        caching(ReadFrom::Start, 70_500),
+        Caching::MaxAge {
+            fresh: 29,
+            stale: 0
+        }
+    );
+    assert_eq!(caching(ReadFrom::Now, 0), Caching::NoStore);
+    assert_eq!(
+        caching(ReadFrom::At(Offset::new(1).unwrap()), 0),
+        Caching::Revalidate
+    );
+}

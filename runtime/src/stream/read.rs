@@ -1,0 +1,208 @@
+//! GET, catching up (section 5.6).
+
+use std::ops::ControlFlow;
+
+use super::chunk::{self, Cut, RowId};
+use super::storage::{Param, Row, Storage, StorageError};
+use super::{Present, Stream};
+use crate::protocol::error::Error;
+use crate::protocol::etag;
+use crate::protocol::json;
+use crate::protocol::offset::Offset;
+use crate::protocol::reply::{Caching, Page};
+use crate::protocol::request::{Read, ReadFrom};
+
+/// What the protocol lets caches do with a page of data (section 10.1), in seconds.
+const FRESH: u64 = 60;
+const STALE: u64 = 300;
+
+impl<S: Storage> Stream<S> {
+    /// Reads from an offset on, about `max_bytes` at most: whole messages, and at least one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::Invalid`] for an offset beyond the tail, [`Error::Storage`].
+    pub fn read(&mut self, request: &Read, max_bytes: usize, now: u64) -> Result<Page, Error> {
+        self.turn(|stream| {
+            stream.access(now)?;
+            let (storage, _, present) = stream.present(now)?;
+            let tail = present.tail.offset;
+            let from = match request.from {
+                ReadFrom::Start => Offset::START,
+                ReadFrom::Now => tail,
+                ReadFrom::At(offset) => offset,
+            };
+            if from > tail {
+                let message = format!("is beyond the end of the stream, {tail}");
+                return Err(Error::invalid("offset", message));
+            }
+            let mut collector =
+                Collector::new(from, present.birth.content_type.is_json(), max_bytes);
+            if from < tail {
+                collect(storage, &mut collector)?;
+            }
+            Ok(page(present, request, collector, now))
+        })
+    }
+}
+
+fn collect(storage: &impl Storage, collector: &mut Collector) -> Result<(), StorageError> {
+    let malformed = || StorageError("a chunk is malformed".into());
+    let start = RowId::chunk(collector.start)
+        .encode()
+        .ok_or_else(malformed)?;
+    let mut well_formed = true;
+    storage.query(chunk::SELECT_FROM, &[Param::Integer(start)], &mut |row| {
+        collector.add(row).unwrap_or_else(|| {
+            well_formed = false;
+            ControlFlow::Break(())
+        })
+    })?;
+    // A page without data, short of the tail, would send the reader round in circles.
+    let moved = collector.next > collector.start;
+    if well_formed && moved {
+        Ok(())
+    } else {
+        Err(malformed())
+    }
+}
+
+fn page(present: &Present, request: &Read, collector: Collector, now: u64) -> Page {
+    let up_to_date = collector.next == present.tail.offset;
+    let closed = present.state.closed && up_to_date;
+    let tag = (request.from != ReadFrom::Now).then(|| {
+        etag::compose(
+            &present.birth.incarnation,
+            collector.start,
+            collector.next,
+            closed,
+        )
+    });
+    let not_modified = match (&request.if_none_match, &tag) {
+        (Some(candidates), Some(tag)) => etag::matches(candidates, tag),
+        _ => false,
+    };
+    let caching = if request.from == ReadFrom::Now {
+        Caching::NoStore
+    } else if collector.next == collector.start && !closed {
+        // Nothing yet: an answer kept for a minute would hide what is appended in it.
+        Caching::Revalidate
+    } else {
+        caching(present.lifetime.left(now))
+    };
+    Page {
+        content_type: present.birth.content_type.clone(),
+        count: collector.next.since(collector.start),
+        next: collector.next,
+        body: collector.finish(),
+        up_to_date,
+        closed,
+        etag: tag,
+        not_modified,
+        caching,
+    }
+}
+
+/// No cache may keep a page longer than the stream lives; `left` is in milliseconds.
+fn caching(left: Option<u64>) -> Caching {
+    let left = left.map_or(u64::MAX, |millis| millis.checked_div(1000).unwrap_or(0));
+    let fresh = FRESH.min(left);
+    Caching::MaxAge {
+        fresh,
+        stale: STALE.min(left.saturating_sub(fresh)),
+    }
+}
+
+/// Puts a page together from rows.
+struct Collector {
+    start: Offset,
+    next: Offset,
+    is_json: bool,
+    max_bytes: usize,
+    data: Vec<u8>,
+    /// No further message fits; only parts of the last one may follow.
+    full: bool,
+    /// The length of `data` and the next offset before the last chunk was added.
+    before_last: (usize, Offset),
+}
+
+impl Collector {
+    fn new(start: Offset, is_json: bool, max_bytes: usize) -> Self {
+        let data = if is_json { b"[".to_vec() } else { Vec::new() };
+        Self {
+            start,
+            next: start,
+            is_json,
+            max_bytes,
+            data,
+            full: false,
+            before_last: (0, start),
+        }
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if self.is_json {
+            self.data.push(b']');
+        }
+        self.data
+    }
+
+    /// Takes from a row what belongs to the page; `None` for a row that no append can have made.
+    fn add(&mut self, row: &dyn Row) -> Option<ControlFlow<()>> {
+        let id = RowId::decode(row.integer(0))?;
+        if id.part > 0 {
+            return Some(self.add_part(&row.blob(2)));
+        }
+        if self.full {
+            return Some(ControlFlow::Break(()));
+        }
+        let body = row.blob(2);
+        let skip = self.next.position().checked_sub(id.position)?;
+        self.add_chunk(body.get(self.index_of(&body, skip)?..)?)
+    }
+
+    /// Where in a chunk the message or byte after `skip` others is.
+    fn index_of(&self, body: &[u8], skip: u64) -> Option<usize> {
+        if self.is_json {
+            json::start_of(body, skip)
+        } else {
+            usize::try_from(skip).ok()
+        }
+    }
+
+    fn add_chunk(&mut self, chunk: &[u8]) -> Option<ControlFlow<()>> {
+        let is_first = self.next == self.start;
+        let separator: &[u8] = if self.is_json && !is_first {
+            json::SEPARATOR
+        } else {
+            b""
+        };
+        let room = self
+            .max_bytes
+            .saturating_sub(self.data.len())
+            .saturating_sub(separator.len());
+        if chunk.len() > room && !is_first {
+            return Some(ControlFlow::Break(()));
+        }
+        let cut = Cut::whole_positions(chunk, room, self.is_json);
+        self.before_last = (self.data.len(), self.next);
+        self.data.extend_from_slice(separator);
+        self.data.extend_from_slice(cut.taken);
+        self.next = self.next.advance(cut.count)?;
+        self.full = !cut.rest.is_empty() || self.data.len() >= self.max_bytes;
+        Some(ControlFlow::Continue(()))
+    }
+
+    /// Goes on with a message that lies in parts, or, when it does not fit, takes it back.
+    fn add_part(&mut self, part: &[u8]) -> ControlFlow<()> {
+        let (length, next) = self.before_last;
+        let fits = self.data.len().saturating_add(part.len()) <= self.max_bytes;
+        if !fits && next > self.start {
+            self.data.truncate(length);
+            self.next = next;
+            return ControlFlow::Break(());
+        }
+        self.data.extend_from_slice(part);
+        ControlFlow::Continue(())
+    }
+}

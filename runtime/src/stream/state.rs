@@ -1,0 +1,112 @@
+//! The state record: what changes in the life of a stream, apart from its data. A stream without
+//! one is open and was last accessed when it was created.
+
+use serde::{Deserialize, Serialize};
+
+use super::storage::{Param, Statement, StorageError};
+use crate::protocol::producer::Claim;
+
+/// The row of the state record.
+pub const ROW_ID: i64 = -1;
+
+/// Finds the state record.
+pub const SELECT: &str = "SELECT body FROM stream WHERE id = -1";
+
+/// See the module's text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct State {
+    /// Whether the stream takes no more data (section 4.1).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub closed: bool,
+    /// The producer's request that closed the stream, so that its repetition is told apart from
+    /// an append to a closed stream.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub closed_by: Option<ClosedBy>,
+    /// When the stream was last known to be accessed, in milliseconds since the Unix epoch; 0
+    /// when nothing was noted since its creation.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub accessed_at: u64,
+}
+
+/// The `Producer-*` headers of the request that closed a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ClosedBy {
+    /// `Producer-Id`.
+    pub id: String,
+    /// `Producer-Epoch`.
+    pub epoch: u64,
+    /// `Producer-Seq`.
+    pub seq: u64,
+}
+
+impl ClosedBy {
+    /// Whether `claim` is the request that closed the stream.
+    pub fn is(&self, claim: &Claim) -> bool {
+        (self.id.as_str(), self.epoch, self.seq) == (claim.id.as_str(), claim.epoch, claim.seq)
+    }
+}
+
+impl From<&Claim> for ClosedBy {
+    fn from(claim: &Claim) -> Self {
+        Self {
+            id: claim.id.clone(),
+            epoch: claim.epoch,
+            seq: claim.seq,
+        }
+    }
+}
+
+impl State {
+    /// The record as it is stored.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::json!(self).to_string().into_bytes()
+    }
+
+    /// Reads a stored record.
+    ///
+    /// # Errors
+    ///
+    /// When [`State::encode`] did not make it.
+    pub fn decode(body: &[u8]) -> Result<Self, StorageError> {
+        serde_json::from_slice(body)
+            .map_err(|error| StorageError(format!("the state record is malformed: {error}")))
+    }
+}
+
+/// Puts an encoded record, of this or another kind, in the row `id`.
+pub fn put(id: i64, record: &[u8]) -> Statement<'_> {
+    Statement {
+        sql: "INSERT OR REPLACE INTO stream (id, count, body) VALUES (?1, 0, ?2)",
+        params: vec![Param::Integer(id), Param::Blob(record)],
+    }
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn records_round_trip(
+            closed: bool,
+            closed_by in proptest::option::of(("\\PC{1,9}", any::<u64>(), any::<u64>())),
+            accessed_at: u64,
+        ) {
+            let closed_by = closed_by.map(|(id, epoch, seq)| ClosedBy { id, epoch, seq });
+            let state = State { closed, closed_by, accessed_at };
+            prop_assert_eq!(State::decode(&state.encode()), Ok(state));
+        }
+    }
+
+    #[test]
+    fn garbage_is_an_error() {
+        assert!(State::decode(b"").is_err());
+        assert!(State::decode(b"[]x").is_err());
+    }
+}

@@ -1,0 +1,69 @@
+//! The port to the SQLite database that holds a stream.
+
+use std::ops::ControlFlow;
+
+use crate::protocol::error::Error;
+
+/// A parameter of a statement.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Param<'a> {
+    /// NULL.
+    Null,
+    /// An INTEGER.
+    Integer(i64),
+    /// A TEXT.
+    Text(&'a str),
+    /// A BLOB.
+    Blob(&'a [u8]),
+}
+
+/// One writing statement with its parameters.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Statement<'a> {
+    /// The SQL text.
+    pub sql: &'a str,
+    /// The values of `?1`, `?2`, …
+    pub params: Vec<Param<'a>>,
+}
+
+/// A row that a query found; columns are numbered from 0.
+pub trait Row {
+    /// An INTEGER column; 0 when it holds anything else.
+    fn integer(&self, column: usize) -> i64;
+    /// A TEXT column; `None` for NULL.
+    fn text(&self, column: usize) -> Option<String>;
+    /// A BLOB column; empty when it holds anything else.
+    fn blob(&self, column: usize) -> Vec<u8>;
+}
+
+/// The database of one stream. Nobody else writes to it.
+pub trait Storage {
+    /// Shows the rows of a query to `each` until it breaks off.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database reports.
+    fn query(
+        &self,
+        sql: &str,
+        params: &[Param],
+        each: &mut dyn FnMut(&dyn Row) -> ControlFlow<()>,
+    ) -> Result<(), StorageError>;
+
+    /// Runs all statements, or, when one fails or the machine does, none.
+    ///
+    /// # Errors
+    ///
+    /// Whatever the database reports; nothing has changed then.
+    fn write(&self, batch: &[Statement]) -> Result<(), StorageError>;
+}
+
+/// The database failed; the text is for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StorageError(pub String);
+
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        Self::Storage(error.0)
+    }
+}
