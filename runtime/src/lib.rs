@@ -1,4 +1,22 @@
-//! Durable Streams on Cloudflare Workers.
+//! A [Durable Streams](https://github.com/durable-streams/durable-streams) server for Cloudflare
+//! Workers: one Durable Object per stream orders its appends and keeps them in its SQLite.
+//!
+//! A worker crate needs [`StreamWorker`] in its `fetch` handler and has to export [`StreamDO`];
+//! the first one's documentation shows all of it.
+//!
+//! | module | what it knows |
+//! |---|---|
+//! | [`protocol`] | the protocol as pure values and rules |
+//! | [`stream`] | the sequencer, over a port to its storage |
+//! | `cloudflare` | the platform: edge, object, SQLite, metrics |
 
+#![cfg_attr(
+    test,
+    allow(clippy::arithmetic_side_effects, reason = "a test may panic")
+)]
+
+mod cloudflare;
 pub mod protocol;
 pub mod stream;
+
+pub use cloudflare::{NoAuth, StreamDO, StreamWorker, Undecided};

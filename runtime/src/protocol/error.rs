@@ -68,6 +68,11 @@ pub enum Error {
     Full,
     /// Storage failed; the request changed nothing.
     Storage(String),
+    /// The server cannot be reached; the request may or may not have been carried out.
+    Unavailable(String),
+    /// A variable or binding of the worker is wrong; the text says which, and what would be
+    /// right.
+    Misconfigured(String),
 }
 
 impl Error {
@@ -92,8 +97,9 @@ impl Error {
             | Self::SeqRegression { .. }
             | Self::SequenceGap { .. } => 409,
             Self::TooLarge { .. } => 413,
-            Self::Storage(_) => 500,
+            Self::Storage(_) | Self::Misconfigured(_) => 500,
             Self::NotImplemented(_) => 501,
+            Self::Unavailable(_) => 503,
             Self::Full => 507,
         }
     }
@@ -116,6 +122,8 @@ impl Error {
             Self::SequenceGap { .. } => "sequence_gap",
             Self::Full => "stream_full",
             Self::Storage(_) => "storage_error",
+            Self::Unavailable(_) => "unavailable",
+            Self::Misconfigured(_) => "misconfigured",
         }
     }
 
@@ -171,6 +179,8 @@ impl fmt::Display for Error {
             Self::Full => f.write_str("the stream has reached the largest offset"),
             // What went wrong inside is for the log, not for the client.
             Self::Storage(_) => f.write_str("storage failed; nothing was changed"),
+            Self::Unavailable(_) => f.write_str("the stream cannot be reached; try again"),
+            Self::Misconfigured(what) => write!(f, "the worker is misconfigured: {what}"),
         }
     }
 }

@@ -27,9 +27,3 @@ pub const STREAM_UP_TO_DATE: &str = "Stream-Up-To-Date";
 pub const ALLOWED_REQUEST_HEADERS: &str = "Authorization, Content-Type, If-None-Match, \
     Producer-Epoch, Producer-Id, Producer-Seq, Stream-Closed, Stream-Expires-At, \
     Stream-Fork-Offset, Stream-Fork-Sub-Offset, Stream-Forked-From, Stream-Seq, Stream-TTL";
-
-/// What a script from another origin may read of a response.
-pub const EXPOSED_RESPONSE_HEADERS: &str = "ETag, Location, Producer-Epoch, \
-    Producer-Expected-Seq, Producer-Received-Seq, Producer-Seq, Server-Timing, Stream-Closed, \
-    Stream-Cursor, Stream-Expires-At, Stream-Next-Offset, Stream-SSE-Data-Encoding, Stream-TTL, \
-    Stream-Up-To-Date";

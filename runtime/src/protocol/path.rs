@@ -2,6 +2,8 @@
 
 use percent_encoding::percent_decode_str;
 
+use super::error::Error;
+
 /// Streams live below this path.
 pub const PREFIX: &str = "/v1/stream/";
 
@@ -11,6 +13,18 @@ pub const MAX_BYTES: usize = 512;
 
 /// The first segment the protocol reserves for its subscription APIs (section 6).
 pub const RESERVED: &str = "__ds";
+
+/// Cuts the URL of a request into its path, as sent, and its query without `?`.
+pub fn split_url(url: &str) -> (&str, &str) {
+    let (before_query, query) = url.split_once('?').unwrap_or((url, ""));
+    let after_scheme = before_query
+        .split_once("://")
+        .map_or(before_query, |(_, rest)| rest);
+    let path = after_scheme
+        .find('/')
+        .and_then(|slash| after_scheme.get(slash..));
+    (path.unwrap_or("/"), query)
+}
 
 /// A stream's path below [`PREFIX`], percent-decoded and valid. Two URLs that decode to the same
 /// path name the same stream.
@@ -26,6 +40,15 @@ pub enum PathError {
     Reserved,
     /// The path breaks a rule; the text says which, and what would be right.
     Invalid(&'static str),
+}
+
+impl From<PathError> for Error {
+    fn from(error: PathError) -> Self {
+        match error {
+            PathError::Elsewhere | PathError::Reserved => Self::UnknownRoute,
+            PathError::Invalid(rule) => Self::invalid("the stream path", rule),
+        }
+    }
 }
 
 impl StreamPath {
@@ -51,6 +74,11 @@ impl StreamPath {
             return Err(PathError::Reserved);
         }
         Ok(Self(decoded.into_owned()))
+    }
+
+    /// The first segment of a path of several: what groups streams into projects.
+    pub fn project(&self) -> Option<&str> {
+        self.0.split_once('/').map(|(project, _)| project)
     }
 
     /// The decoded path: the name of the stream's object.
@@ -95,6 +123,16 @@ mod tests {
 
     fn parse(rest: &str) -> Result<String, PathError> {
         StreamPath::parse(&format!("{PREFIX}{rest}")).map(|path| path.0)
+    }
+
+    #[test]
+    fn urls_are_split() {
+        assert_eq!(
+            split_url("https://a.b:1/v1/x?y=http://z/?"),
+            ("/v1/x", "y=http://z/?")
+        );
+        assert_eq!(split_url("http://a/"), ("/", ""));
+        assert_eq!(split_url("http://a"), ("/", ""));
     }
 
     #[test]

@@ -181,7 +181,7 @@ fn load_bucket(storage: &impl Storage, claim: &Claim) -> Result<Bucket, StorageE
     let mut stored = None;
     let id = Param::Integer(producers::row_id(&claim.id));
     storage.query(producers::SELECT, &[id], &mut |row| {
-        stored = Some(row.blob(0));
+        stored = Some(row.blob(0).to_vec());
         ControlFlow::Break(())
     })?;
     stored.map_or_else(|| Ok(Bucket::default()), |body| Bucket::decode(&body))

@@ -99,7 +99,7 @@ impl Tail {
         let count = if id.part == 0 { count } else { 1 };
         Some(Self {
             offset: Offset::new(id.position)?.advance(count)?,
-            seq: row.text(3),
+            seq: row.text(3).map(str::to_owned),
             last: (id.part == 0).then_some((id, bytes)),
         })
     }

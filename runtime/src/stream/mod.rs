@@ -111,7 +111,7 @@ impl<S: Storage> Stream<S> {
 fn load(storage: &impl Storage) -> Result<Cache, StorageError> {
     let mut table = None;
     storage.query(birth::SELECT, &[], &mut |row| {
-        table = row.text(0);
+        table = row.text(0).map(str::to_owned);
         ControlFlow::Break(())
     })?;
     let Some(table) = table else {
@@ -120,7 +120,7 @@ fn load(storage: &impl Storage) -> Result<Cache, StorageError> {
     let birth = Birth::from_table(&table)?;
     let mut record = None;
     storage.query(state::SELECT, &[], &mut |row| {
-        record = Some(row.blob(0));
+        record = Some(row.blob(0).to_vec());
         ControlFlow::Break(())
     })?;
     let state = match record {

@@ -563,6 +563,26 @@ fn a_refused_creation_leaves_nothing() {
 }
 
 #[test]
+fn nothing_joins_a_message_in_parts() {
+    let database = Sqlite::new();
+    let mut bench = Bench::new(&database, true);
+    // Parts of 40 and 2 bytes: the last one is small enough to be joined.
+    bench.create(&["a".repeat(40)], false).unwrap();
+    for _ in 0..2 {
+        bench.restart();
+        let append = Op::Append {
+            messages: vec!["b".into()],
+            claim: None,
+            seq: None,
+            close: false,
+        };
+        bench.run(&append).unwrap();
+    }
+    let expected = bench.model.clone().unwrap().items;
+    assert_eq!(bench.everything().unwrap(), Some(expected));
+}
+
+#[test]
 fn small_appends_share_a_row() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);

@@ -151,14 +151,14 @@ impl Collector {
     fn add(&mut self, row: &dyn Row) -> Option<ControlFlow<()>> {
         let id = RowId::decode(row.integer(0))?;
         if id.part > 0 {
-            return Some(self.add_part(&row.blob(2)));
+            return Some(self.add_part(row.blob(2)));
         }
         if self.full {
             return Some(ControlFlow::Break(()));
         }
         let body = row.blob(2);
         let skip = self.next.position().checked_sub(id.position)?;
-        self.add_chunk(body.get(self.index_of(&body, skip)?..)?)
+        self.add_chunk(body.get(self.index_of(body, skip)?..)?)
     }
 
     /// Where in a chunk the message or byte after `skip` others is.

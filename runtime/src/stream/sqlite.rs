@@ -93,15 +93,15 @@ impl Storage for &Sqlite {
 
 impl Row for rusqlite::Row<'_> {
     fn integer(&self, column: usize) -> i64 {
-        self.get(column).unwrap_or(0)
+        self.get(column).unwrap()
     }
 
-    fn text(&self, column: usize) -> Option<String> {
-        self.get(column).ok()
+    fn text(&self, column: usize) -> Option<&str> {
+        self.get_ref(column).unwrap().as_str_or_null().unwrap()
     }
 
-    fn blob(&self, column: usize) -> Vec<u8> {
-        self.get(column).unwrap_or_default()
+    fn blob(&self, column: usize) -> &[u8] {
+        self.get_ref(column).unwrap().as_blob().unwrap()
     }
 }
 

@@ -31,9 +31,9 @@ pub trait Row {
     /// An INTEGER column; 0 when it holds anything else.
     fn integer(&self, column: usize) -> i64;
     /// A TEXT column; `None` for NULL.
-    fn text(&self, column: usize) -> Option<String>;
+    fn text(&self, column: usize) -> Option<&str>;
     /// A BLOB column; empty when it holds anything else.
-    fn blob(&self, column: usize) -> Vec<u8>;
+    fn blob(&self, column: usize) -> &[u8];
 }
 
 /// The database of one stream. Nobody else writes to it.

@@ -1,0 +1,141 @@
+//! Bindings and variables of the worker, as `wrangler.toml` gives them.
+
+use worker::wasm_bindgen::JsValue;
+use worker::{Env, js_sys};
+
+use crate::protocol::error::Error;
+
+/// The binding of the [`StreamDO`](super::StreamDO) namespace.
+pub const STREAMS: &str = "STREAMS";
+/// The binding of the Analytics Engine dataset; optional.
+pub const METRICS: &str = "METRICS";
+
+const DEBUG_TIMING: &str = "DEBUG_TIMING";
+const MAX_APPEND_BYTES: &str = "MAX_APPEND_BYTES";
+const READ_MAX_BYTES: &str = "READ_MAX_BYTES";
+
+/// The largest value of the two limits: a request or a response is held in memory a few times
+/// over, and an isolate has 128 MB.
+const MOST_BYTES: usize = 32 << 20;
+
+/// What the variables say.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Whether responses say what they cost.
+    pub debug_timing: bool,
+    /// The largest body of a PUT or POST, in bytes.
+    pub max_append_bytes: usize,
+    /// About how many bytes a read answers.
+    pub read_max_bytes: usize,
+}
+
+impl Config {
+    /// Reads the variables of `env`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misconfigured`] names the variable, its value, and what would be right.
+    pub fn from_env(env: &Env) -> Result<Self, Error> {
+        Self::parse(&|name| variable(env, name))
+    }
+
+    fn parse(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
+        let bytes = |name, default| match variable(name) {
+            Some(value) => parse_bytes(name, &value),
+            None => Ok(default),
+        };
+        Ok(Self {
+            debug_timing: parse_switch(DEBUG_TIMING, variable(DEBUG_TIMING))?,
+            max_append_bytes: bytes(MAX_APPEND_BYTES, 20 << 20)?,
+            read_max_bytes: bytes(READ_MAX_BYTES, 8 << 20)?,
+        })
+    }
+}
+
+/// Whether responses say what they cost; at the edge, where nothing else of the configuration
+/// matters.
+pub fn debug_timing(env: &Env) -> bool {
+    parse_switch(DEBUG_TIMING, variable(env, DEBUG_TIMING)).unwrap_or(false)
+}
+
+/// A variable as text; numbers and booleans in `wrangler.toml` count as their text.
+fn variable(env: &Env, name: &str) -> Option<String> {
+    let value = js_sys::Reflect::get(env, &JsValue::from_str(name)).ok()?;
+    if value.is_undefined() || value.is_null() {
+        return None;
+    }
+    let text = value.as_string();
+    text.or_else(|| js_sys::JSON::stringify(&value).ok().map(String::from))
+}
+
+fn parse_switch(name: &str, value: Option<String>) -> Result<bool, Error> {
+    match value.as_deref() {
+        None | Some("" | "0" | "false") => Ok(false),
+        Some("1" | "true") => Ok(true),
+        Some(other) => Err(Error::Misconfigured(format!(
+            "{name} is {other:?}, not \"0\" or \"1\""
+        ))),
+    }
+}
+
+fn parse_bytes(name: &str, value: &str) -> Result<usize, Error> {
+    let parsed = value
+        .parse()
+        .ok()
+        .filter(|bytes| (1..=MOST_BYTES).contains(bytes));
+    parsed.ok_or_else(|| {
+        let rule = format!("not a number of bytes from 1 to {MOST_BYTES}");
+        Error::Misconfigured(format!("{name} is {value:?}, {rule}"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(name: &'static str, value: &'static str) -> Result<Config, Error> {
+        Config::parse(&|asked| (asked == name).then(|| value.to_owned()))
+    }
+
+    #[test]
+    fn there_are_defaults() {
+        let config = Config::parse(&|_| None).unwrap();
+        let expected = Config {
+            debug_timing: false,
+            max_append_bytes: 20_971_520,
+            read_max_bytes: 8_388_608,
+        };
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn values_are_taken() {
+        assert!(parse("DEBUG_TIMING", "1").unwrap().debug_timing);
+        assert!(!parse("DEBUG_TIMING", "0").unwrap().debug_timing);
+        assert_eq!(
+            parse("MAX_APPEND_BYTES", "10").unwrap().max_append_bytes,
+            10
+        );
+        assert_eq!(
+            parse("READ_MAX_BYTES", "33554432").unwrap().read_max_bytes,
+            33_554_432
+        );
+    }
+
+    #[test]
+    fn a_bad_value_is_named() {
+        for (name, value) in [
+            ("DEBUG_TIMING", "yes"),
+            ("MAX_APPEND_BYTES", "0"),
+            ("MAX_APPEND_BYTES", "8 MB"),
+            ("READ_MAX_BYTES", "33554433"),
+            ("READ_MAX_BYTES", "-1"),
+        ] {
+            let message = parse(name, value).unwrap_err().to_string();
+            assert!(
+                message.contains(name) && message.contains(value),
+                "{message}"
+            );
+        }
+    }
+}
