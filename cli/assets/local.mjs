@@ -1,0 +1,62 @@
+// Serves a worker on workerd, for `durable-streams dev`.
+//
+// Each line on stdin is a JSON document of miniflare options: the first starts the worker, later ones
+// replace it. Each line on stdout is an event: ready, failed, died. What the worker prints goes to
+// stderr. The end of stdin ends everything, so nothing survives whoever started this.
+
+import { existsSync, readFileSync } from "node:fs";
+import { createInterface } from "node:readline";
+import { parseEnv } from "node:util";
+import { Log, LogLevel, Miniflare } from "miniflare";
+
+console.log = console.error;
+// A failed start rejects more promises than the one that is awaited and reported.
+process.on("unhandledRejection", () => {});
+
+const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
+
+let miniflare;
+let serving = false;
+
+/** Shows what workerd prints, and notices its end: miniflare does not start it again. */
+function handleRuntimeStdio(stdout, stderr) {
+  for (const stream of [stdout, stderr]) {
+    createInterface(stream).on("line", (line) => console.error(line));
+  }
+  stdout.once("end", () => {
+    if (!serving) return;
+    say({ event: "died" });
+    process.exit(1);
+  });
+}
+
+/** Secrets for local runs, in the file wrangler reads them from. */
+function devVars(path) {
+  return path && existsSync(path) ? parseEnv(readFileSync(path, "utf8")) : {};
+}
+
+async function serve({ devVarsPath, ...options }) {
+  options.bindings = { ...options.bindings, ...devVars(devVarsPath) };
+  options.log = new Log(LogLevel.WARN);
+  options.handleRuntimeStdio = handleRuntimeStdio;
+  serving = false;
+  try {
+    if (miniflare) {
+      await miniflare.setOptions(options);
+    } else {
+      miniflare = new Miniflare(options);
+    }
+    await miniflare.ready;
+    serving = true;
+    say({ event: "ready" });
+  } catch (error) {
+    say({ event: "failed", message: error.message });
+  }
+}
+
+for await (const line of createInterface(process.stdin)) {
+  await serve(JSON.parse(line));
+}
+serving = false;
+await miniflare?.dispose();
+process.exit(0);

@@ -1,0 +1,162 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// The port `dev` serves on when none is named.
+pub const DEFAULT_PORT: u16 = 4437;
+
+/// From nothing to your own Durable Streams server on Cloudflare.
+#[derive(Debug, Parser)]
+#[command(name = "durable-streams", version, propagate_version = true)]
+pub struct Cli {
+    /// Options of every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub struct Global {
+    /// Print one JSON document on stdout, and everything else on stderr
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print results and errors only
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Print the output of the programs that are run
+    #[arg(long, short, global = true)]
+    pub verbose: bool,
+    /// Run as if started in this folder
+    #[arg(short = 'C', value_name = "DIR", global = true)]
+    pub directory: Option<PathBuf>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write a new project
+    Init(Init),
+    /// Build the worker and serve it on this machine; data is kept between runs
+    Dev(Dev),
+    /// Build the deployable bundle in build/
+    Build,
+    /// Say what is missing on this machine to build and run a project
+    Doctor(Doctor),
+    /// Print the completion script of a shell
+    Completions(Completions),
+    /// Fill in a template; the request is read from stdin
+    #[command(hide = true)]
+    RenderTemplate,
+}
+
+/// Options of `init`.
+#[derive(Debug, Args)]
+pub struct Init {
+    /// The folder of the new project [default: ./NAME]
+    #[arg(value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The name of the crate, the worker and the bucket [default: the name of DIR]
+    #[arg(long)]
+    pub name: Option<String>,
+    /// Who may use the streams [default: none]
+    #[arg(long, value_enum)]
+    pub auth: Option<Auth>,
+    /// A cargo-generate template to use instead of the built-in one
+    #[arg(long, value_name = "PATH|GIT")]
+    pub template: Option<String>,
+    /// Set a value of the template; may be given several times
+    #[arg(long, short, value_name = "KEY=VALUE", value_parser = key_value)]
+    pub define: Vec<(String, String)>,
+    /// The durable-streams-cloudflare crate: a version, a path or a git URL
+    #[arg(long, value_name = "VERSION|PATH|GIT")]
+    pub runtime: Option<String>,
+    /// Make a git repository [default: unless DIR already is in one]
+    #[arg(long, conflicts_with = "no_git")]
+    pub git: bool,
+    /// Make no git repository
+    #[arg(long)]
+    pub no_git: bool,
+    /// Ask nothing, take the defaults
+    #[arg(long, short)]
+    pub yes: bool,
+    /// List the files that would be written, write none
+    #[arg(long, conflicts_with = "dev")]
+    pub dry_run: bool,
+    /// Write into a folder that is not empty, over files of the same names
+    #[arg(long)]
+    pub overwrite: bool,
+    /// Build and serve the project when it is written
+    #[arg(long)]
+    pub dev: bool,
+    /// The port for --dev; 0 takes a free one
+    #[arg(long, default_value_t = DEFAULT_PORT)]
+    pub port: u16,
+}
+
+/// Who may use the streams of a new project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Auth {
+    /// Tokens signed with a secret of each project
+    ProjectJwt,
+    /// Anyone who knows the URL can read and write
+    None,
+}
+
+/// Options of `dev`.
+#[derive(Debug, Args)]
+pub struct Dev {
+    /// The port to serve on; 0 takes a free one
+    #[arg(long, default_value_t = DEFAULT_PORT)]
+    pub port: u16,
+}
+
+/// Options of `doctor`.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// Install what is missing
+    #[arg(long)]
+    pub fix: bool,
+}
+
+/// Options of `completions`.
+#[derive(Debug, Args)]
+pub struct Completions {
+    /// The shell
+    #[arg(value_enum)]
+    pub shell: clap_complete::Shell,
+}
+
+/// Splits `KEY=VALUE`.
+fn key_value(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((key, value)) if !key.trim().is_empty() => {
+            Ok((key.trim().to_owned(), value.to_owned()))
+        }
+        _ => Err(format!("`{text}` is not of the form KEY=VALUE")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_definition_is_split_at_the_first_equals_sign() {
+        assert_eq!(key_value("a=b=c"), Ok(("a".into(), "b=c".into())));
+        assert_eq!(key_value("a="), Ok(("a".into(), String::new())));
+        assert!(key_value("a").is_err());
+        assert!(key_value("=a").is_err());
+    }
+}

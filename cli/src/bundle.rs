@@ -1,0 +1,139 @@
+//! The deployable bundle of a project: a script and its WebAssembly.
+
+use std::{
+    fmt, fs,
+    io::{self, Write},
+    path::Path,
+};
+
+use anyhow::{Context, Result};
+use flate2::{Compression, write::GzEncoder};
+use serde::Serialize;
+
+use crate::{
+    process,
+    project::{self, Project},
+    toolchain::Toolchain,
+    ui::Ui,
+};
+
+/// How much work goes into the bundle. Both are release builds and share all of cargo's artefacts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effort {
+    /// As soon as possible, for a local run: without `wasm-opt`.
+    Quick,
+    /// As small as possible, to be deployed.
+    Full,
+}
+
+/// How large a bundle is, in bytes.
+#[derive(Debug, Serialize)]
+pub struct Sizes {
+    /// The WebAssembly.
+    pub wasm: u64,
+    /// The WebAssembly as it travels.
+    pub wasm_gzip: u64,
+    /// The script.
+    pub js: u64,
+    /// The script as it travels.
+    pub js_gzip: u64,
+}
+
+impl fmt::Display for Sizes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "wasm {} (gzip {}), js {} (gzip {})",
+            kilobytes(self.wasm),
+            kilobytes(self.wasm_gzip),
+            kilobytes(self.js),
+            kilobytes(self.js_gzip)
+        )
+    }
+}
+
+/// Builds the bundle. A build that fails leaves the last one as it was.
+pub fn build(ui: &Ui, project: &Project, toolchain: &Toolchain, effort: Effort) -> Result<()> {
+    let mut command = toolchain.worker_build()?;
+    command
+        .current_dir(&project.root)
+        .arg("--release")
+        // A build that fails says why; where worker-build noticed it is of no use.
+        .env("RUST_BACKTRACE", "0");
+    if effort == Effort::Quick {
+        command.arg("--no-opt");
+    }
+    if !ui.verbose() {
+        // What is left is what the error message should hold.
+        command.env("CARGO_TERM_QUIET", "true");
+    }
+    if ui.color() {
+        command.env("CARGO_TERM_COLOR", "always");
+    }
+    let outcome = process::run_ok(ui, &mut command, None);
+    if outcome.is_err() {
+        // A later build would take the remains for a build that still runs, and wait for it.
+        let _ = fs::remove_dir_all(project.build_dir().join(".tmp"));
+    }
+    outcome.map(drop).context("the worker does not build")
+}
+
+/// Measures the bundle of a project.
+pub fn sizes(project: &Project) -> Result<Sizes> {
+    let (wasm, wasm_gzip) = size(&project.build_dir().join(project::WASM))?;
+    let (js, js_gzip) = size(&project.build_dir().join(project::SCRIPT))?;
+    Ok(Sizes {
+        wasm,
+        wasm_gzip,
+        js,
+        js_gzip,
+    })
+}
+
+/// The size of a file, and of its gzip.
+fn size(path: &Path) -> Result<(u64, u64)> {
+    let bytes = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    let mut gzip = GzEncoder::new(Count(0), Compression::best());
+    gzip.write_all(&bytes)?;
+    let Count(packed) = gzip.finish()?;
+    Ok((bytes.len() as u64, packed))
+}
+
+struct Count(u64);
+
+impl Write for Count {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Kilobytes as Cloudflare counts them in its limits: of 1024 bytes.
+fn kilobytes(bytes: u64) -> String {
+    format!("{:.1} KiB", bytes as f64 / 1024.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_measured_plain_and_packed() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, vec![b'a'; 100_000]).unwrap();
+        let (plain, packed) = size(&path).unwrap();
+        assert_eq!(plain, 100_000);
+        assert!((20..1000).contains(&packed), "{packed}");
+        assert!(size(&dir.path().join("missing")).is_err());
+    }
+
+    #[test]
+    fn sizes_are_said_in_kibibytes() {
+        assert_eq!(kilobytes(235_750), "230.2 KiB");
+    }
+}

@@ -1,0 +1,37 @@
+//! `build`: the deployable bundle.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::{
+    bundle::{self, Effort},
+    project::{self, Project},
+    toolchain,
+    ui::Ui,
+};
+
+/// Builds the project in the current folder.
+pub fn run(ui: &Ui) -> Result<()> {
+    let project = Project::open(Path::new("."))?;
+    let toolchain = toolchain::ready(ui, &project)?;
+    ui.step("Building the worker", || {
+        bundle::build(ui, &project, &toolchain, Effort::Full)
+    })?;
+    let sizes = bundle::sizes(&project)?;
+    let dir = project.build_dir();
+    ui.result(
+        format!("{}: {sizes}", dir.display()),
+        &json!({
+            "project": { "name": project.name, "dir": project.root },
+            "bundle": {
+                "dir": dir,
+                "script": dir.join(project::SCRIPT),
+                "wasm": dir.join(project::WASM),
+            },
+            "bytes": sizes,
+        }),
+    );
+    Ok(())
+}

@@ -1,0 +1,237 @@
+//! `init`: write a new project.
+
+use std::{
+    ffi::OsStr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use dialoguer::{Confirm, Input};
+use serde_json::{Value, json};
+
+use super::dev;
+use crate::{
+    args::{Auth, DEFAULT_PORT, Init},
+    error::problem,
+    git, local, name, process,
+    runtime_source::RuntimeSource,
+    scaffold::{self, NewProject, Staged},
+    ui::Ui,
+};
+
+/// The folder when none is named.
+const DEFAULT_DIR: &str = "my-streams";
+const OPEN: &str = "There is no authentication: anyone who knows the URL can read and write.";
+
+/// Writes a project, and serves it when asked to.
+pub fn run(ui: &Ui, args: Init) -> Result<()> {
+    let ask = ui.can_ask() && !args.yes;
+    process::note_interrupts();
+    check_auth(args.auth)?;
+    let (dir, name) = place(&args, ask)?;
+    scaffold::check_destination(&dir, args.overwrite)?;
+    let project = NewProject {
+        runtime: runtime(&args)?,
+        name,
+        dir,
+        template: args.template.clone(),
+        define: args.define.iter().cloned().collect(),
+    };
+    let git = wants_git(&args, &project.dir, ask)?;
+    if args.dev {
+        local::check_port(args.port)?;
+    }
+
+    let staged = scaffold::stage(ui, &project)?;
+    if args.dry_run {
+        ui.result(
+            plan(&project, &staged),
+            &document(&project, &staged, git, true),
+        );
+        return Ok(());
+    }
+    scaffold::place(&staged, &project.dir)?;
+    if git {
+        git::init(ui, &project.dir)?;
+    }
+
+    let document = document(&project, &staged, git, false);
+    if args.dev {
+        ui.note(written(&project, &staged));
+        return dev::run_with(ui, &project.dir, args.port, &document);
+    }
+    ui.result(
+        format!(
+            "{}\n\n{}",
+            written(&project, &staged),
+            next_steps(&project.dir)
+        ),
+        &document,
+    );
+    if ask
+        && Confirm::new()
+            .with_prompt("Build and serve it now?")
+            .default(true)
+            .interact()?
+    {
+        return dev::run(ui, &project.dir, args.port);
+    }
+    Ok(())
+}
+
+fn check_auth(auth: Option<Auth>) -> Result<()> {
+    match auth {
+        None | Some(Auth::None) => Ok(()),
+        Some(Auth::ProjectJwt) => Err(problem(
+            "--auth project-jwt is not available yet",
+            "`--auth none` is: anyone who knows the URL can then read and write",
+        )),
+    }
+}
+
+/// The folder and the name, asked for where nobody has said them.
+fn place(args: &Init, ask: bool) -> Result<(PathBuf, String)> {
+    let dir = match (&args.dir, &args.name) {
+        (Some(dir), _) => dir.clone(),
+        (None, Some(name)) => PathBuf::from(name),
+        (None, None) if ask => PathBuf::from(
+            Input::<String>::new()
+                .with_prompt("Folder of the new project")
+                .default(DEFAULT_DIR.to_owned())
+                .interact_text()?,
+        ),
+        (None, None) => PathBuf::from(DEFAULT_DIR),
+    };
+    let dir = absolute(&dir)?;
+    let derived = || dir.file_name().map(OsStr::to_string_lossy);
+    let name = match &args.name {
+        Some(name) => name.clone(),
+        None => derived().unwrap_or_default().into_owned(),
+    };
+    let name = match name::check(&name) {
+        Err(_) if ask && args.name.is_none() => ask_name(&name)?,
+        outcome => outcome.map(|()| name)?,
+    };
+    Ok((dir, name))
+}
+
+fn ask_name(derived: &str) -> Result<String> {
+    let suggestion = name::suggest(derived).unwrap_or_else(|| DEFAULT_DIR.to_owned());
+    let name = Input::<String>::new()
+        .with_prompt("Name of the project")
+        .default(suggestion)
+        .validate_with(|name: &String| name::check(name).map_err(|error| error.to_string()))
+        .interact_text()?;
+    Ok(name)
+}
+
+/// The absolute path of a folder that need not exist, without `.` and `..` as far as it does.
+fn absolute(dir: &Path) -> Result<PathBuf> {
+    match dir.canonicalize() {
+        Ok(path) => Ok(path),
+        Err(_) => std::path::absolute(dir)
+            .with_context(|| format!("`{}` cannot be the project's folder", dir.display())),
+    }
+}
+
+fn runtime(args: &Init) -> Result<RuntimeSource> {
+    match &args.runtime {
+        Some(text) => RuntimeSource::parse(text),
+        None => Ok(RuntimeSource::default_source()),
+    }
+}
+
+/// Whether to make a repository: as told, else unless there is one already.
+fn wants_git(args: &Init, dir: &Path, ask: bool) -> Result<bool> {
+    if args.no_git {
+        return Ok(false);
+    }
+    let available = git::available();
+    if args.git && !available {
+        return Err(problem(
+            "--git: there is no `git` on this machine",
+            "install git, or leave --git out",
+        ));
+    }
+    if args.git || !available || git::inside_work_tree(dir) {
+        return Ok(args.git);
+    }
+    if ask {
+        return Ok(Confirm::new()
+            .with_prompt("Make a git repository?")
+            .default(true)
+            .interact()?);
+    }
+    Ok(true)
+}
+
+fn plan(project: &NewProject, staged: &Staged) -> String {
+    let files: Vec<String> = staged
+        .files
+        .iter()
+        .map(|file| project.dir.join(file).display().to_string())
+        .collect();
+    format!("Would write:\n{}", files.join("\n"))
+}
+
+fn written(project: &NewProject, staged: &Staged) -> String {
+    format!(
+        "Wrote {} to {}: {} files, with {}.\n{OPEN}",
+        project.name,
+        project.dir.display(),
+        staged.files.len(),
+        project.runtime,
+    )
+}
+
+fn next_steps(dir: &Path) -> String {
+    let here = std::env::current_dir().ok();
+    let shown = here
+        .and_then(|here| dir.strip_prefix(here).ok().map(Path::to_owned))
+        .unwrap_or_else(|| dir.to_owned());
+    let enter = match shown.as_os_str().is_empty() {
+        true => String::new(),
+        false => format!("  cd {}\n", quoted(&shown.display().to_string())),
+    };
+    format!("Next:\n{enter}  durable-streams dev     # http://127.0.0.1:{DEFAULT_PORT}")
+}
+
+/// A word for a shell.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
+    match word.chars().all(plain) {
+        true => word.to_owned(),
+        false => format!("'{}'", word.replace('\'', r"'\''")),
+    }
+}
+
+fn document(project: &NewProject, staged: &Staged, git: bool, dry_run: bool) -> Value {
+    json!({
+        "project": { "name": project.name, "dir": project.dir },
+        "files": staged.files,
+        "runtime": project.runtime.document(),
+        "auth": "none",
+        "git": git,
+        "dryRun": dry_run,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_quoted_only_when_it_must_be() {
+        assert_eq!(quoted("a/b-c.d_e"), "a/b-c.d_e");
+        assert_eq!(quoted("a b"), "'a b'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+    }
+
+    #[test]
+    fn project_jwt_is_refused_openly() {
+        let error = check_auth(Some(Auth::ProjectJwt)).unwrap_err();
+        assert!(error.to_string().contains("not available yet"), "{error}");
+        assert!(crate::error::hint(&error).unwrap().contains("--auth none"));
+        check_auth(None).unwrap();
+    }
+}

@@ -1,0 +1,35 @@
+//! The commands, a file each.
+
+mod build;
+mod completions;
+mod dev;
+mod doctor;
+mod init;
+
+use std::{path::Path, process::ExitCode};
+
+use anyhow::{Context, Result};
+
+use crate::{args::Command, render, ui::Ui};
+
+/// Works in another folder from now on, as `-C` asks.
+pub fn enter_directory(dir: Option<&Path>) -> Result<()> {
+    match dir {
+        None => Ok(()),
+        Some(dir) => std::env::set_current_dir(dir)
+            .with_context(|| format!("cannot enter the folder {} given by -C", dir.display())),
+    }
+}
+
+/// Does what was asked for.
+pub fn run(command: Command, ui: &Ui) -> Result<ExitCode> {
+    match command {
+        Command::Init(args) => init::run(ui, args)?,
+        Command::Dev(args) => dev::run(ui, Path::new("."), args.port)?,
+        Command::Build => build::run(ui)?,
+        Command::Doctor(args) => return doctor::run(ui, &args),
+        Command::Completions(args) => completions::run(ui, &args),
+        Command::RenderTemplate => render::serve()?,
+    }
+    Ok(ExitCode::SUCCESS)
+}

@@ -1,0 +1,239 @@
+//! Other programs: run to their end, with their output kept, and ended when we are told to end.
+
+use std::{
+    ffi::OsStr,
+    fmt,
+    io::{Read, Write},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, Mutex, Once, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result};
+
+use crate::{error::problem, ui::Ui};
+
+/// The person pressed Ctrl-C, or the process was asked to end.
+#[derive(Debug)]
+pub struct Interrupted;
+
+impl fmt::Display for Interrupted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("interrupted")
+    }
+}
+
+impl std::error::Error for Interrupted {}
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static HANDLER: Once = Once::new();
+
+/// From now on Ctrl-C and SIGTERM are noted instead of ending the process on the spot, so that what
+/// was started can be ended too. A second Ctrl-C ends the process at once.
+pub fn note_interrupts() {
+    HANDLER.call_once(|| {
+        let noted = ctrlc::set_handler(|| {
+            if INTERRUPTED.swap(true, Ordering::SeqCst) {
+                std::process::exit(130);
+            }
+        });
+        if let Err(error) = noted {
+            eprintln!("warning: Ctrl-C will not be handled: {error}");
+        }
+    });
+}
+
+/// Whether we were asked to end.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// Starts a program in a process group of its own: a Ctrl-C at the terminal reaches us alone, and
+/// the program is ended with everything it started.
+pub fn spawn(command: &mut Command) -> Result<Child> {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    let name = command.get_program().to_owned();
+    command
+        .spawn()
+        .with_context(|| format!("cannot run `{}`", name.display()))
+}
+
+/// What a program printed and how it ended.
+#[derive(Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub status: ExitStatus,
+    /// stdout and stderr, in the order they came.
+    pub output: String,
+}
+
+/// Runs a program to its end and keeps its output, which `--verbose` shows as it comes. When we are
+/// interrupted, or after `limit`, the program and its children are ended.
+pub fn run(ui: &Ui, command: &mut Command, limit: Option<Duration>) -> Result<Finished> {
+    note_interrupts();
+    without_cargo_run(command);
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let name = command.get_program().to_owned();
+    let mut child = spawn(command)?;
+    let output = Arc::new(Mutex::new(Vec::new()));
+    let readers = [
+        child
+            .stdout
+            .take()
+            .map(|pipe| collect(pipe, &output, ui.verbose())),
+        child
+            .stderr
+            .take()
+            .map(|pipe| collect(pipe, &output, ui.verbose())),
+    ];
+    let started = Instant::now();
+    let status = loop {
+        if let Some(status) = child.try_wait()? {
+            break status;
+        }
+        if interrupted() {
+            end_group(&mut child, Duration::from_secs(2));
+            return Err(Interrupted.into());
+        }
+        if limit.is_some_and(|limit| started.elapsed() > limit) {
+            end_group(&mut child, Duration::from_secs(2));
+            anyhow::bail!(
+                "`{}` did not end within {} s",
+                name.display(),
+                started.elapsed().as_secs()
+            );
+        }
+        thread::sleep(Duration::from_millis(25));
+    };
+    for reader in readers.into_iter().flatten() {
+        let _ = reader.join();
+    }
+    let bytes = output.lock().unwrap_or_else(PoisonError::into_inner);
+    Ok(Finished {
+        status,
+        output: String::from_utf8_lossy(&bytes).into_owned(),
+    })
+}
+
+/// Runs a program that must succeed. When it does not, its whole output is in the error, unless it
+/// was shown already.
+pub fn run_ok(ui: &Ui, command: &mut Command, limit: Option<Duration>) -> Result<String> {
+    let line = describe(command);
+    let finished = run(ui, command, limit)?;
+    if finished.status.success() {
+        return Ok(finished.output);
+    }
+    let output = if ui.verbose() {
+        String::new()
+    } else {
+        format!("\n{}", finished.output.trim_end())
+    };
+    Err(problem(
+        format!("`{line}` failed ({}){output}", finished.status),
+        "",
+    ))
+}
+
+/// The first line a program prints, if it can be run and succeeds.
+pub fn first_line(command: &mut Command) -> Option<String> {
+    without_cargo_run(command);
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::null())
+        .output()
+        .ok()?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    output
+        .status
+        .success()
+        .then(|| text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// Asks the program's whole process group to end, and after `patience` makes it.
+pub fn end_group(child: &mut Child, patience: Duration) {
+    signal_group(child, false);
+    let asked = Instant::now();
+    while asked.elapsed() < patience {
+        if matches!(child.try_wait(), Ok(Some(_))) {
+            break;
+        }
+        thread::sleep(Duration::from_millis(25));
+    }
+    signal_group(child, true);
+    let _ = child.wait();
+}
+
+#[cfg(unix)]
+fn signal_group(child: &mut Child, kill: bool) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    let signal = if kill { Signal::KILL } else { Signal::TERM };
+    let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
+    if let Some(group) = group {
+        let _ = kill_process_group(group, signal);
+    }
+}
+
+#[cfg(not(unix))]
+fn signal_group(child: &mut Child, _kill: bool) {
+    let _ = child.kill();
+}
+
+/// `cargo run` leaves its own settings in the environment. A cargo of another project must not see
+/// them: they would choose its program and its toolchain.
+pub fn without_cargo_run(command: &mut Command) {
+    let under_cargo = std::env::var_os("CARGO_MANIFEST_DIR").is_some();
+    if !under_cargo {
+        return;
+    }
+    let set = |command: &Command, name: &OsStr| command.get_envs().any(|(key, _)| key == name);
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        let ours = text == "CARGO"
+            || text == "RUSTUP_TOOLCHAIN"
+            || text.starts_with("CARGO_PKG_")
+            || text.starts_with("CARGO_MANIFEST_")
+            || text.starts_with("CARGO_BIN_");
+        if ours && !set(command, &name) {
+            command.env_remove(&name);
+        }
+    }
+}
+
+fn describe(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn collect(
+    mut pipe: impl Read + Send + 'static,
+    output: &Arc<Mutex<Vec<u8>>>,
+    show: bool,
+) -> thread::JoinHandle<()> {
+    let output = Arc::clone(output);
+    thread::spawn(move || {
+        let mut buffer = [0; 8192];
+        while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+            let Some(bytes) = buffer.get(..count) else {
+                return;
+            };
+            if show {
+                let _ = std::io::stderr().write_all(bytes);
+            }
+            output
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend_from_slice(bytes);
+        }
+    })
+}

@@ -1,0 +1,333 @@
+//! A scaffolded project on disk, as its `wrangler.toml` describes it.
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::problem;
+
+/// Where the bundle goes, relative to the project.
+pub const BUILD_DIR: &str = "build";
+/// The bundle's script.
+pub const SCRIPT: &str = "index.js";
+/// The bundle's WebAssembly.
+pub const WASM: &str = "index_bg.wasm";
+
+/// Tables of `wrangler.toml` that say nothing a local run needs.
+const NOT_LOCAL: &[&str] = &[
+    "account_id",
+    "build",
+    "env",
+    "keep_vars",
+    "limits",
+    "logpush",
+    "migrations",
+    "observability",
+    "placement",
+    "preview_urls",
+    "route",
+    "routes",
+    "send_metrics",
+    "upload_source_maps",
+    "workers_dev",
+];
+
+/// A scaffolded project.
+#[derive(Debug)]
+pub struct Project {
+    /// Its folder, absolute.
+    pub root: PathBuf,
+    /// The worker's name.
+    pub name: String,
+    wrangler: Wrangler,
+}
+
+/// What a local run needs of `wrangler.toml`.
+#[derive(Debug, Deserialize)]
+struct Wrangler {
+    name: String,
+    compatibility_date: String,
+    #[serde(default)]
+    compatibility_flags: Vec<String>,
+    #[serde(default)]
+    vars: Map<String, Value>,
+    #[serde(default)]
+    durable_objects: DurableObjects,
+    #[serde(default)]
+    migrations: Vec<Migration>,
+    #[serde(default)]
+    r2_buckets: Vec<Bucket>,
+    #[serde(default)]
+    kv_namespaces: Vec<Namespace>,
+    #[serde(default)]
+    analytics_engine_datasets: Vec<Dataset>,
+    main: Option<String>,
+    #[serde(flatten)]
+    rest: BTreeMap<String, Value>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct DurableObjects {
+    #[serde(default)]
+    bindings: Vec<DurableObject>,
+}
+
+#[derive(Debug, Deserialize)]
+struct DurableObject {
+    name: String,
+    class_name: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Migration {
+    #[serde(default)]
+    new_sqlite_classes: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Bucket {
+    binding: String,
+    bucket_name: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Namespace {
+    binding: String,
+    id: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Dataset {
+    binding: String,
+    dataset: Option<String>,
+}
+
+impl Project {
+    /// Opens the project in a folder.
+    pub fn open(dir: &Path) -> Result<Self> {
+        let root = dir
+            .canonicalize()
+            .with_context(|| format!("cannot find the folder {}", dir.display()))?;
+        let manifest = root.join("wrangler.toml");
+        if !manifest.is_file() || !root.join("Cargo.toml").is_file() {
+            return Err(problem(
+                format!(
+                    "{} is no project: it has no Cargo.toml with a wrangler.toml beside it",
+                    root.display()
+                ),
+                "go to a project's folder, name it with -C, or make one with `durable-streams init`",
+            ));
+        }
+        let text = std::fs::read_to_string(&manifest)
+            .with_context(|| format!("cannot read {}", manifest.display()))?;
+        let wrangler = Wrangler::parse(&text).map_err(|wrong| {
+            problem(
+                format!("{}: {wrong}", manifest.display()),
+                "mend the file; `durable-streams init` writes one that is right",
+            )
+        })?;
+        Ok(Self {
+            root,
+            name: wrangler.name.clone(),
+            wrangler,
+        })
+    }
+
+    /// The folder of the bundle.
+    pub fn build_dir(&self) -> PathBuf {
+        self.root.join(BUILD_DIR)
+    }
+
+    /// Settings of `wrangler.toml` that a local run does not follow.
+    pub fn not_served(&self) -> Vec<&str> {
+        self.wrangler
+            .rest
+            .keys()
+            .map(String::as_str)
+            .filter(|key| !NOT_LOCAL.contains(key))
+            .collect()
+    }
+
+    /// The worker as miniflare's options describe it. Names and ids are chosen as wrangler chooses
+    /// them, so that `wrangler dev` finds the same data.
+    pub fn worker_options(&self) -> Value {
+        let wrangler = &self.wrangler;
+        let build = self.build_dir();
+        let objects = wrangler.durable_objects.bindings.iter().map(|object| {
+            let options = json!({
+                "className": object.class_name,
+                "useSQLite": wrangler.uses_sqlite(&object.class_name),
+            });
+            (object.name.clone(), options)
+        });
+        let buckets = wrangler.r2_buckets.iter().map(|bucket| {
+            let id = bucket.bucket_name.as_ref().unwrap_or(&bucket.binding);
+            (bucket.binding.clone(), json!(id))
+        });
+        let namespaces = wrangler.kv_namespaces.iter().map(|namespace| {
+            let id = namespace.id.as_ref().unwrap_or(&namespace.binding);
+            (namespace.binding.clone(), json!(id))
+        });
+        let datasets = wrangler.analytics_engine_datasets.iter().map(|dataset| {
+            let name = dataset.dataset.as_deref().unwrap_or("dataset");
+            (dataset.binding.clone(), json!({ "dataset": name }))
+        });
+        json!({
+            "name": wrangler.name,
+            "compatibilityDate": wrangler.compatibility_date,
+            "compatibilityFlags": wrangler.compatibility_flags,
+            "modulesRoot": build,
+            "modules": [
+                { "type": "ESModule", "path": build.join(SCRIPT) },
+                { "type": "CompiledWasm", "path": build.join(WASM) },
+            ],
+            "bindings": wrangler.vars,
+            "durableObjects": objects.collect::<Map<_, _>>(),
+            "r2Buckets": buckets.collect::<Map<_, _>>(),
+            "kvNamespaces": namespaces.collect::<Map<_, _>>(),
+            "analyticsEngineDatasets": datasets.collect::<Map<_, _>>(),
+        })
+    }
+}
+
+impl Wrangler {
+    fn parse(text: &str) -> Result<Self, String> {
+        let wrangler: Self = toml_edit::de::from_str(text)
+            .map_err(|error| error.to_string().trim_end().to_owned())?;
+        match &wrangler.main {
+            Some(main) if main == &format!("{BUILD_DIR}/{SCRIPT}") => Ok(wrangler),
+            main => Err(format!(
+                "`main` is {}, but the bundle's script is `{BUILD_DIR}/{SCRIPT}`",
+                main.as_ref()
+                    .map_or("missing".to_owned(), |main| format!("`{main}`"))
+            )),
+        }
+    }
+
+    fn uses_sqlite(&self, class: &str) -> bool {
+        self.migrations.iter().any(|migration| {
+            migration
+                .new_sqlite_classes
+                .iter()
+                .any(|name| name == class)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRANGLER: &str = r#"
+name = "my-streams"
+main = "build/index.js"
+compatibility_date = "2026-04-01"
+compatibility_flags = ["nodejs_compat"]
+[[durable_objects.bindings]]
+name = "STREAMS"
+class_name = "StreamDO"
+[[migrations]]
+tag = "v1"
+new_sqlite_classes = ["StreamDO"]
+[[r2_buckets]]
+binding = "R2"
+bucket_name = "cold"
+[[kv_namespaces]]
+binding = "REGISTRY"
+[[kv_namespaces]]
+binding = "OTHER"
+id = "abc"
+[[analytics_engine_datasets]]
+binding = "METRICS"
+dataset = "numbers"
+[vars]
+DEBUG_TIMING = "1"
+NUMBER = 3
+[observability]
+enabled = true
+"#;
+
+    fn project(wrangler: &str) -> (tempfile::TempDir, Result<Project>) {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
+        std::fs::write(dir.path().join("wrangler.toml"), wrangler).unwrap();
+        let project = Project::open(dir.path());
+        (dir, project)
+    }
+
+    #[test]
+    fn bindings_become_options() {
+        let (_dir, project) = project(WRANGLER);
+        let project = project.unwrap();
+        let options = project.worker_options();
+        assert_eq!(options["name"], "my-streams");
+        assert_eq!(options["compatibilityDate"], "2026-04-01");
+        assert_eq!(options["compatibilityFlags"], json!(["nodejs_compat"]));
+        assert_eq!(
+            options["durableObjects"],
+            json!({ "STREAMS": { "className": "StreamDO", "useSQLite": true } })
+        );
+        assert_eq!(options["r2Buckets"], json!({ "R2": "cold" }));
+        assert_eq!(
+            options["kvNamespaces"],
+            json!({ "REGISTRY": "REGISTRY", "OTHER": "abc" })
+        );
+        assert_eq!(
+            options["analyticsEngineDatasets"],
+            json!({ "METRICS": { "dataset": "numbers" } })
+        );
+        assert_eq!(
+            options["bindings"],
+            json!({ "DEBUG_TIMING": "1", "NUMBER": 3 })
+        );
+        assert!(project.not_served().is_empty());
+    }
+
+    #[test]
+    fn a_class_without_a_migration_has_no_sqlite() {
+        let (_dir, project) = project(&WRANGLER.replace("new_sqlite_classes", "new_classes"));
+        let options = project.unwrap().worker_options();
+        assert_eq!(options["durableObjects"]["STREAMS"]["useSQLite"], false);
+    }
+
+    #[test]
+    fn settings_that_are_not_followed_are_named() {
+        let (_dir, project) = project(&format!("{WRANGLER}\n[[d1_databases]]\nbinding = \"DB\"\n"));
+        assert_eq!(project.unwrap().not_served(), ["d1_databases"]);
+    }
+
+    #[test]
+    fn a_file_that_is_wrong_is_named_with_the_fault() {
+        for (text, fault) in [
+            ("name = ", "wrangler.toml"),
+            (
+                "name = \"x\"\nmain = \"build/index.js\"",
+                "compatibility_date",
+            ),
+            (
+                "name = \"x\"\ncompatibility_date = \"2026-04-01\"",
+                "`main` is missing",
+            ),
+            (
+                "name = \"x\"\nmain = \"other.js\"\ncompatibility_date = \"2026-04-01\"",
+                "`main` is `other.js`",
+            ),
+        ] {
+            let (_dir, project) = project(text);
+            let error = project.unwrap_err().to_string();
+            assert!(error.contains(fault), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_folder_without_a_project_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let error = Project::open(dir.path()).unwrap_err();
+        assert!(error.to_string().contains("is no project"), "{error}");
+    }
+}

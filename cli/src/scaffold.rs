@@ -1,0 +1,284 @@
+//! From a template to a folder, all of it or none of it.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::{
+    error::problem,
+    git,
+    render::{self, Request},
+    runtime_source::RuntimeSource,
+    ui::Ui,
+};
+
+/// The built-in template, file by file.
+const TEMPLATE: &[(&str, &str)] = &[
+    (".gitignore", include_str!("../template/.gitignore")),
+    (
+        "Cargo.toml.liquid",
+        include_str!("../template/Cargo.toml.liquid"),
+    ),
+    ("README.md", include_str!("../template/README.md")),
+    (
+        "cargo-generate.toml",
+        include_str!("../template/cargo-generate.toml"),
+    ),
+    ("src/lib.rs", include_str!("../template/src/lib.rs")),
+    ("wrangler.toml", include_str!("../template/wrangler.toml")),
+];
+
+/// What to make.
+#[derive(Debug)]
+pub struct NewProject {
+    /// The project's name.
+    pub name: String,
+    /// Its folder, absolute.
+    pub dir: PathBuf,
+    /// A template to use instead of the built-in one: a folder or a git URL.
+    pub template: Option<String>,
+    /// Values of the template.
+    pub define: BTreeMap<String, String>,
+    /// Where the runtime crate comes from.
+    pub runtime: RuntimeSource,
+}
+
+/// A project that is filled in but not yet in its place.
+#[derive(Debug)]
+pub struct Staged {
+    /// Holds the files, and goes away with them.
+    _workshop: TempDir,
+    root: PathBuf,
+    /// The files, relative to the project's folder, sorted.
+    pub files: Vec<PathBuf>,
+}
+
+/// Refuses a destination that cannot take a project.
+pub fn check_destination(dir: &Path, overwrite: bool) -> Result<()> {
+    match fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotADirectory => Err(problem(
+            format!("{} cannot be made: a file is in its place", dir.display()),
+            "name another folder",
+        )),
+        Err(error) => Err(error).with_context(|| format!("cannot look into {}", dir.display())),
+        Ok(entries) => {
+            // A repository that is still empty is a usual place to start.
+            let found = entries
+                .filter_map(Result::ok)
+                .map(|entry| entry.file_name())
+                .find(|name| name != ".git");
+            match found {
+                Some(name) if !overwrite => Err(problem(
+                    format!(
+                        "{} is not empty: it holds `{}`",
+                        dir.display(),
+                        name.display()
+                    ),
+                    "name another folder, or add --overwrite to write over files of the same names",
+                )),
+                _ => Ok(()),
+            }
+        }
+    }
+}
+
+/// Fills in the template in a temporary folder.
+pub fn stage(ui: &Ui, project: &NewProject) -> Result<Staged> {
+    let workshop = tempfile::tempdir().context("cannot make a temporary folder")?;
+    let template = match &project.template {
+        None => unpack(&workshop.path().join("built-in"))?,
+        Some(text) if Path::new(text).is_dir() => Path::new(text).canonicalize()?,
+        Some(text) if looks_like_git(text) => git::clone(ui, text, workshop.path())?,
+        Some(text) => {
+            return Err(problem(
+                format!("--template `{text}` is no folder and no git URL"),
+                "give the folder of a cargo-generate template, or a URL that git can clone",
+            ));
+        }
+    };
+    render::check_definitions(&template, &project.define)?;
+    let into = workshop.path().join("out");
+    fs::create_dir(&into)?;
+    let mut define = project.define.clone();
+    define.insert("runtime".to_owned(), project.runtime.value().to_owned());
+    let root = render::render(&Request {
+        template,
+        into,
+        name: project.name.clone(),
+        define,
+    })?;
+    let mut files = Vec::new();
+    list(&root, Path::new(""), &mut files)?;
+    files.sort();
+    Ok(Staged {
+        _workshop: workshop,
+        root,
+        files,
+    })
+}
+
+/// Puts a filled-in project in its place. When that fails, what was put there is taken away again.
+pub fn place(staged: &Staged, dir: &Path) -> Result<()> {
+    check_collisions(staged, dir)?;
+    let made = dir.ancestors().take_while(|folder| !folder.exists()).last();
+    let outcome = move_files(staged, dir);
+    if let (Err(_), Some(made)) = (&outcome, made) {
+        let _ = fs::remove_dir_all(made);
+    }
+    outcome.with_context(|| format!("cannot write the project to {}", dir.display()))
+}
+
+/// Writes each file beside its place first and moves it there only when all are written, so that
+/// what can fail (a full disk, a folder that may not be written) fails before anything is in place.
+fn move_files(staged: &Staged, dir: &Path) -> Result<()> {
+    fs::create_dir_all(dir)?;
+    let beside = tempfile::Builder::new()
+        .prefix(".durable-streams-")
+        .tempdir_in(dir)?;
+    for file in &staged.files {
+        let copy = beside.path().join(file);
+        make_parent(&copy)?;
+        fs::copy(staged.root.join(file), copy)?;
+    }
+    for file in &staged.files {
+        let target = dir.join(file);
+        make_parent(&target)?;
+        fs::rename(beside.path().join(file), target)?;
+    }
+    Ok(())
+}
+
+/// A folder where a file is to be, or a file where a folder is to be, cannot be written over.
+fn check_collisions(staged: &Staged, dir: &Path) -> Result<()> {
+    for file in &staged.files {
+        let target = dir.join(file);
+        let blocked = if target.is_dir() {
+            Some(target.as_path())
+        } else {
+            target
+                .ancestors()
+                .skip(1)
+                .take_while(|folder| *folder != dir)
+                .find(|folder| folder.is_file())
+        };
+        if let Some(blocked) = blocked {
+            return Err(problem(
+                format!(
+                    "{} is in the way of the project's {}",
+                    blocked.display(),
+                    file.display()
+                ),
+                "move it away, or name another folder",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn make_parent(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), fs::create_dir_all)
+}
+
+fn unpack(into: &Path) -> Result<PathBuf> {
+    for (name, text) in TEMPLATE {
+        let path = into.join(name);
+        make_parent(&path)?;
+        fs::write(&path, text)?;
+    }
+    Ok(into.to_owned())
+}
+
+fn looks_like_git(text: &str) -> bool {
+    text.contains("://") || text.ends_with(".git") || (text.contains('@') && text.contains(':'))
+}
+
+fn list(root: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
+    for entry in fs::read_dir(root.join(below))? {
+        let entry = entry?;
+        let path = below.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            list(root, &path, files)?;
+        } else {
+            files.push(path);
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_built_in_template_is_the_whole_folder() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("template");
+        let mut files = Vec::new();
+        list(&folder, Path::new(""), &mut files).unwrap();
+        files.sort();
+        let built_in: Vec<PathBuf> = TEMPLATE.iter().map(|(name, _)| name.into()).collect();
+        assert_eq!(files, built_in);
+    }
+
+    fn template(file: &str) -> &'static str {
+        let found = TEMPLATE.iter().find(|(name, _)| *name == file);
+        found.unwrap().1
+    }
+
+    #[test]
+    fn the_template_asks_for_the_runtime_of_this_version() {
+        let config: toml_edit::DocumentMut = template("cargo-generate.toml").parse().unwrap();
+        let default = config["placeholders"]["runtime"]["default"].as_str();
+        assert_eq!(default, Some(env!("CARGO_PKG_VERSION")));
+    }
+
+    #[test]
+    fn the_template_and_this_program_build_with_the_same_tools() {
+        let version = crate::toolchain::WORKER_BUILD_VERSION;
+        let manifest = template("Cargo.toml.liquid");
+        assert!(manifest.contains(&format!("worker = \"{version}\"")));
+        let wrangler = template("wrangler.toml");
+        assert!(wrangler.contains(&format!("worker-build@{version} ")));
+    }
+
+    #[test]
+    fn a_failure_leaves_nothing_behind() {
+        let workshop = tempfile::tempdir().unwrap();
+        let root = workshop.path().join("root");
+        fs::create_dir(&root).unwrap();
+        fs::write(root.join("a"), "a").unwrap();
+        // A file that is announced but cannot be read stands for any failure halfway.
+        let staged = Staged {
+            _workshop: workshop,
+            root,
+            files: vec!["a".into(), "missing".into()],
+        };
+        let place_in = tempfile::tempdir().unwrap();
+        place(&staged, &place_in.path().join("deep/er/project")).unwrap_err();
+        assert_eq!(fs::read_dir(place_in.path()).unwrap().count(), 0);
+        let existing = place_in.path().join("existing");
+        fs::create_dir(&existing).unwrap();
+        place(&staged, &existing).unwrap_err();
+        assert_eq!(fs::read_dir(&existing).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_in_the_way_is_named() {
+        let workshop = tempfile::tempdir().unwrap();
+        let root = workshop.path().to_owned();
+        let staged = Staged {
+            _workshop: workshop,
+            root,
+            files: vec!["README.md".into()],
+        };
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("README.md")).unwrap();
+        let error = place(&staged, dir.path()).unwrap_err();
+        assert!(error.to_string().contains("in the way"), "{error}");
+    }
+}

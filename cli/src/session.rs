@@ -1,0 +1,161 @@
+//! A local session: build, serve, and do both again when the sources change, until told to end.
+
+use std::{
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+
+use crate::{
+    bundle::{self, Effort},
+    error::problem,
+    local::{self, Server},
+    process::{self, Interrupted},
+    project::Project,
+    toolchain::{self, Toolchain},
+    ui::{self, Ui},
+    watch::Watch,
+};
+
+/// A workerd that ends sooner than this after its start has not really run.
+const STABLE: Duration = Duration::from_secs(5);
+/// How often in a row workerd may end that soon.
+const ATTEMPTS: u32 = 3;
+
+/// A local session.
+#[derive(Debug)]
+pub struct Session<'a> {
+    ui: &'a Ui,
+    project: Project,
+    toolchain: Toolchain,
+    server: Server,
+    port: u16,
+    watch: Watch,
+}
+
+impl<'a> Session<'a> {
+    /// Builds and serves the project in a folder.
+    pub fn start(ui: &'a Ui, dir: &Path, port: u16) -> Result<Self> {
+        process::note_interrupts();
+        let project = Project::open(dir)?;
+        let port = local::check_port(port)?;
+        for setting in project.not_served() {
+            ui.warn(format!(
+                "`{setting}` of wrangler.toml has no effect here; `npx wrangler dev` knows it"
+            ));
+        }
+        let toolchain = toolchain::ready(ui, &project)?;
+        let watch = Watch::start(&project.root)?;
+        ui.step("Building the worker", || {
+            bundle::build(ui, &project, &toolchain, Effort::Quick)
+        })?;
+        // The build takes minutes the first time, long enough for another program to take the port.
+        let port = local::check_port(port)?;
+        let server = ui.step("Starting workerd", || {
+            Server::start(&project, &toolchain, port)
+        })?;
+        Ok(Self {
+            ui,
+            project,
+            toolchain,
+            server,
+            port,
+            watch,
+        })
+    }
+
+    /// Where it serves.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The port it serves on.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What it serves.
+    pub fn project(&self) -> &Project {
+        &self.project
+    }
+
+    /// The id of the Node process.
+    pub fn node_pid(&self) -> u32 {
+        self.server.node_pid()
+    }
+
+    /// Serves until Ctrl-C or SIGTERM.
+    pub fn run(mut self) -> Result<()> {
+        let mut early_ends = 0;
+        while !process::interrupted() {
+            if !self.server.is_alive(Duration::from_millis(100)) {
+                early_ends = if self.server.age() < STABLE {
+                    early_ends + 1
+                } else {
+                    0
+                };
+                self.restart(early_ends)?;
+            }
+            if self.watch.changed() {
+                self.reload()?;
+            }
+        }
+        self.ui.note("Stopping");
+        Ok(())
+    }
+
+    /// Starts workerd again after it ended by itself. What it acknowledged is on disk.
+    fn restart(&mut self, early_ends: u32) -> Result<()> {
+        if process::interrupted() {
+            return Ok(());
+        }
+        if early_ends >= ATTEMPTS {
+            return Err(problem(
+                format!("workerd ended {ATTEMPTS} times in a row right after its start"),
+                "its last words are above; `--verbose` shows more",
+            ));
+        }
+        self.ui.warn("workerd ended by itself; starting it again");
+        // One of Node and workerd may still be there, and hold the port.
+        self.server.end();
+        match Server::start(&self.project, &self.toolchain, self.port) {
+            Ok(server) => {
+                self.server = server;
+                self.ui.note(format!("Serving again at {}", self.url()));
+                Ok(())
+            }
+            Err(error) if error.is::<Interrupted>() => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Builds again and serves the result. What does not build is reported, and the last good build
+    /// goes on serving.
+    fn reload(&mut self) -> Result<()> {
+        let started = Instant::now();
+        self.ui.note("A change: building again");
+        match self.rebuild() {
+            Ok(()) => self.ui.note(format!(
+                "Serving the new build after {}",
+                ui::seconds(started.elapsed())
+            )),
+            Err(error) if error.is::<Interrupted>() => {}
+            Err(error) => {
+                self.ui.report(&error);
+                self.ui.note("Waiting for the next change");
+            }
+        }
+        Ok(())
+    }
+
+    fn rebuild(&mut self) -> Result<()> {
+        let project = Project::open(&self.project.root)?;
+        let toolchain = toolchain::ready(self.ui, &project)?;
+        bundle::build(self.ui, &project, &toolchain, Effort::Quick)?;
+        self.server.load(&project, self.port)?;
+        self.project = project;
+        self.toolchain = toolchain;
+        Ok(())
+    }
+}
