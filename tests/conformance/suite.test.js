@@ -1,0 +1,8 @@
+import { runConformanceTests } from "@durable-streams/server-conformance-tests"
+
+runConformanceTests({
+  baseUrl: process.env.DURABLE_STREAMS_URL,
+  longPollTimeoutMs: 25_000,
+  // Off by default, and then skipped: on, they count as what they are, not passed.
+  subscriptions: true,
+})

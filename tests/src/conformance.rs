@@ -1,0 +1,233 @@
+//! The official suite: run once against a server, and held against the list of what does not pass
+//! yet.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+use std::fs;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use crate::npm;
+
+/// What the suite said of one test.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Its group, the groups inside it and its title, joined by ` > `.
+    pub name: String,
+    /// Whether it ran to its end without a failure.
+    pub passed: bool,
+    /// Why it did not pass.
+    pub message: String,
+}
+
+impl Outcome {
+    fn group(&self) -> &str {
+        self.name.split(" > ").next().unwrap_or_default()
+    }
+
+    /// Whether `entry` is this test or a group it is in.
+    fn is_in(&self, entry: &str) -> bool {
+        let rest = self.name.strip_prefix(entry);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(" > "))
+    }
+}
+
+/// Runs the suite against the server at `url`.
+pub fn run(url: &str) -> Result<Vec<Outcome>> {
+    let dir = npm::installed("conformance")?;
+    let report = dir.join("report.json");
+    let _ = fs::remove_file(&report);
+    // Its exit code only says that something failed, which the report says better.
+    let output = Command::new("node")
+        .args(["node_modules/vitest/vitest.mjs", "run", "--reporter=json"])
+        .arg(format!("--outputFile={}", report.display()))
+        .current_dir(&dir)
+        .env("DURABLE_STREAMS_URL", url)
+        .output()
+        .context("running the suite")?;
+    let report = fs::read_to_string(&report)
+        .with_context(|| format!("no report\n{}", String::from_utf8_lossy(&output.stderr)))?;
+    parse(&report)
+}
+
+/// Reads vitest's JSON report. Tests that were skipped are left out.
+fn parse(report: &str) -> Result<Vec<Outcome>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Report {
+        test_results: Vec<File>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct File {
+        assertion_results: Vec<Test>,
+    }
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Test {
+        ancestor_titles: Vec<String>,
+        title: String,
+        status: String,
+        failure_messages: Vec<String>,
+    }
+    let report: Report = serde_json::from_str(report).context("parsing the suite's report")?;
+    let tests = report
+        .test_results
+        .into_iter()
+        .flat_map(|file| file.assertion_results);
+    Ok(tests
+        .filter(|test| test.status == "passed" || test.status == "failed")
+        .map(|test| Outcome {
+            name: [test.ancestor_titles, vec![test.title]]
+                .concat()
+                .join(" > "),
+            passed: test.status == "passed",
+            message: test.failure_messages.join("\n"),
+        })
+        .collect())
+}
+
+/// A table with a line for each group, in the suite's order.
+pub fn table(outcomes: &[Outcome]) -> String {
+    let mut groups: Vec<&str> = Vec::new();
+    let mut counts: HashMap<&str, (usize, usize)> = HashMap::new();
+    for outcome in outcomes {
+        let group = outcome.group();
+        let (passed, total) = counts.entry(group).or_insert_with(|| {
+            groups.push(group);
+            (0, 0)
+        });
+        *passed += usize::from(outcome.passed);
+        *total += 1;
+    }
+    let all = outcomes.iter().filter(|outcome| outcome.passed).count();
+    let lines = groups.iter().map(|group| (*group, counts[group]));
+    let sum = ("all", (all, outcomes.len()));
+    let mut text = format!("{:<40} passed failed total\n", "group");
+    for (group, (passed, total)) in lines.chain([sum]) {
+        let failed = total - passed;
+        let _ = writeln!(text, "{group:<40} {passed:>6} {failed:>6} {total:>5}");
+    }
+    text
+}
+
+/// Everything in which the outcomes differ from `not_yet`, a list with one group or test a line that
+/// does not pass yet; `#` starts a comment line.
+pub fn differences(outcomes: &[Outcome], not_yet: &str) -> Vec<String> {
+    let entries: Vec<&str> = not_yet
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    let mut differences = Vec::new();
+    for outcome in outcomes {
+        let is_listed = entries.iter().any(|entry| outcome.is_in(entry));
+        if !outcome.passed && !is_listed {
+            let reason = outcome.message.lines().next().unwrap_or_default();
+            differences.push(format!("failed: {}\n        {reason}", outcome.name));
+        }
+    }
+    for entry in entries {
+        let mut matching = outcomes.iter().filter(|outcome| outcome.is_in(entry));
+        let wrong = match matching.next() {
+            None => "no such group or test",
+            Some(first) if first.passed && matching.all(|outcome| outcome.passed) => "passes now",
+            Some(_) => continue,
+        };
+        differences.push(format!("listed, but {wrong}: {entry}"));
+    }
+    differences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcomes() -> Vec<Outcome> {
+        let outcome = |name: &str, passed| Outcome {
+            name: name.to_owned(),
+            passed,
+            message: "expected 1\nat line 7".to_owned(),
+        };
+        vec![
+            outcome("Read > empty", true),
+            outcome("Read > live > waits", false),
+            outcome("Reading > all", true),
+            outcome("Fork > one", false),
+            outcome("Fork > two", true),
+        ]
+    }
+
+    #[test]
+    fn a_list_that_says_how_it_is_has_no_differences() {
+        let list = "# live\nRead > live\n\n  Fork > one  \n";
+        assert_eq!(differences(&outcomes(), list), [""; 0]);
+        assert_eq!(
+            differences(&outcomes(), "Fork\nRead > live > waits"),
+            [""; 0]
+        );
+    }
+
+    #[test]
+    fn a_failure_outside_the_list_is_named_with_its_reason() {
+        assert_eq!(
+            differences(&outcomes(), "Fork"),
+            ["failed: Read > live > waits\n        expected 1"]
+        );
+    }
+
+    #[test]
+    fn an_entry_that_passes_or_names_nothing_has_to_go() {
+        assert_eq!(
+            differences(&outcomes(), "Read\nFork\nReading\nFork > two\nRea"),
+            [
+                "listed, but passes now: Reading",
+                "listed, but passes now: Fork > two",
+                "listed, but no such group or test: Rea"
+            ]
+        );
+    }
+
+    #[test]
+    fn the_table_counts_by_outermost_group() {
+        let table = table(&outcomes());
+        let lines: Vec<Vec<&str>> = table
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        assert_eq!(
+            lines[1..],
+            [
+                ["Read", "1", "1", "2"],
+                ["Reading", "1", "0", "1"],
+                ["Fork", "1", "1", "2"],
+                ["all", "3", "2", "5"]
+            ]
+        );
+    }
+
+    #[test]
+    fn the_report_is_read_and_skipped_tests_are_not_counted() -> Result<()> {
+        let test = |title: &str, status: &str| {
+            serde_json::json!({
+                "ancestorTitles": ["A", "B"], "title": title, "status": status,
+                "failureMessages": [],
+            })
+        };
+        let tests = [
+            test("x", "passed"),
+            test("y", "failed"),
+            test("z", "skipped"),
+        ];
+        let report = serde_json::json!({ "testResults": [{ "assertionResults": tests }] });
+        let outcomes = parse(&report.to_string())?;
+        let short: Vec<_> = outcomes
+            .iter()
+            .map(|o| (o.name.as_str(), o.passed))
+            .collect();
+        assert_eq!(short, [("A > B > x", true), ("A > B > y", false)]);
+        Ok(())
+    }
+}

@@ -1,0 +1,35 @@
+//! The npm packages in this folder, installed as their lock files say.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use crate::places;
+use crate::process::run;
+
+/// A working copy of `tests/<name>` with its dependencies in place.
+pub fn installed(name: &str) -> Result<PathBuf> {
+    let _lock = places::lock(name)?;
+    let source = places::repository().join("tests").join(name);
+    let copy = places::work_dir(name)?;
+    for entry in fs::read_dir(&source).with_context(|| format!("listing {}", source.display()))? {
+        let entry = entry?;
+        if entry.file_type()?.is_file() {
+            fs::copy(entry.path(), copy.join(entry.file_name()))?;
+        }
+    }
+    // What was installed last: written after npm, so that a broken installation is none.
+    let lock_file = fs::read(copy.join("package-lock.json"))?;
+    let mark = copy.join("node_modules/.installed");
+    if fs::read(&mark).is_ok_and(|last| last == lock_file) {
+        return Ok(copy);
+    }
+    let mut npm = Command::new("npm");
+    run(npm
+        .args(["ci", "--no-audit", "--no-fund"])
+        .current_dir(&copy))?;
+    fs::write(&mark, lock_file)?;
+    Ok(copy)
+}

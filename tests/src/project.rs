@@ -1,0 +1,147 @@
+//! The project under test, as its user gets it: scaffolded and built by the command line program.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, anyhow};
+
+use crate::places;
+use crate::process::run;
+
+/// A worker that can be served.
+#[derive(Clone, Debug)]
+pub struct Worker {
+    /// Its main module.
+    pub script: PathBuf,
+    /// The date whose runtime behaviour it expects.
+    pub compatibility_date: String,
+}
+
+impl Worker {
+    /// The bundle of the scaffolded project. The first call of a process builds it.
+    pub fn ours() -> Result<Self> {
+        static BUILT: OnceLock<Result<Worker, String>> = OnceLock::new();
+        let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+        built.clone().map_err(|error| anyhow!(error))
+    }
+
+    /// The plain JavaScript worker that ours is measured against.
+    pub fn floor() -> Result<Self> {
+        Ok(Self {
+            script: places::repository().join("tests/floor/worker.js"),
+            ..Self::ours()?
+        })
+    }
+}
+
+/// Holds the scaffolded project for one owner; others wait until it is dropped.
+#[derive(Debug)]
+pub struct Project {
+    /// Its folder.
+    pub dir: PathBuf,
+    _lock: fs::File,
+}
+
+impl Project {
+    /// Waits for the project and scaffolds it if the program is newer than what it wrote last.
+    pub fn take() -> Result<Self> {
+        let lock = places::lock("project")?;
+        let program = cli()?;
+        let dir = places::work_dir("my-streams")?;
+        if modified(&dir.join("Cargo.toml")) < modified(&program) {
+            let mut init = command(&program);
+            init.arg("init").arg(&dir);
+            run(init.args(["--yes", "--auth", "none", "--no-git", "--overwrite"]))?;
+        }
+        Ok(Self { dir, _lock: lock })
+    }
+
+    /// Removes the data of earlier runs of `dev`.
+    pub fn forget_data(&self) -> Result<()> {
+        match fs::remove_dir_all(self.dir.join(".wrangler/state")) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The command line program, ready for arguments, in an environment like a person's.
+pub fn command(program: &Path) -> Command {
+    let mut command = Command::new(program);
+    // The project is no part of the workspace, and neither are its outputs.
+    command.env_remove("CARGO_TARGET_DIR");
+    command
+}
+
+/// The command line program of this checkout, brought up to date.
+pub fn cli() -> Result<PathBuf> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    let program = PROGRAM.get_or_init(|| build_cli().map_err(|error| format!("{error:#}")));
+    program.clone().map_err(|error| anyhow!(error))
+}
+
+fn build_cli() -> Result<PathBuf> {
+    let profile_dir = places::profile_dir()?;
+    let target = profile_dir.parent().context("no target folder")?;
+    let profile = match profile_dir.file_name().and_then(|name| name.to_str()) {
+        Some("debug") | None => "dev",
+        Some(name) => name,
+    };
+    let cargo = option_env!("CARGO").unwrap_or("cargo");
+    // With the whole workspace and one test selected, cargo resolves features as in a test run of
+    // all of it, and builds no dependency a second time.
+    run(Command::new(cargo)
+        .args([
+            "build",
+            "--quiet",
+            "--workspace",
+            "--bin",
+            "durable-streams",
+        ])
+        .args(["--profile", profile])
+        .arg("--target-dir")
+        .arg(target)
+        .current_dir(places::repository()))?;
+    Ok(profile_dir.join("durable-streams"))
+}
+
+fn build() -> Result<Worker> {
+    let project = Project::take()?;
+    run(command(&cli()?).arg("-C").arg(&project.dir).arg("build"))?;
+    // A copy, which `dev` does not rewrite while other tests start servers.
+    let bundle = places::work_dir("bundle")?;
+    copy_dir(&project.dir.join("build"), &bundle)?;
+    let config = fs::read_to_string(project.dir.join("wrangler.toml"))?;
+    let date = config
+        .lines()
+        .find_map(|line| line.strip_prefix("compatibility_date = "));
+    Ok(Worker {
+        script: bundle.join("index.js"),
+        compatibility_date: date
+            .context("wrangler.toml has no compatibility date")?
+            .trim_matches('"')
+            .to_owned(),
+    })
+}
+
+fn modified(path: &Path) -> Option<SystemTime> {
+    fs::metadata(path).ok()?.modified().ok()
+}
+
+fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for entry in fs::read_dir(from).with_context(|| format!("listing {}", from.display()))? {
+        let entry = entry?;
+        let target = to.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            copy_dir(&entry.path(), &target)?;
+        } else {
+            fs::copy(entry.path(), &target)?;
+        }
+    }
+    Ok(())
+}

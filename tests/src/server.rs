@@ -1,0 +1,116 @@
+//! A worker served on workerd with a state of its own.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::http::Client;
+use crate::places::Scratch;
+use crate::process::Process;
+use crate::project::Worker;
+use crate::{npm, wait_until};
+
+/// A running server; dropping it ends it. Should the test be killed, its end of the pipe to the
+/// server closes, and the server ends by itself.
+#[derive(Debug)]
+pub struct Server {
+    node: Child,
+    client: Client,
+}
+
+/// Names and values of a worker's variables.
+pub type Vars<'a> = &'a [(&'a str, &'a str)];
+
+#[derive(Deserialize)]
+struct Ready {
+    url: String,
+}
+
+impl Server {
+    /// Serves our worker with what `state` holds, and waits until it answers.
+    pub fn start(state: &Scratch, vars: Vars) -> Result<Self> {
+        Self::serve(&Worker::ours()?, state, vars)
+    }
+
+    /// Serves any worker with what `state` holds, and waits until it answers.
+    pub fn serve(worker: &Worker, state: &Scratch, vars: Vars) -> Result<Self> {
+        let vars: serde_json::Map<_, _> = vars
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), json!(value)))
+            .collect();
+        let options = json!({
+            "script": worker.script,
+            "compatibilityDate": worker.compatibility_date,
+            "state": state.path(),
+            "vars": vars,
+        });
+        let log = state.path().join("server.log");
+        let mut node = Command::new("node")
+            .arg("serve.mjs")
+            .arg(options.to_string())
+            .current_dir(npm::installed("miniflare")?)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(File::options().create(true).append(true).open(&log)?)
+            .spawn()
+            .context("running node")?;
+        let mut line = String::new();
+        let stdout = node.stdout.as_mut().context("no stdout")?;
+        BufReader::new(stdout).read_line(&mut line)?;
+        let ready: Result<Ready, _> = serde_json::from_str(&line);
+        let ready = ready.with_context(|| {
+            let log = fs::read_to_string(&log).unwrap_or_default();
+            format!("the server did not start\n{log}")
+        });
+        let client = match ready {
+            Ok(ready) => Client::new(&ready.url),
+            Err(error) => {
+                let _ = node.wait();
+                return Err(error);
+            }
+        };
+        Ok(Self { node, client })
+    }
+
+    /// A client of it.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// The runtime's process.
+    pub fn workerd(&self) -> Result<Process> {
+        let all = Process::descendants(self.node.id())?;
+        let found = all.into_iter().find(|process| process.name == "workerd");
+        found.context("workerd is not running")
+    }
+
+    /// Ends it in good order.
+    pub fn stop(mut self) -> Result<()> {
+        let runtime = self.workerd()?;
+        drop(self.node.stdin.take());
+        wait_until("the server has ended", || {
+            Ok(self.node.try_wait()?.is_some() && !runtime.is_running())
+        })
+    }
+
+    /// Kills the runtime at once, as a power cut would.
+    pub fn crash(self) -> Result<()> {
+        let runtime = self.workerd()?;
+        runtime.kill();
+        wait_until("the runtime is dead", || Ok(!runtime.is_running()))
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if let Ok(runtime) = self.workerd() {
+            runtime.kill();
+        }
+        let _ = self.node.kill();
+        let _ = self.node.wait();
+    }
+}
