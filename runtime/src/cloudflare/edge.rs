@@ -35,6 +35,7 @@ pub struct NoAuth;
 /// A Durable Streams server: what a worker's `fetch` handler calls.
 ///
 /// ```no_run
+/// # fn main() {}
 /// use durable_streams_cloudflare::StreamWorker;
 /// use worker::web_sys::{Request, Response};
 /// use worker::{Context, Env, Result, event};
