@@ -24,6 +24,7 @@ use crate::protocol::path::{self, StreamPath};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{Append, Create, Read};
 use crate::stream::Stream;
+use crate::stream::birth::Name;
 
 /// The latest time a JavaScript date can hold, in milliseconds since the Unix epoch.
 const MAX_DATE: u64 = 8_640_000_000_000_000;
@@ -126,15 +127,18 @@ impl StreamDO {
     ) -> std::result::Result<Done, Error> {
         let body = body::read(request, config.max_append_bytes).await?;
         let create = Create::parse(&header_of(request))?;
+        let url = request.inner().url();
         let now = now();
-        let created = self
-            .stream
-            .borrow_mut()
-            .create(&create, &body, incarnation(now), now)?;
+        let name = Name {
+            path: StreamPath::parse(path::split_url(&url).0)?
+                .as_str()
+                .to_owned(),
+            incarnation: incarnation(now),
+        };
+        let created = self.stream.borrow_mut().create(&create, &body, name, now)?;
         if created.is_new {
             self.schedule_end().await;
         }
-        let url = request.inner().url();
         let location = url.split('?').next().unwrap_or_default();
         let reply = Reply::created(&created, location);
         Ok(Done {
@@ -168,8 +172,8 @@ impl StreamDO {
             .borrow_mut()
             .read(&read, config.read_max_bytes, now())?;
         let count = page.count;
+        let bytes = page.length();
         let reply = Reply::page(page);
-        let bytes = reply.body.len();
         Ok(Done {
             reply,
             count,

@@ -9,6 +9,7 @@
 //! | [`expiry`] | `Stream-TTL` and `Stream-Expires-At` |
 //! | [`producer`] | the idempotent producer state machine |
 //! | [`etag`] | entity tags and `If-None-Match` |
+//! | [`part`] | answers whose data lies elsewhere |
 //! | [`header`] | the names of headers |
 //! | [`request`] | headers and query to typed requests |
 //! | [`reply`] | typed results to status and headers |
@@ -21,6 +22,7 @@ pub mod expiry;
 pub mod header;
 pub mod json;
 pub mod offset;
+pub mod part;
 pub mod path;
 pub mod producer;
 pub mod reply;
