@@ -7,6 +7,7 @@ use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{Headers, Request, Response, ResponseInit};
 use worker::{Context, Env, Result, js_sys};
 
+use super::cold;
 use super::config;
 use super::respond::respond;
 use super::timing::{self, Clock};
@@ -89,7 +90,7 @@ impl StreamWorker<NoAuth> {
         let clock = Clock::new(debug_timing);
         let started = clock.now();
         let answer = match route(&request) {
-            Ok(Route::Stream(path)) => forward(&request, &env, &path).await.map_err(refuse),
+            Ok(Route::Stream(path)) => serve(&request, &env, &path).await.map_err(refuse),
             Ok(Route::Preflight) => Err(Reply::preflight()),
             Err(error) => Err(refuse(error)),
         };
@@ -120,6 +121,18 @@ fn route(request: &Request) -> std::result::Result<Route, Error> {
     }
 }
 
+async fn serve(
+    request: &Request,
+    env: &Env,
+    path: &StreamPath,
+) -> std::result::Result<Response, Error> {
+    let response = forward(request, env, path).await?;
+    if request.method() == "GET" {
+        return cold::complete(env, response).await;
+    }
+    Ok(response)
+}
+
 async fn forward(
     request: &Request,
     env: &Env,
@@ -142,7 +155,9 @@ async fn forward(
 }
 
 fn refuse(error: Error) -> Reply {
-    if let Error::Unavailable(detail) | Error::Misconfigured(detail) = &error {
+    if let Error::Unavailable(detail) | Error::Misconfigured(detail) | Error::Storage(detail) =
+        &error
+    {
         worker::console_error!("{}: {detail}", error.code());
     }
     Reply::refused(&error)

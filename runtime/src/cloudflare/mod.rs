@@ -4,6 +4,9 @@
 //! |---|---|
 //! | [`edge`] | the worker: from a URL to a stream's object |
 //! | [`object`] | the Durable Object: from a request to a verb and back |
+//! | [`cold`] | answers of which a part lies in the bucket |
+//! | [`maintain`] | what the object does besides requests, and its alarm |
+//! | [`r2`] | the bucket |
 //! | [`sql`] | the object's SQLite as the sequencer's storage |
 //! | [`body`] | reading request bodies up to a limit |
 //! | [`config`] | bindings and variables |
@@ -12,10 +15,13 @@
 //! | [`metrics`] | Analytics Engine |
 
 mod body;
+mod cold;
 mod config;
 mod edge;
+mod maintain;
 mod metrics;
 mod object;
+mod r2;
 mod respond;
 mod sql;
 mod timing;

@@ -7,27 +7,27 @@
 )]
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use worker::{
-    Date, DurableObject, Env, Method, Request, Response, Result, ScheduledTime, State,
-    durable_object, js_sys, wasm_bindgen,
+    Date, DurableObject, Env, Method, Request, Response, Result, State, durable_object, js_sys,
+    wasm_bindgen,
 };
 
 use super::body;
 use super::config::Config;
+use super::maintain::Maintenance;
 use super::metrics::{DataPoint, Metrics};
 use super::respond::respond;
 use super::sql::{Sql, Usage};
 use super::timing::{self, Clock};
 use crate::protocol::error::Error;
+use crate::protocol::header;
 use crate::protocol::path::{self, StreamPath};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{Append, Create, Read};
 use crate::stream::Stream;
 use crate::stream::birth::Name;
-
-/// The latest time a JavaScript date can hold, in milliseconds since the Unix epoch.
-const MAX_DATE: u64 = 8_640_000_000_000_000;
 
 /// The Durable Object class that a worker has to export: one object per stream.
 #[durable_object(alarm)]
@@ -36,7 +36,8 @@ pub struct StreamDO {
     config: std::result::Result<Config, Error>,
     clock: Clock,
     metrics: Metrics,
-    stream: RefCell<Stream<Sql>>,
+    stream: Rc<RefCell<Stream<Sql>>>,
+    maintenance: Rc<Maintenance>,
 }
 
 impl std::fmt::Debug for StreamDO {
@@ -52,13 +53,17 @@ impl DurableObject for StreamDO {
         let config = Config::from_env(&env);
         let clock = Clock::new(config.as_ref().is_ok_and(|config| config.debug_timing));
         let stream = Stream::new(Sql::new(&state.storage(), clock));
+        let stream = Rc::new(RefCell::new(stream));
         let metrics = Metrics::from_env(&env);
+        let limits = config.as_ref().ok().map(|config| config.segments);
+        let maintenance = Maintenance::new(&state, &env, Rc::clone(&stream), limits);
         Self {
             state,
             config,
             clock,
             metrics,
-            stream: RefCell::new(stream),
+            stream,
+            maintenance,
         }
     }
 
@@ -72,21 +77,23 @@ impl DurableObject for StreamDO {
             Err(error) => refuse(&error),
         };
         if self.config.as_ref().is_ok_and(|config| config.debug_timing) {
-            let timing = timing::of_object(self.clock.now() - started, usage);
-            reply = reply.with(timing::SERVER_TIMING, timing);
+            let maintenance = self.maintenance.rows_written();
+            let timing = timing::of_object(self.clock.now() - started, usage, maintenance);
+            let unrotated = self.stream.borrow().unsealed_bytes();
+            reply = reply.with(timing::SERVER_TIMING, timing).with_some(
+                header::DS_UNROTATED,
+                unrotated.map(|bytes| bytes.to_string()),
+            );
         }
         respond(reply)
     }
 
-    /// Cleans up after a stream that has ended, and looks again later at one that has not.
+    /// Cleans up after a stream that has ended, and does what else there is to do.
     async fn alarm(&self) -> Result<Response> {
         let gone = self.stream.borrow_mut().expire(now());
-        match gone {
-            Ok(true) => self.free_storage().await,
-            Ok(false) => self.schedule_end().await,
-            // An alarm that fails is called again.
-            Err(error) => return Err(format!("{error:?}").into()),
-        }
+        // An alarm that fails is called again.
+        gone.map_err(|error| format!("{error:?}"))?;
+        self.maintenance.run().await;
         Response::empty()
     }
 }
@@ -137,7 +144,10 @@ impl StreamDO {
         };
         let created = self.stream.borrow_mut().create(&create, &body, name, now)?;
         if created.is_new {
-            self.schedule_end().await;
+            self.maintenance.after_append(&self.state);
+            if create.expiry.is_some() {
+                self.maintenance.schedule(false).await;
+            }
         }
         let location = url.split('?').next().unwrap_or_default();
         let reply = Reply::created(&created, location);
@@ -156,6 +166,7 @@ impl StreamDO {
         let body = body::read(request, config.max_append_bytes).await?;
         let append = Append::parse(&header_of(request), body.is_empty())?;
         let appended = self.stream.borrow_mut().append(&append, &body, now())?;
+        self.maintenance.after_append(&self.state);
         let reply = Reply::appended(&appended);
         Ok(Done {
             reply,
@@ -183,39 +194,12 @@ impl StreamDO {
 
     async fn delete(&self) -> std::result::Result<Done, Error> {
         self.stream.borrow_mut().delete(now())?;
-        self.free_storage().await;
+        self.maintenance.run_behind(&self.state);
         Ok(Done {
             reply: Reply::deleted(),
             count: 0,
             bytes: 0,
         })
-    }
-
-    /// Gives back the space that is left when a stream is gone. The stream may be created anew
-    /// while this is awaited, but the call itself has had its effect before.
-    async fn free_storage(&self) {
-        if let Err(error) = self.state.storage().delete_all().await {
-            worker::console_error!("the storage of a deleted stream was not freed: {error}");
-        }
-    }
-
-    /// Sets the alarm to when the stream ends, if it does.
-    async fn schedule_end(&self) {
-        let deadline = self.stream.borrow().deadline();
-        let Some(deadline) = deadline.filter(|deadline| *deadline <= MAX_DATE) else {
-            return;
-        };
-        #[allow(clippy::cast_precision_loss, reason = "dates are JavaScript numbers")]
-        let date = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(deadline as f64));
-        if let Err(error) = self
-            .state
-            .storage()
-            .set_alarm(ScheduledTime::new(date))
-            .await
-        {
-            // The stream ends all the same; only its space is not given back by itself.
-            worker::console_error!("the alarm of an expiring stream was not set: {error}");
-        }
     }
 
     fn measure(&self, request: &Request, outcome: &std::result::Result<Done, Error>, usage: Usage) {

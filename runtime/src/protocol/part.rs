@@ -73,10 +73,12 @@ pub struct Plan {
 /// A piece of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Piece<'a> {
-    /// These bytes.
-    Bytes(&'a [u8]),
-    /// What the part with this index comes to.
-    Part(usize),
+    /// What encloses or separates the others.
+    Text(&'static [u8]),
+    /// What this part comes to.
+    Part(&'a Part),
+    /// What came with the plan.
+    Rest,
 }
 
 impl Plan {
@@ -90,10 +92,10 @@ impl Plan {
         serde_json::from_slice(text).ok()
     }
 
-    /// What the answer consists of, in order; `rest` is what came with the plan.
-    pub fn pieces<'a>(&self, rest: &'a [u8]) -> Vec<Piece<'a>> {
-        let parts = (0..self.parts.len()).map(Piece::Part);
-        let rest = (!rest.is_empty()).then_some(Piece::Bytes(rest));
+    /// What the answer consists of, in order. Without a rest, nothing came with the plan.
+    pub fn pieces(&self, has_rest: bool) -> Vec<Piece<'_>> {
+        let parts = self.parts.iter().map(Piece::Part);
+        let rest = has_rest.then_some(Piece::Rest);
         let mut pieces = Vec::new();
         for piece in parts.chain(rest) {
             if self.is_json {
@@ -102,12 +104,12 @@ impl Plan {
                 } else {
                     json::SEPARATOR
                 };
-                pieces.push(Piece::Bytes(before));
+                pieces.push(Piece::Text(before));
             }
             pieces.push(piece);
         }
         if self.is_json {
-            pieces.push(Piece::Bytes(CLOSE));
+            pieces.push(Piece::Text(CLOSE));
         }
         pieces
     }
@@ -135,16 +137,17 @@ mod tests {
             is_json,
             parts: vec![part(None); count],
         };
-        let texts = |plan: &Plan, rest: &[u8]| -> String {
+        let texts = |plan: &Plan, has_rest| -> String {
             let text = |piece: &Piece| match piece {
-                Piece::Bytes(bytes) => String::from_utf8_lossy(bytes).into_owned(),
-                Piece::Part(index) => format!("<{index}>"),
+                Piece::Text(text) => String::from_utf8_lossy(text).into_owned(),
+                Piece::Part(_) => "<part>".to_owned(),
+                Piece::Rest => "<rest>".to_owned(),
             };
-            plan.pieces(rest).iter().map(text).collect()
+            plan.pieces(has_rest).iter().map(text).collect()
         };
-        assert_eq!(texts(&plan(true, 2), b"7"), "[<0>,\n<1>,\n7]");
-        assert_eq!(texts(&plan(true, 1), b""), "[<0>]");
-        assert_eq!(texts(&plan(false, 2), b"7"), "<0><1>7");
+        assert_eq!(texts(&plan(true, 2), true), "[<part>,\n<part>,\n<rest>]");
+        assert_eq!(texts(&plan(true, 1), false), "[<part>]");
+        assert_eq!(texts(&plan(false, 2), true), "<part><part><rest>");
     }
 
     #[test]

@@ -8,9 +8,6 @@ use proptest::prelude::*;
 use super::upkeep::{GRACE, Job, Outcome};
 use crate::protocol::part::{Part, Piece, Plan};
 
-/// As many keys as one listing gives.
-const LISTED: usize = 3;
-
 /// What happens to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -96,13 +93,11 @@ impl Bucket {
                 };
                 self.put(&merge.key, object, fault, now)
             }
-            (Job::Sweep(sweep), _) => self.delete(&sweep.keys, fault, false),
+            (Job::Sweep(sweep), _) => self.delete(&sweep.keys, fault),
             (Job::Purge(purge), _) => {
                 let keys = self.objects.keys().filter(|key| purge.concerns(key));
                 let keys: Vec<_> = keys.cloned().collect();
-                let more = keys.len() > LISTED;
-                let listed = &keys[..keys.len().min(LISTED)];
-                self.delete(listed, fault, more)
+                self.delete(&keys, fault)
             }
         };
         match fault {
@@ -128,7 +123,7 @@ impl Bucket {
         stored
     }
 
-    fn delete(&mut self, keys: &[String], fault: Fault, more: bool) -> Outcome {
+    fn delete(&mut self, keys: &[String], fault: Fault) -> Outcome {
         let done = match fault {
             Fault::Half => keys.len() / 2,
             Fault::Late => 0,
@@ -137,7 +132,7 @@ impl Bucket {
         for key in &keys[..done] {
             self.objects.remove(key);
         }
-        Outcome::Removed { more }
+        Outcome::Removed
     }
 
     /// What a part comes to.
@@ -158,10 +153,11 @@ impl Bucket {
     /// Puts an answer together.
     pub fn assemble(&self, plan: &Plan, rest: &[u8]) -> Result<Vec<u8>, String> {
         let mut answer = Vec::new();
-        for piece in plan.pieces(rest) {
+        for piece in plan.pieces(!rest.is_empty()) {
             answer.extend_from_slice(match piece {
-                Piece::Bytes(bytes) => bytes,
-                Piece::Part(index) => self.get(&plan.parts[index])?,
+                Piece::Text(text) => text,
+                Piece::Part(part) => self.get(part)?,
+                Piece::Rest => rest,
             });
         }
         Ok(answer)

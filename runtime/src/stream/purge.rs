@@ -119,17 +119,8 @@ pub(super) fn next(storage: &impl Storage, now: u64) -> Result<Option<Purge>, St
     Ok(first(storage)?.filter(|purge| purge.due <= now))
 }
 
-/// What was listed is gone. When there is `more`, it is listed again at once; else either later
-/// or never.
-pub(super) fn done(
-    storage: &impl Storage,
-    purge: &Purge,
-    more: bool,
-    now: u64,
-) -> Result<(), StorageError> {
-    if more {
-        return Ok(());
-    }
+/// All that was there is gone: it is looked for either once more, later, or never again.
+pub(super) fn done(storage: &impl Storage, purge: &Purge, now: u64) -> Result<(), StorageError> {
     if now < purge.again {
         return storage.write(&[Statement {
             sql: POSTPONE,

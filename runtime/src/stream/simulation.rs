@@ -51,6 +51,8 @@ pub enum Op {
     /// What an alarm does about a stream that has ended.
     Expire,
     Job {
+        /// What kind of job it is, when that matters: others before it are carried out.
+        kind: Option<&'static str>,
         fault: Fault,
         /// Statements until the database fails while the job is planned.
         fails_planned: Option<u32>,
@@ -78,12 +80,23 @@ fn request() -> impl Strategy<Value = Op> {
     ]
 }
 
+pub fn any_kind() -> impl Strategy<Value = Option<&'static str>> {
+    prop::sample::select(vec![
+        None,
+        Some("seal"),
+        Some("merge"),
+        Some("sweep"),
+        Some("purge"),
+    ])
+}
+
 /// Anything that may happen.
 pub fn any_op() -> impl Strategy<Value = Op> {
     let fails = || proptest::option::weighted(0.2, 0u32..9);
     let meanwhile = proptest::collection::vec(request(), 0..3);
-    let job = (any_fault(), fails(), fails(), meanwhile).prop_map(
-        |(fault, fails_planned, fails_finished, meanwhile)| Op::Job {
+    let job = (any_kind(), any_fault(), fails(), fails(), meanwhile).prop_map(
+        |(kind, fault, fails_planned, fails_finished, meanwhile)| Op::Job {
+            kind,
             fault,
             fails_planned,
             fails_finished,
@@ -172,11 +185,17 @@ impl<'a> World<'a> {
                 prop_assert_eq!(self.stream.expire(self.now), Ok(is_gone));
             }
             Op::Job {
+                kind,
                 fault,
                 fails_planned,
                 fails_finished,
                 meanwhile,
-            } => self.job(*fault, *fails_planned, *fails_finished, meanwhile)?,
+            } => {
+                if let Some(kind) = kind {
+                    self.work_off_before(kind)?;
+                }
+                self.job(*fault, *fails_planned, *fails_finished, meanwhile)?;
+            }
             Op::Fill(messages) => {
                 self.append(messages)?;
                 self.work_off()?;
@@ -378,10 +397,20 @@ impl<'a> World<'a> {
 
     /// Does all there is to do now.
     fn work_off(&mut self) -> Outcome {
+        self.work_off_before("nothing")
+    }
+
+    /// Does what there is to do before a job of this kind.
+    fn work_off_before(&mut self, kind: &str) -> Outcome {
         for _ in 0..200 {
             let Some(job) = self.stream.next_job(&LIMITS, self.now).map_err(fail)? else {
                 return Ok(());
             };
+            if job.name() == kind {
+                // As if nobody had asked for it yet.
+                self.restart();
+                return Ok(());
+            }
             let outcome = self.bucket.carry_out(&job, Fault::None, self.now).unwrap();
             let is_done = self.stream.finish(job, outcome, self.now).map_err(fail)?;
             prop_assert!(is_done);

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 
 use super::bucket::Fault;
-use super::simulation::{Op, World, any_op};
+use super::simulation::{Op, World, any_kind, any_op};
 use super::sqlite::Sqlite;
 
 fn config() -> ProptestConfig {
@@ -34,7 +34,8 @@ proptest! {
     #[test]
     fn a_crash_at_any_step_is_made_good(
         is_json: bool,
-        jobs in 1usize..14,
+        kind in any_kind(),
+        rounds in 1usize..14,
         planned in proptest::option::of(0u32..12),
         finished in proptest::option::of(0u32..12),
         fault in super::bucket::any_fault(),
@@ -43,10 +44,11 @@ proptest! {
         let database = Sqlite::new();
         let mut world = World::new(&database, is_json);
         world.run(&Op::Create { first: vec!["x".into()], lives: None })?;
-        for job in 0..jobs {
+        for round in 0..rounds {
             world.run(&Op::Append(vec!["some text to be sealed".into(); 3]))?;
-            let is_last = job + 1 == jobs;
+            let is_last = round + 1 == rounds;
             world.run(&Op::Job {
+                kind,
                 fault: if is_last { fault } else { Fault::None },
                 fails_planned: planned.filter(|_| is_last),
                 fails_finished: finished.filter(|_| is_last),

@@ -74,11 +74,8 @@ pub enum Outcome {
         /// Its entity tag.
         etag: String,
     },
-    /// The objects are not there any more; `more` of those asked for may be.
-    Removed {
-        /// Whether the same job has to be done again.
-        more: bool,
-    },
+    /// The objects are not there any more.
+    Removed,
     /// It failed, or nobody knows what came of it.
     Failed,
 }
@@ -100,6 +97,28 @@ impl Job {
             Self::Merge(_) => "merge",
             Self::Sweep(_) => "sweep",
             Self::Purge(_) => "purge",
+        }
+    }
+
+    /// The path of the stream it is about.
+    pub fn path(&self) -> &str {
+        let key = match self {
+            Self::Seal(seal) => &seal.key,
+            Self::Merge(merge) => &merge.key,
+            Self::Sweep(sweep) => sweep.keys.first().map_or("", String::as_str),
+            Self::Purge(purge) => &purge.prefix,
+        };
+        // What is before the incarnation, and behind it what is not empty only for a key.
+        let below = key.strip_prefix("streams/").unwrap_or(key);
+        below.rsplitn(3, '/').nth(2).unwrap_or_default()
+    }
+
+    /// How many positions and how many bytes it puts in place.
+    pub fn extent(&self) -> (u64, u64) {
+        match self {
+            Self::Seal(seal) => (seal.count(), seal.size()),
+            Self::Merge(merge) => (merge.count(), merge.size()),
+            Self::Sweep(_) | Self::Purge(_) => (0, 0),
         }
     }
 }
@@ -267,9 +286,9 @@ impl<S: Storage> Stream<S> {
             (Job::Merge(merge), Outcome::Stored { size, etag }) if size == merge.size() => {
                 stream.merged(merge, etag, now)
             }
-            (Job::Sweep(sweep), Outcome::Removed { more: false }) => stream.swept(&sweep, now),
-            (Job::Purge(purge), Outcome::Removed { more }) => {
-                purge::done(&stream.storage, &purge, more, now)?;
+            (Job::Sweep(sweep), Outcome::Removed) => stream.swept(&sweep, now),
+            (Job::Purge(purge), Outcome::Removed) => {
+                purge::done(&stream.storage, &purge, now)?;
                 Ok(true)
             }
             _ => Ok(false),
@@ -281,6 +300,21 @@ impl<S: Storage> Stream<S> {
             fate.failed(now);
         }
         finished
+    }
+
+    /// Whether there is no stream, and nothing to remember of one that was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`].
+    pub fn leaves_nothing(&mut self, now: u64) -> Result<bool, Error> {
+        self.turn(|stream| {
+            if !matches!(stream.present(now), Err(Error::NotFound)) {
+                return Ok(false);
+            }
+            let is_absent = matches!(stream.cache, Cache::Absent);
+            Ok(is_absent && purge::due(&stream.storage)?.is_none())
+        })
     }
 
     /// When to look for something to do, or for the stream's end, at the latest; `None` for
