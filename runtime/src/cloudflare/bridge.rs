@@ -12,6 +12,7 @@ use worker::web_sys::{
 };
 use worker::{Date, Env, js_sys};
 
+use super::cold;
 use super::config::LiveConfig;
 use super::forward::{self, Stub};
 use super::live::random;
@@ -92,6 +93,7 @@ pub async fn serve(
     let (raw_path, query) = path::split_url(&url);
     let read = Read::parse(query, &|_| None)?;
     let place = Place {
+        env: env.clone(),
         stub: forward::stub(env, path)?,
         base: format!("http://live{}{raw_path}", path::LIVE),
     };
@@ -108,6 +110,7 @@ pub async fn serve(
 
 /// A stream's object, and where in it live reads are.
 struct Place {
+    env: Env,
     stub: Stub,
     base: String,
 }
@@ -158,7 +161,7 @@ impl Waiting {
 
 async fn long_poll(place: &Place, read: &Read, millis: u64) -> Result<Response, Error> {
     let (socket, waiting) = match place.ask("long-poll", read.from, read.cursor).await? {
-        Answer::Now(response) => return Ok(response),
+        Answer::Now(response) => return cold::complete(&place.env, response).await,
         Answer::Later(socket, waiting) => (socket, waiting),
     };
     let frame = JsFuture::from(first_frame(&socket, as_number(millis))).await;
@@ -310,14 +313,14 @@ impl Events {
         let header = header_of(page);
         let next = header(header::STREAM_NEXT_OFFSET).and_then(|offset| offset.parse().ok());
         let next = next.ok_or_else(|| JsValue::from_str("the object's page has no offset"))?;
-        let body = JsFuture::from(page.array_buffer()?).await?;
+        let data = cold::bytes(&self.place.env, page).await;
+        let data = data.map_err(|error| JsValue::from_str(&error.to_string()))?;
         let control = Control {
             next,
             cursor: cursor::next(now(), self.cursor, random()),
             up_to_date: header(header::STREAM_UP_TO_DATE).is_some(),
             closed: header(header::STREAM_CLOSED).is_some(),
         };
-        let data = js_sys::Uint8Array::new(&body).to_vec();
         self.write(&sse::event(&data, self.encoding, &control))
             .await?;
         Ok((!control.closed).then_some(next))

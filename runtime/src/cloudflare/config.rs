@@ -4,11 +4,14 @@ use worker::wasm_bindgen::JsValue;
 use worker::{Env, js_sys};
 
 use crate::protocol::error::Error;
+use crate::stream::upkeep::Limits;
 
 /// The binding of the [`StreamDO`](super::StreamDO) namespace.
 pub const STREAMS: &str = "STREAMS";
 /// The binding of the Analytics Engine dataset; optional.
 pub const METRICS: &str = "METRICS";
+/// The binding of the R2 bucket; without it, all data stays in the streams' objects.
+pub const R2: &str = "R2";
 
 const DEBUG_TIMING: &str = "DEBUG_TIMING";
 const MAX_APPEND_BYTES: &str = "MAX_APPEND_BYTES";
@@ -16,9 +19,12 @@ const READ_MAX_BYTES: &str = "READ_MAX_BYTES";
 const MAX_LIVE_READERS: &str = "MAX_LIVE_READERS";
 const LONG_POLL_TIMEOUT_MS: &str = "LONG_POLL_TIMEOUT_MS";
 const SSE_TIMEOUT_MS: &str = "SSE_TIMEOUT_MS";
+const SEGMENT_MAX_BYTES: &str = "SEGMENT_MAX_BYTES";
+const SEGMENT_MAX_MESSAGES: &str = "SEGMENT_MAX_MESSAGES";
+const SEGMENT_MERGE_BYTES: &str = "SEGMENT_MERGE_BYTES";
 
-/// The largest value of the two limits: a request or a response is held in memory a few times
-/// over, and an isolate has 128 MB.
+/// The largest value of limits on what is held in memory: requests, responses and segments are, a
+/// few times over, and an isolate has 128 MB.
 const MOST_BYTES: usize = 32 << 20;
 
 /// The most hibernating sockets that the platform lets an object have.
@@ -26,6 +32,11 @@ const MOST_READERS: usize = 32_768;
 
 /// The longest a reader is served before it has to come back, in milliseconds: an hour.
 const MOST_MILLIS: usize = 3_600_000;
+/// The largest value of the limit on merged segments, which are not held in memory.
+const MOST_MERGED_BYTES: usize = 1 << 30;
+
+/// The largest value of the limit on messages: above that, bytes decide anyway.
+const MOST_MESSAGES: usize = 1 << 30;
 
 /// What the variables say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +49,8 @@ pub struct Config {
     pub read_max_bytes: usize,
     /// How many live readers a stream has at most.
     pub max_live_readers: u32,
+    /// When data moves to the bucket, and in objects of which size.
+    pub segments: Limits,
 }
 
 /// What the variables say to the edge of live reads.
@@ -60,11 +73,30 @@ impl Config {
     }
 
     fn parse(variable: Lookup) -> Result<Self, Error> {
+        let messages = number(
+            variable,
+            SEGMENT_MAX_MESSAGES,
+            1000,
+            "messages",
+            MOST_MESSAGES,
+        )?;
+        let merge = number(
+            variable,
+            SEGMENT_MERGE_BYTES,
+            64 << 20,
+            "bytes",
+            MOST_MERGED_BYTES,
+        )?;
         Ok(Self {
             debug_timing: parse_switch(DEBUG_TIMING, variable(DEBUG_TIMING))?,
             max_append_bytes: bytes(variable, MAX_APPEND_BYTES, 20 << 20)?,
             read_max_bytes: bytes(variable, READ_MAX_BYTES, 8 << 20)?,
             max_live_readers: number(variable, MAX_LIVE_READERS, 10_000, "readers", MOST_READERS)?,
+            segments: Limits {
+                max_messages: messages,
+                max_bytes: bytes(variable, SEGMENT_MAX_BYTES, 4 << 20)?,
+                merge_bytes: merge,
+            },
         })
     }
 }
@@ -156,6 +188,11 @@ mod tests {
             max_append_bytes: 20_971_520,
             read_max_bytes: 8_388_608,
             max_live_readers: 10_000,
+            segments: Limits {
+                max_messages: 1000,
+                max_bytes: 4_194_304,
+                merge_bytes: 67_108_864,
+            },
         };
         assert_eq!(config, expected);
         let live = LiveConfig {
@@ -177,6 +214,13 @@ mod tests {
             parse("READ_MAX_BYTES", "33554432").unwrap().read_max_bytes,
             33_554_432
         );
+        let segments = |name, value| parse(name, value).unwrap().segments;
+        assert_eq!(segments("SEGMENT_MAX_MESSAGES", "2").max_messages, 2);
+        assert_eq!(segments("SEGMENT_MAX_BYTES", "100").max_bytes, 100);
+        assert_eq!(
+            segments("SEGMENT_MERGE_BYTES", "1073741824").merge_bytes,
+            1_073_741_824
+        );
     }
 
     #[test]
@@ -188,6 +232,9 @@ mod tests {
             ("READ_MAX_BYTES", "33554433"),
             ("READ_MAX_BYTES", "-1"),
             ("MAX_LIVE_READERS", "32769"),
+            ("SEGMENT_MAX_MESSAGES", "0"),
+            ("SEGMENT_MAX_BYTES", "33554433"),
+            ("SEGMENT_MERGE_BYTES", "1073741825"),
         ] {
             let message = parse(name, value).unwrap_err().to_string();
             assert!(

@@ -5,6 +5,7 @@ use worker::web_sys::{Headers, Request, Response, ResponseInit};
 use worker::{Context, Env, Result};
 
 use super::bridge;
+use super::cold;
 use super::config;
 use super::forward;
 use super::respond::respond;
@@ -118,11 +119,17 @@ async fn serve(
     if bridge::is_live(&request.method(), path::split_url(&url).1) {
         return bridge::serve(request, env, path, None).await;
     }
-    forward::stub(env, path)?.forward(request).await
+    let response = forward::stub(env, path)?.forward(request).await?;
+    if request.method() == "GET" {
+        return cold::complete(env, response).await;
+    }
+    Ok(response)
 }
 
 fn refuse(error: Error) -> Reply {
-    if let Error::Unavailable(detail) | Error::Misconfigured(detail) = &error {
+    if let Error::Unavailable(detail) | Error::Misconfigured(detail) | Error::Storage(detail) =
+        &error
+    {
         worker::console_error!("{}: {detail}", error.code());
     }
     Reply::refused(&error)

@@ -69,6 +69,14 @@ pub struct Readers {
     unsent: Rc<Cell<Option<Offset>>>,
 }
 
+impl std::fmt::Debug for Readers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Readers")
+            .field("unsent", &self.unsent)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Readers {
     /// The readers of an object, who may have been there before it was in memory.
     pub fn new(state: &State, stream: Rc<RefCell<Stream<Sql>>>) -> Self {
@@ -153,6 +161,10 @@ impl Readers {
                 Ok(page) => page,
                 Err(error) => return self.let_go(&error),
             };
+            if !page.cold.is_empty() {
+                // They come back, and are given it as everybody who catches up.
+                return self.send_away();
+            }
             let over = page.up_to_date || page.closed || page.next <= since;
             since = page.next;
             self.send(page);
@@ -222,6 +234,13 @@ impl Readers {
         self.end_polls(Reply::refused(why));
         self.close(EVENTS);
         self.close(AHEAD);
+    }
+
+    /// Closes all sockets; to the readers that is as if their time was over.
+    fn send_away(&self) {
+        for tag in [POLL, EVENTS, AHEAD] {
+            self.close(tag);
+        }
     }
 
     fn close(&self, tag: &str) {

@@ -14,11 +14,12 @@ pub struct DataPoint {
     pub stream: String,
     /// The first segment of a path of several; blob 3.
     pub project: String,
-    /// `create`, `append`, `read`, `head`, `delete` or `expire`; blob 1.
+    /// `create`, `append`, `read`, `head` or `delete`; for maintenance `seal`, `merge`, `sweep` or
+    /// `purge`; blob 1.
     pub operation: &'static str,
     /// `ok` or the error's code; blob 2.
     pub outcome: &'static str,
-    /// Messages or bytes appended or read; double 1.
+    /// Messages or bytes appended, read or moved; double 1.
     pub count: u64,
     /// Length of the body that came or went; double 2.
     pub bytes: usize,
@@ -36,17 +37,22 @@ impl Metrics {
         Self(env.analytics_engine(config::METRICS).ok())
     }
 
+    /// Writes a data point at once. That it fails is nobody's problem.
+    pub fn write_now(&self, point: DataPoint) {
+        if let Some(dataset) = &self.0
+            && let Err(error) = send(dataset, point)
+        {
+            worker::console_warn!("a metrics data point was not written: {error}");
+        }
+    }
+
     /// Writes a data point some time after the current turn. That it fails is nobody's problem.
     pub fn write(&self, state: &State, point: impl FnOnce() -> DataPoint) {
         let Some(dataset) = self.0.clone() else {
             return;
         };
         let point = point();
-        state.wait_until(async move {
-            if let Err(error) = send(&dataset, point) {
-                worker::console_warn!("a metrics data point was not written: {error}");
-            }
-        });
+        state.wait_until(async move { Self(Some(dataset)).write_now(point) });
     }
 }
 

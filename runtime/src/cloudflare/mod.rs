@@ -7,6 +7,9 @@
 //! | [`bridge`] | live reads at the edge |
 //! | [`object`] | the Durable Object: from a request to a verb and back |
 //! | [`live`] | the object's live readers |
+//! | [`cold`] | answers of which a part lies in the bucket |
+//! | [`maintain`] | what the object does besides requests, and its alarm |
+//! | [`r2`] | the bucket |
 //! | [`sql`] | the object's SQLite as the sequencer's storage |
 //! | [`body`] | reading request bodies up to a limit |
 //! | [`config`] | bindings and variables |
@@ -16,12 +19,15 @@
 
 mod body;
 mod bridge;
+mod cold;
 mod config;
 mod edge;
 mod forward;
 mod live;
+mod maintain;
 mod metrics;
 mod object;
+mod r2;
 mod respond;
 mod sql;
 mod timing;

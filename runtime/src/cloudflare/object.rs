@@ -10,26 +10,26 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use worker::{
-    Date, DurableObject, Env, Method, Request, Response, Result, ScheduledTime, Socket, State,
-    WebSocket, WebSocketIncomingMessage, durable_object, js_sys, wasm_bindgen, web_sys,
+    Date, DurableObject, Env, Method, Request, Response, Result, Socket, State, WebSocket,
+    WebSocketIncomingMessage, durable_object, wasm_bindgen, web_sys,
 };
 
 use super::body;
 use super::config::Config;
 use super::live::{Readers, random};
+use super::maintain::Maintenance;
 use super::metrics::{DataPoint, Metrics};
 use super::respond::respond;
 use super::sql::{Sql, Usage};
 use super::timing::{self, Clock};
 use crate::protocol::cursor;
 use crate::protocol::error::Error;
+use crate::protocol::header;
 use crate::protocol::path::{self, StreamPath};
 use crate::protocol::reply::{Page, Reply};
 use crate::protocol::request::{Append, Create, Live, Read};
 use crate::stream::Stream;
-
-/// The latest time a JavaScript date can hold, in milliseconds since the Unix epoch.
-const MAX_DATE: u64 = 8_640_000_000_000_000;
+use crate::stream::birth::Name;
 
 /// About how many bytes of the past one event holds.
 const MAX_EVENT_BYTES: usize = 1 << 20;
@@ -43,6 +43,7 @@ pub struct StreamDO {
     metrics: Metrics,
     stream: Rc<RefCell<Stream<Sql>>>,
     readers: Readers,
+    maintenance: Rc<Maintenance>,
 }
 
 impl std::fmt::Debug for StreamDO {
@@ -61,6 +62,9 @@ impl DurableObject for StreamDO {
         let stream = Rc::new(RefCell::new(stream));
         let metrics = Metrics::from_env(&env);
         let readers = Readers::new(&state, Rc::clone(&stream));
+        let limits = config.as_ref().ok().map(|config| config.segments);
+        let maintenance =
+            Maintenance::new(&state, &env, Rc::clone(&stream), readers.clone(), limits);
         Self {
             state,
             config,
@@ -68,6 +72,7 @@ impl DurableObject for StreamDO {
             metrics,
             stream,
             readers,
+            maintenance,
         }
     }
 
@@ -81,25 +86,26 @@ impl DurableObject for StreamDO {
             Err(error) => (refuse(&error), None),
         };
         if self.config.as_ref().is_ok_and(|config| config.debug_timing) {
-            let timing = timing::of_object(self.clock.now() - started, usage);
-            reply = reply.with(timing::SERVER_TIMING, timing);
+            let maintenance = self.maintenance.rows_written();
+            let timing = timing::of_object(self.clock.now() - started, usage, maintenance);
+            let unrotated = self.stream.borrow().unsealed_bytes();
+            reply = reply.with(timing::SERVER_TIMING, timing).with_some(
+                header::DS_UNROTATED,
+                unrotated.map(|bytes| bytes.to_string()),
+            );
         }
         let response = respond(reply)?;
         Ok(response.with_websocket(socket.map(WebSocket::from)))
     }
 
-    /// Cleans up after a stream that has ended, and looks again later at one that has not.
+    /// Cleans up after a stream that has ended, and does what else there is to do.
     async fn alarm(&self) -> Result<Response> {
         let gone = self.stream.borrow_mut().expire(now());
-        match gone {
-            Ok(true) => {
-                self.readers.let_go(&Error::NotFound);
-                self.free_storage().await;
-            }
-            Ok(false) => self.schedule_end().await,
-            // An alarm that fails is called again.
-            Err(error) => return Err(format!("{error:?}").into()),
+        // An alarm that fails is called again.
+        if gone.map_err(|error| format!("{error:?}"))? {
+            self.readers.let_go(&Error::NotFound);
         }
+        self.maintenance.run().await;
         Response::empty()
     }
 
@@ -175,15 +181,21 @@ impl StreamDO {
     ) -> std::result::Result<Done, Error> {
         let body = body::read(request, config.max_append_bytes).await?;
         let create = Create::parse(&header_of(request))?;
-        let now = now();
-        let created = self
-            .stream
-            .borrow_mut()
-            .create(&create, &body, incarnation(now), now)?;
-        if created.is_new {
-            self.schedule_end().await;
-        }
         let url = request.inner().url();
+        let now = now();
+        let name = Name {
+            path: StreamPath::parse(path::split_url(&url).0)?
+                .as_str()
+                .to_owned(),
+            incarnation: incarnation(now),
+        };
+        let created = self.stream.borrow_mut().create(&create, &body, name, now)?;
+        if created.is_new {
+            self.maintenance.after_append(&self.state);
+            if create.expiry.is_some() {
+                self.maintenance.schedule(false).await;
+            }
+        }
         let location = url.split('?').next().unwrap_or_default();
         let reply = Reply::created(&created, location);
         Ok(Done::new(reply, created.count, body.len()))
@@ -200,6 +212,7 @@ impl StreamDO {
         if self.readers.note(&appended) {
             self.readers.send_later(&self.state);
         }
+        self.maintenance.after_append(&self.state);
         let reply = Reply::appended(&appended);
         Ok(Done::new(reply, appended.count, body.len()))
     }
@@ -257,35 +270,8 @@ impl StreamDO {
     async fn delete(&self) -> std::result::Result<Done, Error> {
         self.stream.borrow_mut().delete(now())?;
         self.readers.let_go(&Error::NotFound);
-        self.free_storage().await;
+        self.maintenance.run_behind(&self.state);
         Ok(Done::new(Reply::deleted(), 0, 0))
-    }
-
-    /// Gives back the space that is left when a stream is gone. The stream may be created anew
-    /// while this is awaited, but the call itself has had its effect before.
-    async fn free_storage(&self) {
-        if let Err(error) = self.state.storage().delete_all().await {
-            worker::console_error!("the storage of a deleted stream was not freed: {error}");
-        }
-    }
-
-    /// Sets the alarm to when the stream ends, if it does.
-    async fn schedule_end(&self) {
-        let deadline = self.stream.borrow().deadline();
-        let Some(deadline) = deadline.filter(|deadline| *deadline <= MAX_DATE) else {
-            return;
-        };
-        #[allow(clippy::cast_precision_loss, reason = "dates are JavaScript numbers")]
-        let date = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(deadline as f64));
-        if let Err(error) = self
-            .state
-            .storage()
-            .set_alarm(ScheduledTime::new(date))
-            .await
-        {
-            // The stream ends all the same; only its space is not given back by itself.
-            worker::console_error!("the alarm of an expiring stream was not set: {error}");
-        }
     }
 
     fn measure(&self, request: &Request, outcome: &std::result::Result<Done, Error>, usage: Usage) {
@@ -318,9 +304,8 @@ impl StreamDO {
 
 fn of_page(page: Page) -> Done {
     let count = page.count;
-    let reply = Reply::page(page);
-    let bytes = reply.body.len();
-    Done::new(reply, count, bytes)
+    let bytes = page.length();
+    Done::new(Reply::page(page), count, bytes)
 }
 
 fn operation(method: &Method) -> &'static str {

@@ -67,6 +67,16 @@ impl Sql {
         self.usage.take()
     }
 
+    /// Adds what was used to what is told at the next call of [`Sql::take_usage`].
+    pub fn give_back(&self, used: Usage) {
+        let usage = self.usage.get();
+        self.usage.set(Usage {
+            rows_read: usage.rows_read + used.rows_read,
+            rows_written: usage.rows_written + used.rows_written,
+            millis: usage.millis + used.millis,
+        });
+    }
+
     fn execute(&self, sql: &str, params: &[Param]) -> Result<SqlCursor, StorageError> {
         let params: Vec<JsValue> = params.iter().map(param).collect();
         self.sql

@@ -32,10 +32,12 @@ impl Clock {
     }
 }
 
-/// The object's part of the header.
-pub fn of_object(millis: f64, usage: Usage) -> String {
+/// The object's part of the header; `maintenance` is how many rows were written for what is done
+/// besides requests, since the object was loaded.
+pub fn of_object(millis: f64, usage: Usage, maintenance: f64) -> String {
     format!(
-        "object;dur={millis:.3}, sql;dur={:.3}, rows_written;desc=\"{}\", rows_read;desc=\"{}\"",
+        "object;dur={millis:.3}, sql;dur={:.3}, rows_written;desc=\"{}\", rows_read;desc=\"{}\", \
+         maintenance_rows_written;desc=\"{maintenance}\"",
         usage.millis, usage.rows_written, usage.rows_read
     )
 }
@@ -60,8 +62,9 @@ mod tests {
             millis: 0.25,
         };
         assert_eq!(
-            of_object(1.5, usage),
-            r#"object;dur=1.500, sql;dur=0.250, rows_written;desc="1", rows_read;desc="3""#
+            of_object(1.5, usage, 7.0),
+            "object;dur=1.500, sql;dur=0.250, rows_written;desc=\"1\", rows_read;desc=\"3\", \
+             maintenance_rows_written;desc=\"7\""
         );
         assert_eq!(
             join(2.0, Some("object;dur=1".into())),

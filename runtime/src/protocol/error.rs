@@ -144,6 +144,7 @@ impl Error {
                 (header::STREAM_CLOSED, "true".to_owned()),
                 (header::STREAM_NEXT_OFFSET, tail.to_string()),
             ],
+            Self::Unavailable(_) => vec![(header::RETRY_AFTER, "1".to_owned())],
             Self::StaleEpoch { current } => vec![(header::PRODUCER_EPOCH, current.to_string())],
             Self::SequenceGap { expected, received } => vec![
                 (header::PRODUCER_EXPECTED_SEQ, expected.to_string()),

@@ -11,6 +11,7 @@
 //! | [`cursor`] | cursors of live reads |
 //! | [`sse`] | the text of Server-Sent Events |
 //! | [`etag`] | entity tags and `If-None-Match` |
+//! | [`part`] | answers whose data lies elsewhere |
 //! | [`header`] | the names of headers |
 //! | [`request`] | headers and query to typed requests |
 //! | [`reply`] | typed results to status and headers |
@@ -26,6 +27,7 @@ pub mod frame;
 pub mod header;
 pub mod json;
 pub mod offset;
+pub mod part;
 pub mod path;
 pub mod producer;
 pub mod reply;

@@ -5,6 +5,7 @@ use super::error::Error;
 use super::expiry::Expiry;
 use super::header;
 use super::offset::Offset;
+use super::part::{Part, Plan};
 use super::producer::Accepted;
 use super::sse::Encoding;
 
@@ -83,7 +84,10 @@ pub enum Caching {
 pub struct Page {
     /// The stream's type.
     pub content_type: ContentType,
-    /// The data, as it goes out.
+    /// The start of the data, where it lies elsewhere.
+    pub cold: Vec<Part>,
+    /// The data, as it goes out; with anything before it that lies elsewhere, JSON messages come
+    /// without what encloses them.
     pub body: Vec<u8>,
     /// How many messages or bytes are in it.
     pub count: u64,
@@ -101,6 +105,17 @@ pub struct Page {
     pub not_modified: bool,
     /// What caches may do.
     pub caching: Caching,
+}
+
+impl Page {
+    /// The length of the data in bytes; about, where some of it lies elsewhere.
+    pub fn length(&self) -> usize {
+        let cold = self.cold.iter().map(|part| part.length);
+        let cold = cold.fold(0, u64::saturating_add);
+        self.body
+            .len()
+            .saturating_add(usize::try_from(cold).unwrap_or(usize::MAX))
+    }
 }
 
 impl Reply {
@@ -184,7 +199,8 @@ impl Reply {
             .with(header::CACHE_CONTROL, "no-store")
     }
 
-    /// The answer to a GET.
+    /// The answer to a GET. When part of the data lies elsewhere, the body starts with the plan by
+    /// which the answer is put together, and [`header::DS_COLD`] is the plan's length.
     pub fn page(page: Page) -> Self {
         let caching = match page.caching {
             Caching::NoStore => "no-store".to_owned(),
@@ -202,8 +218,18 @@ impl Reply {
             .with_some(header::STREAM_CURSOR, page.cursor.map(|c| c.to_string()))
             .with(header::CACHE_CONTROL, caching)
             .with_some(header::ETAG, page.etag);
-        if !page.not_modified {
-            reply.body = page.body;
+        if page.not_modified {
+            return reply;
+        }
+        reply.body = page.body;
+        if !page.cold.is_empty() {
+            let plan = Plan {
+                is_json: page.content_type.is_json(),
+                parts: page.cold,
+            };
+            let plan = plan.encode();
+            reply = reply.with(header::DS_COLD, plan.len().to_string());
+            reply.body = [plan, reply.body].concat();
         }
         reply
     }
@@ -344,6 +370,7 @@ mod tests {
     fn not_modified_has_no_body_but_its_headers() {
         let page = Page {
             content_type: ContentType::default_type(),
+            cold: Vec::new(),
             body: b"data".to_vec(),
             count: 4,
             next: Offset::new(4).unwrap(),

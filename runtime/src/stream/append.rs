@@ -52,6 +52,9 @@ impl<S: Storage> Stream<S> {
 
             let count = plan.tail.offset.since(present.tail.offset);
             present.tail = plan.tail;
+            if let Some(hot) = &mut present.hot {
+                hot.add(count, body.text.len(), body.is_json);
+            }
             if let Some(state) = state {
                 present.state = state;
             }

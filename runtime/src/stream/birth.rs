@@ -24,10 +24,26 @@ pub struct Birth {
     pub expiry: Option<Expiry>,
     /// Whether the stream was closed from the start.
     pub closed: bool,
-    /// Tells this stream from others that had or will have its path.
-    pub incarnation: String,
+    /// What the stream is called.
+    pub name: Name,
     /// Milliseconds since the Unix epoch.
     pub created_at: u64,
+}
+
+/// What a stream is called; no other one ever is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Name {
+    /// The path in its URL, decoded.
+    pub path: String,
+    /// Tells this stream from others that had or will have its path.
+    pub incarnation: String,
+}
+
+impl Name {
+    /// What the keys of the stream's objects start with.
+    pub fn prefix(&self) -> String {
+        format!("streams/{}/{}/", self.path, self.incarnation)
+    }
 }
 
 /// How a [`Birth`] is written down.
@@ -40,6 +56,7 @@ struct Record {
     expires_at: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     closed: bool,
+    path: String,
     incarnation: String,
     created_at: u64,
 }
@@ -47,8 +64,8 @@ struct Record {
 impl Birth {
     /// The statement that makes the table of a stream with this birth record.
     ///
-    /// `id` is what the `chunk`, `state` and `producers` modules say; `count` is the number of
-    /// positions that start in the row; `seq` is the latest `Stream-Seq` up to the row.
+    /// `id` is what the `chunk`, `state`, `producers`, `segment` and `upkeep` modules say; `count`
+    /// is the number of positions that start in the row; `seq` is the latest `Stream-Seq` up to the row.
     pub fn create_table(&self) -> String {
         let record = self.encode();
         format!(
@@ -84,7 +101,8 @@ impl Birth {
             ttl,
             expires_at,
             closed: self.closed,
-            incarnation: self.incarnation.clone(),
+            path: self.name.path.clone(),
+            incarnation: self.name.incarnation.clone(),
             created_at: self.created_at,
         };
         // An escaped slash is still JSON, and cannot end the comment.
@@ -102,7 +120,10 @@ impl Birth {
             content_type: ContentType::parse(&record.content_type)?,
             expiry,
             closed: record.closed,
-            incarnation: record.incarnation,
+            name: Name {
+                path: record.path,
+                incarnation: record.incarnation,
+            },
             created_at: record.created_at,
         })
     }
@@ -128,11 +149,13 @@ mod tests {
             parameter in "[ -~]{0,60}",
             expiry in any_expiry(),
             closed: bool,
+            path in "\\PC{1,40}",
             incarnation in "[0-9a-f]{16}",
             created_at: u64,
         ) {
             let content_type = ContentType::parse(&format!("text/plain; x={parameter}")).unwrap();
-            let birth = Birth { content_type, expiry, closed, incarnation, created_at };
+            let name = Name { path, incarnation };
+            let birth = Birth { content_type, expiry, closed, name, created_at };
             let database = rusqlite::Connection::open_in_memory().unwrap();
             database.execute(&birth.create_table(), []).unwrap();
             let sql: String = database.query_row(SELECT, [], |row| row.get(0)).unwrap();
@@ -148,7 +171,10 @@ mod tests {
             content_type,
             expiry: None,
             closed: false,
-            incarnation: "1".into(),
+            name: Name {
+                path: "a/*/b".into(),
+                incarnation: "1".into(),
+            },
             created_at: 0,
         };
         database.execute(&birth.create_table(), []).unwrap();

@@ -21,10 +21,22 @@ pub const SELECT_LAST: &str =
 pub const SELECT_FROM: &str = "SELECT id, count, body FROM stream \
     WHERE id >= (SELECT max(id) FROM stream WHERE id BETWEEN 0 AND ?1) ORDER BY id";
 
+/// Finds the last row before another (its id in `?1`).
+pub const SELECT_LAST_BEFORE: &str = "SELECT id, count, body, seq FROM stream \
+    WHERE id >= 0 AND id < ?1 ORDER BY id DESC LIMIT 1";
+
+/// Counts rows, positions and bytes.
+pub const SELECT_SIZE: &str = "SELECT count(*), coalesce(sum(count), 0), \
+    coalesce(sum(length(body)), 0) FROM stream WHERE id >= 0";
+
+/// Removes the rows before one (its id in `?1`).
+pub const DELETE_BEFORE: &str = "DELETE FROM stream WHERE id >= 0 AND id < ?1";
+
 const EXTEND: &str = "UPDATE stream SET body = CAST(body || ?1 AS BLOB), count = count + ?2, \
     seq = ?3 WHERE id = ?4";
 
-const INSERT: &str = "INSERT INTO stream (id, count, body, seq) VALUES (?1, ?2, ?3, ?4)";
+/// Adds a row.
+pub const INSERT: &str = "INSERT INTO stream (id, count, body, seq) VALUES (?1, ?2, ?3, ?4)";
 
 /// How large rows get, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -102,6 +114,30 @@ impl Tail {
             seq: row.text(3).map(str::to_owned),
             last: (id.part == 0).then_some((id, bytes)),
         })
+    }
+
+    /// The end of a stream without chunks.
+    pub fn bare(offset: Offset, seq: Option<String>) -> Self {
+        Self {
+            offset,
+            seq,
+            last: None,
+        }
+    }
+
+    /// Lets the next append start a new chunk.
+    pub fn end_chunk(&mut self) {
+        self.last = None;
+    }
+
+    /// Takes into account that no row before `start` is left; the row there, if `start` was
+    /// inside one before, has `bytes`.
+    pub fn cut_off(&mut self, start: Offset, bytes: Option<usize>) {
+        if let Some((id, _)) = self.last
+            && id.position < start.position()
+        {
+            self.last = bytes.map(|bytes| (RowId::chunk(start), bytes));
+        }
     }
 }
 
@@ -268,6 +304,22 @@ impl<'a> Cut<'a> {
         }
     }
 
+    /// Takes the first `count` positions, of which there have to be more.
+    pub fn at(data: &'a [u8], count: u64, is_json: bool) -> Option<Self> {
+        let (taken, rest) = if is_json {
+            let rest = json::start_of(data, count)?;
+            (rest.checked_sub(json::SEPARATOR.len())?, rest)
+        } else {
+            let length = usize::try_from(count).ok()?;
+            (length, length)
+        };
+        Some(Self {
+            taken: data.get(..taken)?,
+            count,
+            rest: data.get(rest..)?,
+        })
+    }
+
     fn messages(data: &'a [u8], room: usize) -> Self {
         let newlines = |part: &[u8]| part.iter().filter(|b| **b == b'\n').count();
         if data.len() <= room {
@@ -319,7 +371,7 @@ fn messages_in(newlines: usize) -> u64 {
 
 /// The largest index up to `at` at which no character continues. Where none is near, the data is
 /// no UTF-8 and `at` is as good as any.
-fn character_start(data: &[u8], at: usize) -> usize {
+pub(super) fn character_start(data: &[u8], at: usize) -> usize {
     let continues = |i: usize| data.get(i).is_some_and(|b| b & 0b1100_0000 == 0b1000_0000);
     (0..4)
         .filter_map(|back| at.checked_sub(back))

@@ -1,8 +1,9 @@
 //! PUT (section 5.1).
 
-use super::birth::{self, Birth};
+use super::birth::{Birth, Name};
 use super::chunk::Tail;
 use super::lifetime::Lifetime;
+use super::purge::Farewell;
 use super::state::State;
 use super::storage::{Statement, Storage};
 use super::{Cache, Present, Stream};
@@ -13,8 +14,7 @@ use crate::protocol::request::Create;
 
 impl<S: Storage> Stream<S> {
     /// Creates the stream with `body` as its first content, or finds that it is there already
-    /// with the same configuration. `incarnation` tells this stream from all others that have
-    /// its path before and after it.
+    /// with the same configuration. `name` is what it is called if it is new.
     ///
     /// # Errors
     ///
@@ -24,12 +24,12 @@ impl<S: Storage> Stream<S> {
         &mut self,
         request: &Create,
         body: &[u8],
-        incarnation: String,
+        name: Name,
         now: u64,
     ) -> Result<Created, Error> {
         self.turn(|stream| match stream.present(now) {
             Ok((_, _, present)) => found(present, request),
-            Err(Error::NotFound) => stream.create_new(request, body, incarnation, now),
+            Err(Error::NotFound) => stream.create_new(request, body, name, now),
             Err(error) => Err(error),
         })
     }
@@ -38,26 +38,27 @@ impl<S: Storage> Stream<S> {
         &mut self,
         request: &Create,
         body: &[u8],
-        incarnation: String,
+        name: Name,
         now: u64,
     ) -> Result<Created, Error> {
         let birth = Birth {
             content_type: request.content_type.clone(),
             expiry: request.expiry.clone(),
             closed: request.closed,
-            incarnation,
+            name,
             created_at: now,
         };
         let data = super::append::Body::parse(body, &birth.content_type)?;
         let plan = data.plan(&Tail::default(), None, self.limits)?;
         let table = birth.create_table();
+        // What has expired is still there.
+        let farewell = match &self.cache {
+            Cache::Present(expired) => Some(Farewell::new(&self.storage, expired, now)?),
+            _ => None,
+        };
         let mut batch = Vec::new();
-        if matches!(self.cache, Cache::Present(_)) {
-            // What has expired is still there.
-            batch.push(Statement {
-                sql: birth::DROP,
-                params: Vec::new(),
-            });
+        if let Some(farewell) = &farewell {
+            batch.extend(farewell.statements());
         }
         batch.push(Statement {
             sql: &table,
@@ -83,6 +84,8 @@ impl<S: Storage> Stream<S> {
             birth,
             state,
             tail: plan.tail,
+            sealed: Offset::START,
+            hot: None,
             lifetime,
         }));
         Ok(created)

@@ -117,7 +117,7 @@ impl<S: Storage> Stream<S> {
     pub fn expire(&mut self, now: u64) -> Result<bool, Error> {
         self.turn(|stream| match stream.present(now) {
             Ok(_) => Ok(false),
-            Err(Error::NotFound) => stream.remove().map(|()| true),
+            Err(Error::NotFound) => stream.remove(now).map(|()| true),
             Err(error) => Err(error),
         })
     }

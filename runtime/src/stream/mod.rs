@@ -10,6 +10,10 @@
 //! | [`chunk`] | how data lies in rows, and how it is cut |
 //! | [`producers`] | where producers are remembered |
 //! | [`lifetime`] | access, expiry |
+//! | [`segment`] | data that lies in objects outside, and how it is cut |
+//! | [`cold`] | what a read takes from there |
+//! | [`upkeep`] | what is to do besides requests: when, and what came of it |
+//! | [`seal`], [`merge`], [`sweep`], [`purge`] | one job each |
 //! | [`create`], [`append`], [`read`], [`head`], [`delete`] | one verb each |
 
 use std::ops::ControlFlow;
@@ -17,17 +21,30 @@ use std::ops::ControlFlow;
 pub mod append;
 pub mod birth;
 pub mod chunk;
+pub mod cold;
 pub mod create;
 pub mod delete;
 pub mod head;
 pub mod lifetime;
+pub mod merge;
 pub mod producers;
+pub mod purge;
 pub mod read;
+pub mod seal;
+pub mod segment;
 pub mod state;
 pub mod storage;
+pub mod sweep;
+pub mod upkeep;
 
 #[cfg(test)]
+mod bucket;
+#[cfg(test)]
 mod model_tests;
+#[cfg(test)]
+mod simulation;
+#[cfg(test)]
+mod simulation_tests;
 #[cfg(test)]
 mod sqlite;
 
@@ -36,8 +53,10 @@ use chunk::{RowLimits, Tail};
 use lifetime::Lifetime;
 use state::State;
 use storage::{Storage, StorageError};
+use upkeep::{Hot, Upkeep};
 
 use crate::protocol::error::Error;
+use crate::protocol::offset::Offset;
 
 /// A stream, which may not exist (yet). All times are in milliseconds since the Unix epoch.
 #[derive(Debug)]
@@ -45,6 +64,7 @@ pub struct Stream<S> {
     storage: S,
     limits: RowLimits,
     cache: Cache,
+    upkeep: Upkeep,
 }
 
 /// What is known of the database's content.
@@ -61,6 +81,10 @@ struct Present {
     birth: Birth,
     state: State,
     tail: Tail,
+    /// Everything before this lies in segments.
+    sealed: Offset,
+    /// How much lies in rows; `None` when nobody has counted it.
+    hot: Option<Hot>,
     lifetime: Lifetime,
 }
 
@@ -76,6 +100,7 @@ impl<S: Storage> Stream<S> {
             storage,
             limits,
             cache: Cache::Unknown,
+            upkeep: Upkeep::default(),
         }
     }
 
@@ -130,17 +155,20 @@ fn load(storage: &impl Storage) -> Result<Cache, StorageError> {
             ..State::default()
         },
     };
-    let mut tail = Some(Tail::default());
+    let malformed = || StorageError("the last chunk is malformed".into());
+    let mut last_chunk = Ok(None);
     storage.query(chunk::SELECT_LAST, &[], &mut |row| {
-        tail = Tail::from_row(row);
+        last_chunk = Tail::from_row(row).ok_or_else(malformed).map(Some);
         ControlFlow::Break(())
     })?;
-    let tail = tail.ok_or_else(|| StorageError("the last chunk is malformed".into()))?;
+    let (tail, sealed) = seal::tail(storage, last_chunk?)?;
     let lifetime = Lifetime::reloaded(&birth, &state);
     Ok(Cache::Present(Box::new(Present {
         birth,
         state,
         tail,
+        sealed,
+        hot: None,
         lifetime,
     })))
 }

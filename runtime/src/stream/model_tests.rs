@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::value::RawValue;
 
 use super::Stream;
+use super::birth::Name;
 use super::chunk::RowLimits;
 use super::sqlite::Sqlite;
 use crate::protocol::content_type::ContentType;
@@ -30,6 +31,13 @@ fn create(content_type: ContentType, ttl: bool) -> Create {
         content_type,
         expiry,
         closed: false,
+    }
+}
+
+fn named(incarnation: &str) -> Name {
+    Name {
+        path: "a/b".into(),
+        incarnation: incarnation.into(),
     }
 }
 
@@ -195,6 +203,10 @@ impl<'a> Bench<'a> {
         }
     }
 
+    fn name(&self) -> Name {
+        named(&self.lives.to_string())
+    }
+
     fn restart(&mut self) {
         self.stream = Stream::with_limits(self.database, LIMITS);
     }
@@ -283,9 +295,7 @@ impl<'a> Bench<'a> {
         let (body, items) = self.body(first);
         let request = create(self.content_type(), ttl);
         self.lives += 1;
-        let created = self
-            .stream
-            .create(&request, &body, self.lives.to_string(), self.now);
+        let created = self.stream.create(&request, &body, self.name(), self.now);
         match &self.model {
             None => {
                 let created = created.map_err(|e| TestCaseError::fail(e.to_string()))?;
@@ -479,7 +489,7 @@ proptest! {
         let (body, items) = bench.body(&["a".repeat(50), "b".into()]);
         let request = create(bench.content_type(), true);
         database.fail_after(statements);
-        let outcome = bench.stream.create(&request, &body, "1".into(), bench.now);
+        let outcome = bench.stream.create(&request, &body, named("1"), bench.now);
         database.heal();
         bench.restart();
         let there = bench.everything()?;
@@ -495,7 +505,7 @@ fn accesses_are_noted_ten_times_a_ttl_at_most() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     stream
-        .create(&create(json(), true), b"[1]", "1".into(), 0)
+        .create(&create(json(), true), b"[1]", named("1"), 0)
         .unwrap();
     let before = database.written.get();
     for now in 0..100 {
@@ -510,7 +520,7 @@ fn after_a_restart_a_stream_ends_late_rather_than_early() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     stream
-        .create(&create(json(), true), b"[1]", "1".into(), 0)
+        .create(&create(json(), true), b"[1]", named("1"), 0)
         .unwrap();
     // Accessed, but too soon after the creation to be noted.
     stream.read(&from(0), 100, 9_000).unwrap();
@@ -532,10 +542,10 @@ fn what_expired_makes_room_for_a_new_stream() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     stream
-        .create(&create(json(), true), b"[1]", "1".into(), 0)
+        .create(&create(json(), true), b"[1]", named("1"), 0)
         .unwrap();
     let created = stream
-        .create(&create(json(), false), b"[2,3]", "2".into(), 200_000)
+        .create(&create(json(), false), b"[2,3]", named("2"), 200_000)
         .unwrap();
     assert!(created.is_new);
     let page = stream.read(&from(0), 100, 200_000).unwrap();
@@ -547,7 +557,7 @@ fn what_expired_makes_room_for_a_new_stream() {
 fn a_refused_creation_leaves_nothing() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
-    let refused = stream.create(&create(json(), false), b"{", "1".into(), 0);
+    let refused = stream.create(&create(json(), false), b"{", named("1"), 0);
     assert!(matches!(
         refused,
         Err(Error::Invalid {
@@ -558,7 +568,7 @@ fn a_refused_creation_leaves_nothing() {
     assert_eq!(stream.head(0), Err(Error::NotFound));
     assert!(
         stream
-            .create(&create(json(), false), b"[]", "1".into(), 0)
+            .create(&create(json(), false), b"[]", named("1"), 0)
             .unwrap()
             .is_new
     );
@@ -589,7 +599,7 @@ fn small_appends_share_a_row() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     stream
-        .create(&create(json(), false), b"", "1".into(), 0)
+        .create(&create(json(), false), b"", named("1"), 0)
         .unwrap();
     let content_type = Some(json());
     let request = Append {
@@ -623,7 +633,7 @@ fn pages_tell_caches_how_long() {
         expiry: at,
         closed: false,
     };
-    stream.create(&request, b"[1]", "1".into(), 0).unwrap();
+    stream.create(&request, b"[1]", named("1"), 0).unwrap();
     let mut caching = |from, now| {
         stream
             .read(

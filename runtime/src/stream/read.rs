@@ -3,18 +3,23 @@
 use std::ops::ControlFlow;
 
 use super::chunk::{self, Cut, RowId};
+use super::cold::{self, Cold};
 use super::storage::{Param, Row, Storage, StorageError};
 use super::{Present, Stream};
 use crate::protocol::error::Error;
 use crate::protocol::etag;
 use crate::protocol::json;
 use crate::protocol::offset::Offset;
+use crate::protocol::part::{CLOSE, OPEN, Part};
 use crate::protocol::reply::{Caching, Page};
 use crate::protocol::request::{Read, ReadFrom};
 
 /// What the protocol lets caches do with a page of data (section 10.1), in seconds.
 const FRESH: u64 = 60;
 const STALE: u64 = 300;
+
+/// What encloses bytes.
+const NOTHING: (&[u8], &[u8]) = (b"", b"");
 
 impl<S: Storage> Stream<S> {
     /// Reads from an offset on, about `max_bytes` at most: whole messages, and at least one.
@@ -69,40 +74,25 @@ fn collect(
     start: Offset,
     max_bytes: usize,
 ) -> Result<Collector, StorageError> {
-    let mut collector = Collector::new(start, present.birth.content_type.is_json(), max_bytes);
-    if start < present.tail.offset {
-        collect_rows(storage, &mut collector)?;
+    let is_json = present.birth.content_type.is_json();
+    let mut collector = Collector::new(start, is_json, max_bytes);
+    if start < present.sealed {
+        let own = present.birth.name.prefix();
+        let room = u64::try_from(max_bytes).unwrap_or(u64::MAX);
+        collector.begin_with(cold::take(storage, &own, is_json, start, room)?);
+    }
+    if collector.next >= present.sealed && collector.next < present.tail.offset {
+        collector.collect(storage)?;
     }
     Ok(collector)
 }
 
-fn collect_rows(storage: &impl Storage, collector: &mut Collector) -> Result<(), StorageError> {
-    let malformed = || StorageError("a chunk is malformed".into());
-    let start = RowId::chunk(collector.start)
-        .encode()
-        .ok_or_else(malformed)?;
-    let mut well_formed = true;
-    storage.query(chunk::SELECT_FROM, &[Param::Integer(start)], &mut |row| {
-        collector.add(row).unwrap_or_else(|| {
-            well_formed = false;
-            ControlFlow::Break(())
-        })
-    })?;
-    // A page without data, short of the tail, would send the reader round in circles.
-    let moved = collector.next > collector.start;
-    if well_formed && moved {
-        Ok(())
-    } else {
-        Err(malformed())
-    }
-}
-
-fn page(present: &Present, request: &Read, collector: Collector, now: u64) -> Page {
+fn page(present: &Present, request: &Read, mut collector: Collector, now: u64) -> Page {
     let up_to_date = collector.next == present.tail.offset;
     let closed = present.state.closed && up_to_date;
     let tag = (request.from != ReadFrom::Now).then(|| {
         etag::compose(
-            &present.birth.incarnation,
+            &present.birth.name.incarnation,
             collector.start,
             collector.next,
             closed,
@@ -124,6 +114,7 @@ fn page(present: &Present, request: &Read, collector: Collector, now: u64) -> Pa
         content_type: present.birth.content_type.clone(),
         count: collector.next.since(collector.start),
         next: collector.next,
+        cold: std::mem::take(&mut collector.cold),
         body: collector.finish(),
         up_to_date,
         closed,
@@ -145,11 +136,17 @@ fn caching(left: Option<u64>) -> Caching {
 }
 
 /// Puts a page together from rows.
-struct Collector {
+pub(super) struct Collector {
     start: Offset,
     next: Offset,
+    /// Nothing from here on belongs to the page.
+    until: Offset,
     is_json: bool,
     max_bytes: usize,
+    /// The start of the page, where it does not lie in rows.
+    cold: Vec<Part>,
+    /// What encloses the messages.
+    brackets: (&'static [u8], &'static [u8]),
     data: Vec<u8>,
     /// No further message fits; only parts of the last one may follow.
     full: bool,
@@ -158,23 +155,76 @@ struct Collector {
 }
 
 impl Collector {
-    fn new(start: Offset, is_json: bool, max_bytes: usize) -> Self {
-        let data = if is_json { b"[".to_vec() } else { Vec::new() };
+    /// An empty page that starts at `start`.
+    pub fn new(start: Offset, is_json: bool, max_bytes: usize) -> Self {
+        let brackets = if is_json { (OPEN, CLOSE) } else { NOTHING };
         Self {
             start,
             next: start,
+            until: Offset::MAX,
             is_json,
             max_bytes,
-            data,
+            cold: Vec::new(),
+            brackets,
+            data: brackets.0.to_vec(),
             full: false,
             before_last: (0, start),
         }
     }
 
-    fn finish(mut self) -> Vec<u8> {
-        if self.is_json {
-            self.data.push(b']');
+    /// A page without end, and without what encloses it.
+    pub fn bare(start: Offset, is_json: bool) -> Self {
+        Self {
+            brackets: NOTHING,
+            data: Vec::new(),
+            ..Self::new(start, is_json, usize::MAX)
         }
+    }
+
+    /// Lets the page end at `until` at the latest.
+    pub fn until(self, until: Offset) -> Self {
+        Self { until, ..self }
+    }
+
+    /// Lets the page start with what does not lie in rows. The rest comes without brackets:
+    /// whoever puts both together has to add them anyway.
+    fn begin_with(&mut self, cold: Cold) {
+        let bytes = usize::try_from(cold.bytes).unwrap_or(usize::MAX);
+        self.cold = cold.parts;
+        self.next = cold.next;
+        self.max_bytes = self.max_bytes.saturating_sub(bytes);
+        self.brackets = NOTHING;
+        self.data.clear();
+    }
+
+    /// Takes what fits from the rows.
+    pub fn collect(&mut self, storage: &impl Storage) -> Result<(), StorageError> {
+        let malformed = || StorageError("a chunk is malformed".into());
+        let start = RowId::chunk(self.next).encode().ok_or_else(malformed)?;
+        let mut well_formed = true;
+        storage.query(chunk::SELECT_FROM, &[Param::Integer(start)], &mut |row| {
+            self.add(row).unwrap_or_else(|| {
+                well_formed = false;
+                ControlFlow::Break(())
+            })
+        })?;
+        // A page without data, short of the tail, would send the reader round in circles.
+        let moved = self.next > self.start;
+        if well_formed && moved {
+            Ok(())
+        } else {
+            Err(malformed())
+        }
+    }
+
+    /// The position after the page.
+    pub fn next(&self) -> Offset {
+        self.next
+    }
+
+    /// The page's data.
+    pub fn finish(mut self) -> Vec<u8> {
+        self.data.extend_from_slice(self.brackets.1);
         self.data
     }
 
@@ -184,10 +234,14 @@ impl Collector {
         if id.part > 0 {
             return Some(self.add_part(row.blob(2)));
         }
-        if self.full {
+        if self.full || id.position >= self.until.position() {
             return Some(ControlFlow::Break(()));
         }
-        let body = row.blob(2);
+        let mut body = row.blob(2);
+        let within = self.until.position().saturating_sub(id.position);
+        if within < u64::try_from(row.integer(1)).ok()? {
+            body = Cut::at(body, within, self.is_json)?.taken;
+        }
         let skip = self.next.position().checked_sub(id.position)?;
         self.add_chunk(body.get(self.index_of(body, skip)?..)?)
     }
@@ -203,7 +257,7 @@ impl Collector {
 
     fn add_chunk(&mut self, chunk: &[u8]) -> Option<ControlFlow<()>> {
         let is_first = self.next == self.start;
-        let separator: &[u8] = if self.is_json && !is_first {
+        let separator: &[u8] = if self.is_json && self.data.len() > self.brackets.0.len() {
             json::SEPARATOR
         } else {
             b""

@@ -1,0 +1,29 @@
+// What is done with R2 objects and their bytes. Those stay out of WebAssembly: the runtime moves them
+// from stream to stream by itself.
+
+export function getRange(bucket, key, offset, length) {
+  return bucket.get(key, { range: { offset, length } })
+}
+
+export function putObject(bucket, key, body, contentType) {
+  return bucket.put(key, body, { httpMetadata: { contentType } })
+}
+
+/** Lists a thousand keys at most that start with `prefix` and have no slash behind it. */
+export async function listKeys(bucket, prefix, cursor) {
+  const page = await bucket.list({ prefix, cursor, delimiter: "/" })
+  return { keys: page.objects.map(({ key }) => key), cursor: page.truncated ? page.cursor : undefined }
+}
+
+export async function writeBytes(writable, bytes) {
+  const writer = writable.getWriter()
+  try {
+    await writer.write(bytes)
+  } finally {
+    writer.releaseLock()
+  }
+}
+
+export function writeStream(writable, readable) {
+  return readable.pipeTo(writable, { preventClose: true })
+}

@@ -1,0 +1,276 @@
+//! The bucket of cold segments.
+
+use worker::wasm_bindgen::prelude::*;
+use worker::web_sys::{ReadableStream, WritableStream};
+use worker::{Env, js_sys};
+
+use super::config;
+use crate::protocol::error::Error;
+use crate::protocol::part::{Part, Piece, Plan};
+
+#[wasm_bindgen(
+    wasm_bindgen = worker::wasm_bindgen,
+    wasm_bindgen_futures = worker::wasm_bindgen_futures,
+    js_sys = worker::js_sys
+)]
+extern "C" {
+    /// An object as R2 describes it, with its content if it was asked for.
+    pub type Object;
+
+    #[wasm_bindgen(method, getter)]
+    pub fn size(this: &Object) -> f64;
+
+    #[wasm_bindgen(method, getter)]
+    pub fn etag(this: &Object) -> String;
+
+    #[wasm_bindgen(method, getter)]
+    fn body(this: &Object) -> ReadableStream;
+
+    #[wasm_bindgen(method, catch, js_name = arrayBuffer)]
+    async fn array_buffer(this: &Object) -> Result<JsValue, JsValue>;
+
+    type Listed;
+
+    #[wasm_bindgen(method, getter)]
+    fn keys(this: &Listed) -> Vec<String>;
+
+    #[wasm_bindgen(method, getter)]
+    fn cursor(this: &Listed) -> JsValue;
+
+    /// A stream that fails unless exactly so many bytes are written to it.
+    pub type FixedLengthStream;
+
+    #[wasm_bindgen(constructor)]
+    pub fn new(length: f64) -> FixedLengthStream;
+
+    #[wasm_bindgen(method, getter)]
+    pub fn readable(this: &FixedLengthStream) -> ReadableStream;
+
+    #[wasm_bindgen(method, getter)]
+    pub fn writable(this: &FixedLengthStream) -> WritableStream;
+
+    #[wasm_bindgen(method, catch, js_name = delete)]
+    async fn delete_keys(this: &BucketBinding, keys: Vec<String>) -> Result<JsValue, JsValue>;
+
+    /// A bucket, or what stands for one.
+    type BucketBinding;
+}
+
+#[wasm_bindgen(
+    module = "/src/cloudflare/r2.js",
+    wasm_bindgen = worker::wasm_bindgen,
+    wasm_bindgen_futures = worker::wasm_bindgen_futures,
+    js_sys = worker::js_sys
+)]
+extern "C" {
+    #[wasm_bindgen(catch, js_name = getRange)]
+    async fn get_range(
+        bucket: &BucketBinding,
+        key: &str,
+        offset: f64,
+        length: f64,
+    ) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = putObject)]
+    async fn put_object(
+        bucket: &BucketBinding,
+        key: &str,
+        body: &JsValue,
+        content_type: &str,
+    ) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = listKeys)]
+    async fn list_keys(
+        bucket: &BucketBinding,
+        prefix: &str,
+        cursor: &JsValue,
+    ) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = writeBytes)]
+    async fn write_bytes(
+        writable: &WritableStream,
+        bytes: &js_sys::Uint8Array,
+    ) -> Result<JsValue, JsValue>;
+
+    #[wasm_bindgen(catch, js_name = writeStream)]
+    async fn write_stream(
+        writable: &WritableStream,
+        readable: &ReadableStream,
+    ) -> Result<JsValue, JsValue>;
+}
+
+/// See the module's text.
+pub struct Bucket(BucketBinding);
+
+impl std::fmt::Debug for Bucket {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Bucket").finish_non_exhaustive()
+    }
+}
+
+impl Bucket {
+    /// The bucket that is bound to the worker, if one is.
+    pub fn from_env(env: &Env) -> Option<Self> {
+        let binding = js_sys::Reflect::get(env, &JsValue::from_str(config::R2)).ok()?;
+        binding
+            .is_object()
+            .then(|| Self(binding.unchecked_into::<BucketBinding>()))
+    }
+
+    /// Opens the range of an object, once it is certain that it is the object that was stored.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the object cannot be had, [`Error::Storage`] when it is another.
+    pub async fn open(&self, part: &Part) -> Result<Object, Error> {
+        let key = &part.key;
+        let object = get_range(&self.0, key, number(part.offset), number(part.length)).await;
+        let object = object.map_err(|error| trouble(key, &error))?;
+        if object.is_null() {
+            return Err(Error::Unavailable(format!("{key} is not in the bucket")));
+        }
+        let object: Object = object.unchecked_into();
+        if !part.is_of(length(object.size()), &object.etag()) {
+            let found = format!("{} bytes with tag {}", object.size(), object.etag());
+            let stored = format!("{} bytes with tag {}", part.size, part.etag);
+            return Err(Error::Storage(format!("{key} has {found}, not {stored}")));
+        }
+        Ok(object)
+    }
+
+    /// Puts an object; gives its length and its entity tag.
+    pub async fn put(
+        &self,
+        key: &str,
+        body: &JsValue,
+        content_type: &str,
+    ) -> Result<(u64, String), JsValue> {
+        let object = put_object(&self.0, key, body, content_type).await?;
+        let object: Object = object.unchecked_into();
+        Ok((length(object.size()), object.etag()))
+    }
+
+    /// Puts an object together from others; gives its length and its entity tag.
+    pub async fn join(
+        &self,
+        key: &str,
+        plan: &Plan,
+        size: u64,
+        content_type: &str,
+    ) -> Result<(u64, String), JsValue> {
+        let stream = FixedLengthStream::new(number(size));
+        let (readable, writable) = (stream.readable(), stream.writable());
+        let put = self.put(key, &readable, content_type);
+        let pour = async {
+            let poured = self.pour(plan, &writable).await;
+            end(&writable, poured).await
+        };
+        let (put, poured) = futures_util::future::join(put, pour).await;
+        poured?;
+        put
+    }
+
+    async fn pour(&self, plan: &Plan, writable: &WritableStream) -> Result<(), JsValue> {
+        for piece in plan.pieces(false) {
+            match piece {
+                Piece::Part(part) => {
+                    let object = self.open(part).await;
+                    let object =
+                        object.map_err(|error| JsValue::from_str(&format!("{error:?}")))?;
+                    Source::Object(object).write(writable).await?;
+                }
+                Piece::Text(text) => Source::text(text).write(writable).await?,
+                Piece::Rest => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Deletes objects, a thousand at most. Those that are not there are no error.
+    pub async fn delete(&self, keys: Vec<String>) -> Result<(), JsValue> {
+        if keys.is_empty() {
+            return Ok(());
+        }
+        self.0.delete_keys(keys).await.map(drop)
+    }
+
+    /// Deletes the objects whose keys start with `prefix` and that `concerns` says yes to.
+    pub async fn delete_all(
+        &self,
+        prefix: &str,
+        concerns: impl Fn(&str) -> bool,
+    ) -> Result<(), JsValue> {
+        let mut cursor = JsValue::UNDEFINED;
+        loop {
+            let listed = list_keys(&self.0, prefix, &cursor).await?;
+            let listed: Listed = listed.unchecked_into();
+            let keys = listed.keys().into_iter().filter(|key| concerns(key));
+            self.delete(keys.collect()).await?;
+            cursor = listed.cursor();
+            if cursor.is_undefined() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Where a piece of an answer comes from.
+pub enum Source {
+    /// These bytes.
+    Bytes(js_sys::Uint8Array),
+    /// The content of this object.
+    Object(Object),
+}
+
+impl Source {
+    /// A short text.
+    pub fn text(text: &[u8]) -> Self {
+        Self::Bytes(js_sys::Uint8Array::from(text))
+    }
+
+    /// Writes it to a stream.
+    pub async fn write(&self, writable: &WritableStream) -> Result<(), JsValue> {
+        match self {
+            Self::Bytes(bytes) => write_bytes(writable, bytes).await.map(drop),
+            Self::Object(object) => write_stream(writable, &object.body()).await.map(drop),
+        }
+    }
+
+    /// Reads it to its end.
+    pub async fn bytes(&self) -> Result<js_sys::Uint8Array, JsValue> {
+        match self {
+            Self::Bytes(bytes) => Ok(bytes.clone()),
+            Self::Object(object) => Ok(js_sys::Uint8Array::new(&object.array_buffer().await?)),
+        }
+    }
+}
+
+/// Ends a stream to which everything was written, and breaks off one to which it was not.
+pub async fn end(writable: &WritableStream, outcome: Result<(), JsValue>) -> Result<(), JsValue> {
+    let promise = match &outcome {
+        Ok(()) => writable.close(),
+        Err(error) => writable.abort_with_reason(error),
+    };
+    let ended = worker::wasm_bindgen_futures::JsFuture::from(promise).await;
+    outcome.and(ended.map(drop))
+}
+
+/// What R2 says when something cannot be had.
+pub fn trouble(key: &str, error: &JsValue) -> Error {
+    Error::Unavailable(format!("{key} cannot be read: {error:?}"))
+}
+
+/// Lengths are exact as JavaScript numbers.
+#[allow(clippy::cast_precision_loss)]
+pub fn number(length: u64) -> f64 {
+    length as f64
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a length is a whole number"
+)]
+fn length(number: f64) -> u64 {
+    number as u64
+}

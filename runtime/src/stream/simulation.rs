@@ -1,0 +1,545 @@
+//! A stream in a world where everything fails, and a model of it that cannot.
+
+use std::collections::BTreeSet;
+
+use chrono::DateTime;
+use proptest::prelude::*;
+use serde_json::value::RawValue;
+
+use super::Stream;
+use super::birth::Name;
+use super::bucket::{Bucket, Fault, any_fault};
+use super::chunk::RowLimits;
+use super::segment::{self, Segment};
+use super::sqlite::Sqlite;
+use super::storage::Storage;
+use super::upkeep::{GRACE, Limits};
+use crate::protocol::content_type::ContentType;
+use crate::protocol::error::Error;
+use crate::protocol::expiry::Expiry;
+use crate::protocol::offset::Offset;
+use crate::protocol::part::Plan;
+use crate::protocol::reply::Page;
+use crate::protocol::request::{Append, Create, Read, ReadFrom};
+
+/// So small that chunks, rows, segments and pages end all the time.
+const ROWS: RowLimits = RowLimits { chunk: 24, row: 40 };
+const LIMITS: Limits = Limits {
+    max_messages: 3,
+    max_bytes: 70,
+    merge_bytes: 700,
+};
+
+/// What happens.
+#[derive(Clone, Debug)]
+pub enum Op {
+    Create {
+        first: Vec<String>,
+        /// Seconds until the stream expires.
+        lives: Option<u64>,
+    },
+    Append(Vec<String>),
+    /// Reads a page, and keeps the plan for it for later.
+    Read {
+        at: u64,
+        max: usize,
+    },
+    Delete,
+    Wait(u64),
+    /// The object is evicted from memory, or crashes.
+    Restart,
+    /// What an alarm does about a stream that has ended.
+    Expire,
+    Job {
+        /// What kind of job it is, when that matters: others before it are carried out.
+        kind: Option<&'static str>,
+        fault: Fault,
+        /// Statements until the database fails while the job is planned.
+        fails_planned: Option<u32>,
+        /// Statements until the database fails while the outcome is committed.
+        fails_finished: Option<u32>,
+        /// What happens while it is carried out.
+        meanwhile: Vec<Op>,
+    },
+    /// Appends, and whatever has to be done then, without any failure.
+    Fill(Vec<String>),
+}
+
+fn messages() -> impl Strategy<Value = Vec<String>> {
+    let message = prop_oneof![5 => "[a-zé]{0,9}", 1 => "[a-z]{30,130}"];
+    proptest::collection::vec(message, 1..6)
+}
+
+fn request() -> impl Strategy<Value = Op> {
+    let lives = proptest::option::weighted(0.3, 1u64..3000);
+    prop_oneof![
+        2 => (messages(), lives).prop_map(|(first, lives)| Op::Create { first, lives }),
+        9 => messages().prop_map(Op::Append),
+        3 => (0u64..120, 1usize..150).prop_map(|(at, max)| Op::Read { at, max }),
+        1 => Just(Op::Delete),
+    ]
+}
+
+pub fn any_kind() -> impl Strategy<Value = Option<&'static str>> {
+    prop::sample::select(vec![
+        None,
+        Some("seal"),
+        Some("merge"),
+        Some("sweep"),
+        Some("purge"),
+    ])
+}
+
+/// Anything that may happen.
+pub fn any_op() -> impl Strategy<Value = Op> {
+    let fails = || proptest::option::weighted(0.2, 0u32..9);
+    let meanwhile = proptest::collection::vec(request(), 0..3);
+    let job = (any_kind(), any_fault(), fails(), fails(), meanwhile).prop_map(
+        |(kind, fault, fails_planned, fails_finished, meanwhile)| Op::Job {
+            kind,
+            fault,
+            fails_planned,
+            fails_finished,
+            meanwhile,
+        },
+    );
+    prop_oneof![
+        10 => request(),
+        2 => (0u64..1000).prop_map(Op::Wait),
+        1 => Just(Op::Restart),
+        1 => Just(Op::Expire),
+        10 => job,
+        6 => messages().prop_map(Op::Fill),
+    ]
+}
+
+/// A stream that cannot fail.
+#[derive(Clone, Debug)]
+struct Model {
+    /// JSON messages, or single bytes.
+    items: Vec<Vec<u8>>,
+    ends_at: Option<u64>,
+}
+
+/// A page that a reader has been told where to find.
+struct Told {
+    plan: Plan,
+    rest: Vec<u8>,
+    answer: Vec<u8>,
+    at: u64,
+    life: u64,
+}
+
+/// A stream under test, its model, its bucket, and the time.
+pub struct World<'a> {
+    database: &'a Sqlite,
+    pub bucket: Bucket,
+    stream: Stream<&'a Sqlite>,
+    model: Option<Model>,
+    is_json: bool,
+    now: u64,
+    life: u64,
+    told: Vec<Told>,
+}
+
+type Outcome = Result<(), TestCaseError>;
+
+fn fail(reason: impl ToString) -> TestCaseError {
+    TestCaseError::fail(reason.to_string())
+}
+
+impl<'a> World<'a> {
+    pub fn new(database: &'a Sqlite, is_json: bool) -> Self {
+        Self {
+            database,
+            bucket: Bucket::default(),
+            stream: Stream::with_limits(database, ROWS),
+            model: None,
+            is_json,
+            now: 1_000_000,
+            life: 0,
+            told: Vec::new(),
+        }
+    }
+
+    /// Lets something happen, and looks whether all is as it should be.
+    pub fn run(&mut self, op: &Op) -> Outcome {
+        self.happen(op)?;
+        self.check()
+    }
+
+    fn happen(&mut self, op: &Op) -> Outcome {
+        self.pass(0);
+        match op {
+            Op::Create { first, lives } => self.create(first, *lives)?,
+            Op::Append(messages) => self.append(messages)?,
+            Op::Read { at, max } => self.read(*at, *max)?,
+            Op::Delete => {
+                let expected = self.model.take().map(|_| ()).ok_or(Error::NotFound);
+                prop_assert_eq!(self.stream.delete(self.now), expected);
+            }
+            Op::Wait(seconds) => self.pass(seconds * 1000),
+            Op::Restart => self.restart(),
+            Op::Expire => {
+                let is_gone = self.model.is_none();
+                prop_assert_eq!(self.stream.expire(self.now), Ok(is_gone));
+            }
+            Op::Job {
+                kind,
+                fault,
+                fails_planned,
+                fails_finished,
+                meanwhile,
+            } => {
+                if let Some(kind) = kind {
+                    self.work_off_before(kind)?;
+                }
+                self.job(*fault, *fails_planned, *fails_finished, meanwhile)?;
+            }
+            Op::Fill(messages) => {
+                self.append(messages)?;
+                self.work_off()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now += millis;
+        self.bucket.advance(self.now);
+        let ends_at = self.model.as_ref().and_then(|model| model.ends_at);
+        if ends_at.is_some_and(|at| at <= self.now) {
+            self.model = None;
+        }
+    }
+
+    fn restart(&mut self) {
+        self.stream = Stream::with_limits(self.database, ROWS);
+    }
+
+    fn content_type(&self) -> ContentType {
+        let text = if self.is_json {
+            "application/json"
+        } else {
+            "text/plain"
+        };
+        ContentType::parse(text).unwrap()
+    }
+
+    /// A request body and the items it is made of.
+    fn body(&self, messages: &[String]) -> (Vec<u8>, Vec<Vec<u8>>) {
+        if self.is_json {
+            let items = messages.iter().map(|m| format!("\"{m}\""));
+            let items: Vec<String> = items.collect();
+            let body = format!("[{}]", items.join(","));
+            return (
+                body.into(),
+                items.into_iter().map(String::into_bytes).collect(),
+            );
+        }
+        // A byte stream has no empty appends.
+        let body = format!("{}.", messages.concat()).into_bytes();
+        let items = body.iter().map(|b| vec![*b]).collect();
+        (body, items)
+    }
+
+    fn create(&mut self, first: &[String], lives: Option<u64>) -> Outcome {
+        let (body, items) = self.body(first);
+        let ends_at = lives.map(|seconds| self.now + seconds * 1000);
+        let expiry = ends_at.map(|at| {
+            let date = DateTime::from_timestamp_millis(at as i64).unwrap();
+            Expiry::parse_at(&date.to_rfc3339()).unwrap()
+        });
+        let request = Create {
+            content_type: self.content_type(),
+            expiry,
+            closed: false,
+        };
+        let name = Name {
+            path: "a".into(),
+            incarnation: (self.life + 1).to_string(),
+        };
+        let created = self.stream.create(&request, &body, name, self.now);
+        if self.model.is_some() {
+            prop_assert!(!matches!(created, Ok(created) if created.is_new));
+            return Ok(());
+        }
+        prop_assert!(created.map_err(fail)?.is_new);
+        self.life += 1;
+        self.model = Some(Model { items, ends_at });
+        Ok(())
+    }
+
+    fn append(&mut self, messages: &[String]) -> Outcome {
+        let (body, items) = self.body(messages);
+        let request = Append {
+            content_type: Some(self.content_type()),
+            close: false,
+            producer: None,
+            seq: None,
+        };
+        let appended = self.stream.append(&request, &body, self.now);
+        let Some(model) = &mut self.model else {
+            prop_assert_eq!(appended, Err(Error::NotFound));
+            return Ok(());
+        };
+        model.items.extend(items);
+        prop_assert_eq!(
+            appended.map_err(fail)?.tail.position(),
+            model.items.len() as u64
+        );
+        Ok(())
+    }
+
+    fn read(&mut self, at: u64, max: usize) -> Outcome {
+        let length = self
+            .model
+            .as_ref()
+            .map_or(0, |model| model.items.len() as u64);
+        let at = at.min(length);
+        let Some((page, answer)) = self.page(at, max)? else {
+            prop_assert!(self.model.is_none());
+            return Ok(());
+        };
+        let items = &self.model.as_ref().unwrap().items;
+        let next = page.next.position();
+        prop_assert!(next > at || at == length);
+        prop_assert_eq!(page.up_to_date, next == length);
+        prop_assert_eq!(page.count, next - at);
+        prop_assert_eq!(
+            &items_of(&answer, self.is_json),
+            &items[at as usize..next as usize]
+        );
+        // The distance of marks, a line that spans it, and a message in parts come on top.
+        prop_assert!(
+            answer.len() <= max + 200 || page.count == 1,
+            "{} bytes",
+            answer.len()
+        );
+        Ok(())
+    }
+
+    /// A page and what it comes to, which every reader has to find for a while.
+    fn page(&mut self, at: u64, max: usize) -> Result<Option<(Page, Vec<u8>)>, TestCaseError> {
+        let from = ReadFrom::At(Offset::new(at).unwrap());
+        let request = Read {
+            from,
+            live: None,
+            cursor: None,
+            if_none_match: None,
+        };
+        let page = match self.stream.read(&request, max, self.now) {
+            Ok(page) => page,
+            Err(Error::NotFound) => return Ok(None),
+            Err(error) => return Err(fail(error)),
+        };
+        if page.cold.is_empty() {
+            let answer = page.body.clone();
+            return Ok(Some((page, answer)));
+        }
+        let plan = Plan {
+            is_json: self.is_json,
+            parts: page.cold.clone(),
+        };
+        let answer = self.bucket.assemble(&plan, &page.body).map_err(fail)?;
+        self.told.push(Told {
+            plan,
+            rest: page.body.clone(),
+            answer: answer.clone(),
+            at: self.now,
+            life: self.life,
+        });
+        Ok(Some((page, answer)))
+    }
+
+    fn job(
+        &mut self,
+        fault: Fault,
+        fails_planned: Option<u32>,
+        fails_finished: Option<u32>,
+        meanwhile: &[Op],
+    ) -> Outcome {
+        if let Some(statements) = fails_planned {
+            self.database.fail_after(statements);
+        }
+        let planned = self.stream.next_job(&LIMITS, self.now);
+        if self.database.heal() && planned.is_err() {
+            return Ok(());
+        }
+        let Some(job) = planned.map_err(fail)? else {
+            return Ok(());
+        };
+        prop_assert_eq!(
+            self.stream.next_job(&LIMITS, self.now),
+            Ok(None),
+            "one at a time"
+        );
+        // It takes effect while other things happen.
+        let (before, after) = meanwhile.split_at(meanwhile.len() / 2);
+        for op in before {
+            self.run(op)?;
+        }
+        let outcome = self.bucket.carry_out(&job, fault, self.now);
+        for op in after {
+            self.run(op)?;
+        }
+        let Some(outcome) = outcome else {
+            self.restart();
+            return Ok(());
+        };
+        if let Some(statements) = fails_finished {
+            self.database.fail_after(statements);
+        }
+        let finished = self.stream.finish(job, outcome, self.now);
+        if self.database.heal() && finished.is_err() {
+            return Ok(());
+        }
+        finished.map(drop).map_err(fail)
+    }
+
+    /// Does all there is to do now.
+    fn work_off(&mut self) -> Outcome {
+        self.work_off_before("nothing")
+    }
+
+    /// Does what there is to do before a job of this kind.
+    fn work_off_before(&mut self, kind: &str) -> Outcome {
+        for _ in 0..200 {
+            let Some(job) = self.stream.next_job(&LIMITS, self.now).map_err(fail)? else {
+                return Ok(());
+            };
+            if job.name() == kind {
+                // As if nobody had asked for it yet.
+                self.restart();
+                return Ok(());
+            }
+            let outcome = self.bucket.carry_out(&job, Fault::None, self.now).unwrap();
+            let is_done = self.stream.finish(job, outcome, self.now).map_err(fail)?;
+            prop_assert!(is_done);
+        }
+        Err(fail("there is no end of what is to do"))
+    }
+
+    /// Everything acknowledged is there, and everybody who was told of something finds it.
+    pub fn check(&mut self) -> Outcome {
+        self.pass(0);
+        let everything = self.page(0, 1 << 20)?;
+        let everything = everything.map(|(page, answer)| (page.up_to_date, answer));
+        match (&self.model, everything) {
+            (Some(model), Some((true, answer))) => {
+                prop_assert_eq!(&items_of(&answer, self.is_json), &model.items);
+            }
+            // An answer has a bounded number of parts.
+            (Some(_), Some((false, _))) => self.check_pages(1 << 20)?,
+            (model, everything) => {
+                prop_assert_eq!(model.is_some(), everything.is_some());
+            }
+        }
+        let (now, life, is_there) = (self.now, self.life, self.model.is_some());
+        self.told
+            .retain(|told| is_there && told.life == life && now < told.at + GRACE);
+        for told in &self.told {
+            let answer = self.bucket.assemble(&told.plan, &told.rest).map_err(fail)?;
+            prop_assert_eq!(&answer, &told.answer);
+        }
+        Ok(())
+    }
+
+    /// Reads everything, page by page.
+    fn check_pages(&mut self, max: usize) -> Outcome {
+        let mut items = Vec::new();
+        while let Some((page, answer)) = self.page(items.len() as u64, max)? {
+            items.extend(items_of(&answer, self.is_json));
+            if page.up_to_date {
+                break;
+            }
+        }
+        let model = self.model.as_ref();
+        prop_assert_eq!(Some(&items), model.map(|model| &model.items));
+        Ok(())
+    }
+
+    /// Lets everything come to rest: then the bucket holds what the index says, and no more.
+    pub fn rest(&mut self) -> Outcome {
+        self.restart();
+        for _ in 0..200 {
+            self.work_off()?;
+            self.check()?;
+            let Some(at) = self.stream.next_alarm(self.now).map_err(fail)? else {
+                return self.check_rest();
+            };
+            self.pass(at.saturating_sub(self.now));
+            self.stream.expire(self.now).map_err(fail)?;
+        }
+        Err(fail("there is no rest"))
+    }
+
+    fn check_rest(&mut self) -> Outcome {
+        self.pass(GRACE);
+        let stored: BTreeSet<String> = self.bucket.objects.keys().cloned().collect();
+        let segments = self.segments();
+        let prefix = format!("streams/a/{}/", self.life);
+        let known = segments.iter().map(|segment| segment.key(&prefix));
+        prop_assert_eq!(stored, known.collect::<BTreeSet<_>>());
+        let content_type = self.content_type();
+        let mut content = Vec::new();
+        for segment in &segments {
+            let object = &self.bucket.objects[&segment.key(&prefix)];
+            prop_assert_eq!(&object.content_type, content_type.as_str());
+            let items = items_of(&object.body, self.is_json);
+            prop_assert_eq!(items.len() as u64, segment.count);
+            if self.is_json {
+                let lines = object.body.iter().filter(|b| **b == b'\n').count();
+                prop_assert_eq!(lines + 1, items.len());
+            }
+            content.extend(items);
+        }
+        let Some(model) = &self.model else {
+            prop_assert_eq!(self.tables(), 0);
+            return Ok(());
+        };
+        prop_assert_eq!(self.tables(), 1);
+        prop_assert_eq!(&content, &model.items[..content.len()]);
+        let length = model.items.len() as u64;
+        self.check_pages(40)?;
+        for at in (0..=length).step_by(7) {
+            self.read(at, 60)?;
+        }
+        Ok(())
+    }
+
+    /// The index.
+    pub fn segments(&self) -> Vec<Segment> {
+        let mut segments = Vec::new();
+        if self.model.is_some() {
+            let all = segment::SELECT_BACKWARDS;
+            Storage::query(&self.database, all, &[], &mut |row| {
+                segments.push(Segment::from_row(row).unwrap());
+                std::ops::ControlFlow::Continue(())
+            })
+            .unwrap();
+        }
+        segments.reverse();
+        segments
+    }
+
+    fn tables(&self) -> i64 {
+        let mut count = 0;
+        let all = "SELECT count(*) FROM sqlite_master WHERE type = 'table'";
+        Storage::query(&self.database, all, &[], &mut |row| {
+            count = row.integer(0);
+            std::ops::ControlFlow::Break(())
+        })
+        .unwrap();
+        count
+    }
+}
+
+fn items_of(answer: &[u8], is_json: bool) -> Vec<Vec<u8>> {
+    if !is_json {
+        return answer.iter().map(|b| vec![*b]).collect();
+    }
+    let items: Vec<&RawValue> = serde_json::from_slice(answer).unwrap();
+    let texts = items.iter().map(|item| item.get().as_bytes().to_vec());
+    texts.collect()
+}

@@ -1,0 +1,82 @@
+//! Random operations, failures and crashes around segments, each run in a world of its own. A run
+//! that fails prints its operations, as few as still fail, and keeps the seed to repeat it with.
+//! `SIMULATIONS` is the number of runs.
+
+use proptest::prelude::*;
+
+use super::bucket::Fault;
+use super::simulation::{Op, World, any_kind, any_op};
+use super::sqlite::Sqlite;
+
+fn config() -> ProptestConfig {
+    let runs = std::env::var("SIMULATIONS").ok();
+    ProptestConfig::with_cases(runs.map_or(1000, |runs| runs.parse().unwrap()))
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn nothing_acknowledged_is_lost_and_nothing_is_left_behind(
+        is_json: bool,
+        ops in proptest::collection::vec(any_op(), 1..60),
+    ) {
+        let database = Sqlite::new();
+        let mut world = World::new(&database, is_json);
+        world.run(&Op::Create { first: vec!["x".into()], lives: None })?;
+        for op in &ops {
+            world.run(op)?;
+        }
+        world.rest()?;
+    }
+
+    /// Whatever statement a crash comes before, and whatever the bucket has done by then.
+    #[test]
+    fn a_crash_at_any_step_is_made_good(
+        is_json: bool,
+        kind in any_kind(),
+        rounds in 1usize..14,
+        planned in proptest::option::of(0u32..12),
+        finished in proptest::option::of(0u32..12),
+        fault in super::bucket::any_fault(),
+        meanwhile in proptest::collection::vec("[a-z]{1,20}", 1..4),
+    ) {
+        let database = Sqlite::new();
+        let mut world = World::new(&database, is_json);
+        world.run(&Op::Create { first: vec!["x".into()], lives: None })?;
+        for round in 0..rounds {
+            world.run(&Op::Append(vec!["some text to be sealed".into(); 3]))?;
+            let is_last = round + 1 == rounds;
+            world.run(&Op::Job {
+                kind,
+                fault: if is_last { fault } else { Fault::None },
+                fails_planned: planned.filter(|_| is_last),
+                fails_finished: finished.filter(|_| is_last),
+                meanwhile: vec![Op::Append(meanwhile.clone())],
+            })?;
+        }
+        world.run(&Op::Restart)?;
+        world.run(&Op::Append(meanwhile))?;
+        world.rest()?;
+    }
+}
+
+#[test]
+fn many_small_segments_become_few() {
+    let database = Sqlite::new();
+    let mut world = World::new(&database, true);
+    let create = Op::Create {
+        first: vec!["x".into()],
+        lives: None,
+    };
+    world.run(&create).unwrap();
+    for _ in 0..300 {
+        world.run(&Op::Fill(vec!["abcdef".into(); 3])).unwrap();
+    }
+    let before = world.segments();
+    let bytes: u64 = before.iter().map(|segment| segment.record.size).sum();
+    assert!(bytes > 9000, "{bytes}");
+    // Objects of up to 700 bytes: 9000 bytes need 13, and a few more are not merged yet.
+    assert!(before.len() < 45, "{} segments", before.len());
+    world.rest().unwrap();
+}

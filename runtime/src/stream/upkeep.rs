@@ -1,0 +1,433 @@
+//! What a stream does besides serving requests: sealing what is old into segments, merging those,
+//! and removing objects that nobody needs.
+//!
+//! Each job has three steps. [`Stream::next_job`] decides what to do and notes it where a crash
+//! would leave something behind that nobody knows of. Whoever called it carries the job out,
+//! however long that takes; requests are served meanwhile. [`Stream::finish`] takes the outcome
+//! and commits. Every job can be repeated: from a crash at any point to the end is one more call
+//! of [`Stream::next_job`].
+
+use std::ops::ControlFlow;
+
+use serde::{Deserialize, Serialize};
+
+use super::chunk;
+use super::merge::Merge;
+use super::purge::{self, Purge};
+use super::seal::Seal;
+use super::state;
+use super::storage::{Param, Statement, Storage, StorageError};
+use super::sweep::{self, Sweep};
+use super::{Cache, Stream};
+use crate::protocol::error::Error;
+use crate::protocol::offset::Offset;
+
+/// After the index has moved, an object is kept for this long, in milliseconds, for readers who
+/// have been told of it.
+pub const GRACE: u64 = 600_000;
+
+/// How long a job waits after it has failed once, in milliseconds. Each failure doubles it.
+const FIRST_WAIT: u64 = 1_000;
+/// The longest wait, in milliseconds.
+const LONGEST_WAIT: u64 = 300_000;
+
+/// When data is sealed, and how large objects get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// So many messages are sealed. An append to a byte stream counts as a message.
+    pub max_messages: u64,
+    /// So many bytes are sealed; no more go into one segment, unless a message is longer.
+    pub max_bytes: usize,
+    /// Merged segments get no longer, in bytes.
+    pub merge_bytes: u64,
+}
+
+/// What there is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Job {
+    /// Put an object with this content.
+    Seal(Seal),
+    /// Put an object that holds what others do.
+    Merge(Merge),
+    /// Delete objects.
+    Sweep(Sweep),
+    /// Delete all objects of a stream that is gone.
+    Purge(Purge),
+}
+
+/// Kinds of jobs, in the order of their importance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Seal,
+    Merge,
+    Sweep,
+    Purge,
+}
+
+/// What came of a job that was carried out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The object is there.
+    Stored {
+        /// Its length in bytes.
+        size: u64,
+        /// Its entity tag.
+        etag: String,
+    },
+    /// The objects are not there any more.
+    Removed,
+    /// It failed, or nobody knows what came of it.
+    Failed,
+}
+
+impl Job {
+    fn kind(&self) -> Kind {
+        match self {
+            Self::Seal(_) => Kind::Seal,
+            Self::Merge(_) => Kind::Merge,
+            Self::Sweep(_) => Kind::Sweep,
+            Self::Purge(_) => Kind::Purge,
+        }
+    }
+
+    /// The job in a word.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Seal(_) => "seal",
+            Self::Merge(_) => "merge",
+            Self::Sweep(_) => "sweep",
+            Self::Purge(_) => "purge",
+        }
+    }
+
+    /// The path of the stream it is about.
+    pub fn path(&self) -> &str {
+        let key = match self {
+            Self::Seal(seal) => &seal.key,
+            Self::Merge(merge) => &merge.key,
+            Self::Sweep(sweep) => sweep.keys.first().map_or("", String::as_str),
+            Self::Purge(purge) => &purge.prefix,
+        };
+        // What is before the incarnation, and behind it what is not empty only for a key.
+        let below = key.strip_prefix("streams/").unwrap_or(key);
+        below.rsplitn(3, '/').nth(2).unwrap_or_default()
+    }
+
+    /// How many positions and how many bytes it puts in place.
+    pub fn extent(&self) -> (u64, u64) {
+        match self {
+            Self::Seal(seal) => (seal.count(), seal.size()),
+            Self::Merge(merge) => (merge.count(), merge.size()),
+            Self::Sweep(_) | Self::Purge(_) => (0, 0),
+        }
+    }
+}
+
+/// How a kind of job fares.
+#[derive(Clone, Copy, Debug, Default)]
+struct Fate {
+    failures: u32,
+    not_before: u64,
+}
+
+/// What is known of jobs, as long as the stream is in memory.
+#[derive(Debug, Default)]
+pub(super) struct Upkeep {
+    /// Whether a job is being carried out.
+    busy: bool,
+    seal: Fate,
+    merge: Fate,
+    sweep: Fate,
+    purge: Fate,
+}
+
+impl Upkeep {
+    fn fate(&mut self, kind: Kind) -> &mut Fate {
+        match kind {
+            Kind::Seal => &mut self.seal,
+            Kind::Merge => &mut self.merge,
+            Kind::Sweep => &mut self.sweep,
+            Kind::Purge => &mut self.purge,
+        }
+    }
+}
+
+impl Fate {
+    fn failed(&mut self, now: u64) {
+        let wait = FIRST_WAIT
+            .checked_shl(self.failures)
+            .unwrap_or(LONGEST_WAIT);
+        self.failures = self.failures.saturating_add(1).min(16);
+        self.not_before = now.saturating_add(wait.min(LONGEST_WAIT));
+    }
+
+    /// When to try again what has failed.
+    fn retry(self) -> Option<u64> {
+        (self.failures > 0).then_some(self.not_before)
+    }
+}
+
+/// How much of a stream is not sealed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Hot {
+    messages: u64,
+    bytes: u64,
+}
+
+impl Hot {
+    /// Counts what lies in rows. What was appended to a byte stream before it was loaded counts
+    /// as a message a row.
+    fn of(storage: &impl Storage, is_json: bool) -> Result<Self, StorageError> {
+        let mut hot = Self::default();
+        storage.query(chunk::SELECT_SIZE, &[], &mut |row| {
+            let count = |column| u64::try_from(row.integer(column)).unwrap_or(0);
+            hot = Self {
+                messages: count(if is_json { 1 } else { 0 }),
+                bytes: count(2),
+            };
+            ControlFlow::Break(())
+        })?;
+        Ok(hot)
+    }
+
+    /// Counts an append.
+    pub(super) fn add(&mut self, count: u64, bytes: usize, is_json: bool) {
+        let messages = if is_json { count } else { count.min(1) };
+        self.messages = self.messages.saturating_add(messages);
+        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+
+    fn is_due(self, limits: &Limits) -> bool {
+        let max_bytes = u64::try_from(limits.max_bytes).unwrap_or(u64::MAX);
+        self.messages >= limits.max_messages || self.bytes >= max_bytes
+    }
+}
+
+impl<S: Storage> Stream<S> {
+    /// Whether there is enough to seal. Cheap enough to be asked after each append.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`].
+    pub fn is_due(&mut self, limits: &Limits, now: u64) -> Result<bool, Error> {
+        if self.upkeep.busy || self.upkeep.seal.not_before > now {
+            return Ok(false);
+        }
+        self.turn(|stream| Ok(stream.hot(now)?.is_some_and(|hot| hot.is_due(limits))))
+    }
+
+    /// How many bytes are not sealed, if that is known.
+    pub fn unsealed_bytes(&self) -> Option<u64> {
+        match &self.cache {
+            Cache::Present(present) => present.hot.map(|hot| hot.bytes),
+            _ => None,
+        }
+    }
+
+    /// How much is not sealed; nothing for a stream that does not exist.
+    fn hot(&mut self, now: u64) -> Result<Option<Hot>, Error> {
+        let (storage, _, present) = match self.present(now) {
+            Ok(found) => found,
+            Err(Error::NotFound) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        if present.hot.is_none() {
+            present.hot = Some(Hot::of(storage, present.birth.content_type.is_json())?);
+        }
+        Ok(present.hot)
+    }
+
+    /// The next thing to do, to be carried out and then handed to [`Stream::finish`]. Nothing
+    /// while another one is being carried out, and while what failed has to wait.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`].
+    pub fn next_job(&mut self, limits: &Limits, now: u64) -> Result<Option<Job>, Error> {
+        if self.upkeep.busy {
+            return Ok(None);
+        }
+        for kind in [Kind::Seal, Kind::Merge, Kind::Sweep, Kind::Purge] {
+            if self.upkeep.fate(kind).not_before > now {
+                continue;
+            }
+            let job = self.turn(|stream| match kind {
+                Kind::Seal => {
+                    let is_due = stream.hot(now)?.is_some_and(|hot| hot.is_due(limits));
+                    Ok(stream.seal(is_due, limits, now)?.map(Job::Seal))
+                }
+                Kind::Merge => Ok(stream.merge(limits, now)?.map(Job::Merge)),
+                Kind::Sweep => Ok(stream.sweep(now)?.map(Job::Sweep)),
+                Kind::Purge => Ok(purge::next(&stream.storage, now)?.map(Job::Purge)),
+            })?;
+            if job.is_some() {
+                self.upkeep.busy = true;
+                return Ok(job);
+            }
+            *self.upkeep.fate(kind) = Fate::default();
+        }
+        Ok(None)
+    }
+
+    /// Takes what came of a job. Says whether that was what it should be; a job of a stream that
+    /// is gone meanwhile has come to nothing, which is as it should be, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`]; then the job will be done again.
+    pub fn finish(&mut self, job: Job, outcome: Outcome, now: u64) -> Result<bool, Error> {
+        self.upkeep.busy = false;
+        let kind = job.kind();
+        let finished = self.turn(|stream| match (job, outcome) {
+            (Job::Seal(seal), Outcome::Stored { size, etag }) if size == seal.size() => {
+                stream.sealed(seal, etag, now)
+            }
+            (Job::Merge(merge), Outcome::Stored { size, etag }) if size == merge.size() => {
+                stream.merged(merge, etag, now)
+            }
+            (Job::Sweep(sweep), Outcome::Removed) => stream.swept(&sweep, now),
+            (Job::Purge(purge), Outcome::Removed) => {
+                purge::done(&stream.storage, &purge, now)?;
+                Ok(true)
+            }
+            _ => Ok(false),
+        });
+        let fate = self.upkeep.fate(kind);
+        if matches!(finished, Ok(true)) {
+            *fate = Fate::default();
+        } else {
+            fate.failed(now);
+        }
+        finished
+    }
+
+    /// Whether there is no stream, and nothing to remember of one that was.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`].
+    pub fn leaves_nothing(&mut self, now: u64) -> Result<bool, Error> {
+        self.turn(|stream| {
+            if !matches!(stream.present(now), Err(Error::NotFound)) {
+                return Ok(false);
+            }
+            let is_absent = matches!(stream.cache, Cache::Absent);
+            Ok(is_absent && purge::due(&stream.storage)?.is_none())
+        })
+    }
+
+    /// When to look for something to do, or for the stream's end, at the latest; `None` for
+    /// never.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`].
+    pub fn next_alarm(&mut self, now: u64) -> Result<Option<u64>, Error> {
+        self.turn(|stream| {
+            let is_there = match stream.present(now) {
+                Ok(_) => true,
+                Err(Error::NotFound) => false,
+                Err(error) => return Err(error),
+            };
+            let retry = |fate: Fate| fate.retry().filter(|_| is_there);
+            let due = |at: Option<u64>, fate: Fate| at.map(|at| at.max(fate.not_before));
+            let swept = if is_there {
+                sweep::due(&stream.storage)?
+            } else {
+                None
+            };
+            let purged = purge::due(&stream.storage)?;
+            let upkeep = &stream.upkeep;
+            let all = [
+                stream.deadline(),
+                retry(upkeep.seal),
+                retry(upkeep.merge),
+                due(swept, upkeep.sweep),
+                due(purged, upkeep.purge),
+            ];
+            Ok(all.into_iter().flatten().min())
+        })
+    }
+}
+
+/// A note of an object that is about to be put: until the index has it, it is not known whether
+/// it is there. The very same object is put again after a crash, so that it is never forgotten.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Intent {
+    /// The first position in the object.
+    pub start: u64,
+    /// The position after the last one.
+    pub end: u64,
+}
+
+impl Intent {
+    /// The row of a seal's intent.
+    pub const SEAL: i64 = -5000;
+    /// The row of a merge's intent.
+    pub const MERGE: i64 = -5001;
+
+    /// An intent with these positions.
+    pub fn new(start: Offset, end: Offset) -> Self {
+        Self {
+            start: start.position(),
+            end: end.position(),
+        }
+    }
+
+    /// The positions.
+    pub fn range(self) -> Result<(Offset, Offset), StorageError> {
+        let range = Offset::new(self.start).zip(Offset::new(self.end));
+        range.ok_or_else(|| StorageError("an intent is beyond the largest offset".into()))
+    }
+
+    /// The intent in a row, if there is one.
+    pub fn load(storage: &impl Storage, row: i64) -> Result<Option<Self>, StorageError> {
+        let mut found = None;
+        let select = "SELECT body FROM stream WHERE id = ?1";
+        storage.query(select, &[Param::Integer(row)], &mut |row| {
+            found = Some(serde_json::from_slice(row.blob(0)));
+            ControlFlow::Break(())
+        })?;
+        found
+            .transpose()
+            .map_err(|error| StorageError(format!("an intent is malformed: {error}")))
+    }
+
+    /// Notes it in a row.
+    pub fn note(self, storage: &impl Storage, row: i64) -> Result<(), StorageError> {
+        let record = serde_json::json!(self).to_string().into_bytes();
+        storage.write(&[state::put(row, &record)])
+    }
+
+    /// The statement that forgets the intent in a row.
+    pub fn forget(row: i64) -> Statement<'static> {
+        Statement {
+            sql: "DELETE FROM stream WHERE id = ?1",
+            params: vec![Param::Integer(row)],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_five_minutes() {
+        let mut fate = Fate::default();
+        assert_eq!(fate.retry(), None);
+        let mut waits = Vec::new();
+        for _ in 0..40 {
+            fate.failed(1_000_000);
+            waits.push(fate.not_before - 1_000_000);
+        }
+        assert_eq!(
+            waits[..9],
+            [
+                1000, 2000, 4000, 8000, 16_000, 32_000, 64_000, 128_000, 256_000
+            ]
+        );
+        assert!(waits[9..].iter().all(|wait| *wait == 300_000));
+    }
+}
