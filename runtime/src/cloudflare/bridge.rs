@@ -94,7 +94,7 @@ pub async fn serve(
     let read = Read::parse(query, &|_| None)?;
     let place = Place {
         env: env.clone(),
-        stub: forward::stub(env, path)?,
+        stub: forward::stub(env, path.as_str())?,
         base: format!("http://live{}{raw_path}", path::LIVE),
     };
     let now = now();

@@ -4,11 +4,12 @@
 
 use futures_util::future::try_join_all;
 use worker::wasm_bindgen::JsValue;
-use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
+use worker::wasm_bindgen_futures::spawn_local;
 use worker::web_sys::{Headers, Response, ResponseInit};
 use worker::{Env, js_sys};
 
 use super::config;
+use super::forward;
 use super::r2::{self, Bucket, FixedLengthStream, Source};
 use crate::protocol::error::Error;
 use crate::protocol::header;
@@ -49,7 +50,7 @@ pub async fn complete(env: &Env, response: Response) -> Result<Response, Error> 
 /// As [`complete`]; all of them before there is any byte.
 pub async fn bytes(env: &Env, response: &Response) -> Result<Vec<u8>, Error> {
     let Some(sources) = gather(env, response).await? else {
-        return Ok(body(response).await?.to_vec());
+        return Ok(forward::body_of(response).await?.to_vec());
     };
     let mut bytes = Vec::new();
     for (source, length) in &sources.0 {
@@ -81,7 +82,7 @@ async fn gather(env: &Env, response: &Response) -> Result<Option<Sources>, Error
     let bucket = Bucket::from_env(env).ok_or_else(|| {
         Error::Misconfigured(format!("the R2 bucket binding {} is missing", config::R2))
     })?;
-    let body = body(response).await?;
+    let body = forward::body_of(response).await?;
     let length: u32 = length.parse().unwrap_or(0);
     let plan = Plan::decode(&body.subarray(0, length).to_vec());
     let plan = plan.ok_or_else(|| Error::Unavailable("the object's plan is malformed".into()))?;
@@ -123,12 +124,6 @@ async fn lines(bucket: &Bucket, part: &Part) -> Result<Source, Error> {
     let lines = part.lines.and_then(|lines| lines.cut(&range));
     let lines = lines.ok_or_else(|| Error::Storage(format!("{} has too few lines", part.key)))?;
     Ok(Source::text(lines))
-}
-
-async fn body(response: &Response) -> Result<js_sys::Uint8Array, Error> {
-    let read = async { JsFuture::from(response.array_buffer()?).await };
-    let body = read.await.map_err(malformed)?;
-    Ok(js_sys::Uint8Array::new(&body))
 }
 
 fn with_body(response: &Response, stream: &FixedLengthStream) -> Result<Response, JsValue> {

@@ -119,7 +119,7 @@ async fn serve(
     if bridge::is_live(&request.method(), path::split_url(&url).1) {
         return bridge::serve(request, env, path, None).await;
     }
-    let response = forward::stub(env, path)?.forward(request).await?;
+    let response = forward::stub(env, path.as_str())?.forward(request).await?;
     if request.method() == "GET" {
         return cold::complete(env, response).await;
     }

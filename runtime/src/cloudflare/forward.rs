@@ -8,7 +8,6 @@ use worker::{Env, js_sys};
 
 use super::config;
 use crate::protocol::error::Error;
-use crate::protocol::path::StreamPath;
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
 extern "C" {
@@ -23,18 +22,18 @@ extern "C" {
     fn fetch_url(this: &Stub, url: &str, init: &RequestInit) -> Result<js_sys::Promise, JsValue>;
 }
 
-/// The way to the object of a stream.
+/// The way to the object of the stream at a decoded path.
 ///
 /// # Errors
 ///
 /// [`Error::Misconfigured`] without the binding, [`Error::Unavailable`].
-pub fn stub(env: &Env, path: &StreamPath) -> Result<Stub, Error> {
+pub fn stub(env: &Env, path: &str) -> Result<Stub, Error> {
     let streams = env.durable_object(config::STREAMS).map_err(|_| {
         let what = format!("the Durable Object binding {} is missing", config::STREAMS);
         Error::Misconfigured(what)
     })?;
     let stub = streams
-        .get_by_name(path.as_str())
+        .get_by_name(path)
         .map_err(|e| Error::Unavailable(e.to_string()))?;
     Ok(stub.into_rpc::<Stub>())
 }
@@ -49,6 +48,18 @@ impl Stub {
         respond(self.fetch(request)).await
     }
 
+    /// Sends a body to a URL.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the object does not answer.
+    pub async fn post(&self, url: &str, body: &str) -> Result<Response, Error> {
+        let init = RequestInit::new();
+        init.set_method("POST");
+        init.set_body_opt_str(Some(body));
+        respond(self.fetch_url(url, &init)).await
+    }
+
     /// Asks for a WebSocket at a URL. A response without one is an answer, too.
     ///
     /// # Errors
@@ -61,6 +72,17 @@ impl Stub {
         init.set_headers(&headers);
         respond(self.fetch_url(url, &init)).await
     }
+}
+
+/// The body of an object's response.
+///
+/// # Errors
+///
+/// [`Error::Unavailable`] when it breaks off.
+pub async fn body_of(response: &Response) -> Result<js_sys::Uint8Array, Error> {
+    let body = response.array_buffer().map_err(unavailable)?;
+    let body = JsFuture::from(body).await.map_err(unavailable)?;
+    Ok(js_sys::Uint8Array::new(&body))
 }
 
 async fn respond(promise: Result<js_sys::Promise, JsValue>) -> Result<Response, Error> {

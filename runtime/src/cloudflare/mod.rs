@@ -7,6 +7,7 @@
 //! | [`bridge`] | live reads at the edge |
 //! | [`object`] | the Durable Object: from a request to a verb and back |
 //! | [`live`] | the object's live readers |
+//! | [`fork`] | what the objects of a fork and its source say to each other |
 //! | [`cold`] | answers of which a part lies in the bucket |
 //! | [`maintain`] | what the object does besides requests, and its alarm |
 //! | [`r2`] | the bucket |
@@ -22,6 +23,7 @@ mod bridge;
 mod cold;
 mod config;
 mod edge;
+mod fork;
 mod forward;
 mod live;
 mod maintain;

@@ -16,6 +16,7 @@ use worker::{
 
 use super::body;
 use super::config::Config;
+use super::fork::{Family, Refusal};
 use super::live::{Readers, random};
 use super::maintain::Maintenance;
 use super::metrics::{DataPoint, Metrics};
@@ -37,13 +38,14 @@ const MAX_EVENT_BYTES: usize = 1 << 20;
 /// The Durable Object class that a worker has to export: one object per stream.
 #[durable_object]
 pub struct StreamDO {
-    state: State,
+    state: Rc<State>,
     config: std::result::Result<Config, Error>,
     clock: Clock,
     metrics: Metrics,
     stream: Rc<RefCell<Stream<Sql>>>,
     readers: Readers,
     maintenance: Rc<Maintenance>,
+    family: Rc<Family>,
 }
 
 impl std::fmt::Debug for StreamDO {
@@ -56,6 +58,7 @@ impl std::fmt::Debug for StreamDO {
 
 impl DurableObject for StreamDO {
     fn new(state: State, env: Env) -> Self {
+        let state = Rc::new(state);
         let config = Config::from_env(&env);
         let clock = Clock::new(config.as_ref().is_ok_and(|config| config.debug_timing));
         let stream = Stream::new(Sql::new(&state.storage(), clock));
@@ -65,6 +68,13 @@ impl DurableObject for StreamDO {
         let limits = config.as_ref().ok().map(|config| config.segments);
         let maintenance =
             Maintenance::new(&state, &env, Rc::clone(&stream), readers.clone(), limits);
+        let family = Family::new(
+            Rc::clone(&state),
+            env,
+            Rc::clone(&stream),
+            readers.clone(),
+            Rc::clone(&maintenance),
+        );
         Self {
             state,
             config,
@@ -73,6 +83,7 @@ impl DurableObject for StreamDO {
             stream,
             readers,
             maintenance,
+            family,
         }
     }
 
@@ -100,11 +111,12 @@ impl DurableObject for StreamDO {
 
     /// Cleans up after a stream that has ended, and does what else there is to do.
     async fn alarm(&self) -> Result<Response> {
-        let gone = self.stream.borrow_mut().expire(now());
+        let end = self.stream.borrow_mut().expire(now());
         // An alarm that fails is called again.
-        if gone.map_err(|error| format!("{error:?}"))? {
-            self.readers.let_go(&Error::NotFound);
+        if let Some(end) = end.map_err(|error| format!("{error:?}"))? {
+            self.family.ended(end);
         }
+        self.family.ask_forks().await;
         self.maintenance.run().await;
         Response::empty()
     }
@@ -161,6 +173,13 @@ impl Done {
 impl StreamDO {
     async fn handle(&self, request: &mut Request) -> std::result::Result<Done, Error> {
         let config = self.config.as_ref().map_err(Clone::clone)?;
+        if request.method() == Method::Post {
+            let url = request.inner().url();
+            if let Some(question) = path::split_url(&url).0.strip_prefix(path::FORK) {
+                let reply = self.family.answer(question, request).await?;
+                return Ok(Done::new(reply, 0, 0));
+            }
+        }
         match request.method() {
             Method::Put => self.put(request, config).await,
             Method::Post => self.post(request, config).await,
@@ -189,10 +208,21 @@ impl StreamDO {
                 .to_owned(),
             incarnation: incarnation(now),
         };
-        let created = self.stream.borrow_mut().create(&create, &body, name, now)?;
+        let created = match &create.fork {
+            None => self
+                .stream
+                .borrow_mut()
+                .create(&create, None, &body, name, now)?,
+            Some(fork) => match self.family.create(&create, fork, &body, name).await {
+                Ok(created) => created,
+                Err(Refusal::Here(error)) => return Err(error),
+                Err(Refusal::There(reply)) => return Ok(Done::new(reply, 0, 0)),
+            },
+        };
         if created.is_new {
             self.maintenance.after_append(&self.state);
-            if create.expiry.is_some() {
+            let ends = self.stream.borrow().deadline().is_some();
+            if ends {
                 self.maintenance.schedule(false).await;
             }
         }
@@ -268,9 +298,8 @@ impl StreamDO {
     }
 
     async fn delete(&self) -> std::result::Result<Done, Error> {
-        self.stream.borrow_mut().delete(now())?;
-        self.readers.let_go(&Error::NotFound);
-        self.maintenance.run_behind(&self.state);
+        let end = self.stream.borrow_mut().delete(now())?;
+        self.family.ended(end);
         Ok(Done::new(Reply::deleted(), 0, 0))
     }
 

@@ -24,10 +24,16 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
-    /// The protocol has it, this server does not.
-    NotImplemented(&'static str),
     /// There is no such stream, or it has expired.
     NotFound,
+    /// The stream was deleted, and is kept only for its forks (section 4.2).
+    Gone,
+    /// The stream that was at the path is kept for its forks, and so is the path (section 4.2).
+    PathKept,
+    /// The stream to fork does not exist (section 4.2).
+    NoSource,
+    /// The stream to fork was deleted, and is kept only for its other forks (section 4.2).
+    SourceGone,
     /// A stream with another configuration is there already (section 5.1).
     Exists(&'static str),
     /// The stream is closed (section 5.2).
@@ -94,9 +100,12 @@ impl Error {
         match self {
             Self::Invalid { .. } | Self::EpochStart { .. } => 400,
             Self::StaleEpoch { .. } => 403,
-            Self::UnknownRoute | Self::NotFound => 404,
+            Self::UnknownRoute | Self::NotFound | Self::NoSource => 404,
+            Self::Gone => 410,
             Self::MethodNotAllowed => 405,
             Self::Exists(_)
+            | Self::PathKept
+            | Self::SourceGone
             | Self::Closed { .. }
             | Self::ContentTypeMismatch { .. }
             | Self::SeqRegression { .. }
@@ -104,7 +113,6 @@ impl Error {
             Self::TooLarge { .. } => 413,
             Self::TooManyReaders { .. } => 429,
             Self::Storage(_) | Self::Misconfigured(_) => 500,
-            Self::NotImplemented(_) => 501,
             Self::Unavailable(_) => 503,
             Self::Full => 507,
         }
@@ -118,8 +126,11 @@ impl Error {
             Self::Invalid { .. } => "invalid_request",
             Self::TooLarge { .. } => "too_large",
             Self::TooManyReaders { .. } => "too_many_readers",
-            Self::NotImplemented(_) => "not_implemented",
             Self::NotFound => "stream_not_found",
+            Self::Gone => "stream_gone",
+            Self::PathKept => "path_kept",
+            Self::NoSource => "source_not_found",
+            Self::SourceGone => "source_gone",
             Self::Exists(_) => "stream_exists",
             Self::Closed { .. } => "stream_closed",
             Self::ContentTypeMismatch { .. } => "content_type_mismatch",
@@ -165,8 +176,15 @@ impl fmt::Display for Error {
             }
             Self::Invalid { field, message } => write!(f, "{field} {message}"),
             Self::TooLarge { limit } => write!(f, "the body is longer than {limit} bytes"),
-            Self::NotImplemented(what) => write!(f, "this server does not have {what}"),
             Self::NotFound => f.write_str("there is no such stream; create it with PUT"),
+            Self::Gone => f.write_str("the stream was deleted; only its forks go on"),
+            Self::PathKept => f.write_str(
+                "the stream that was here is kept for its forks; delete those, or take another path",
+            ),
+            Self::NoSource => f.write_str("Stream-Forked-From names no stream that exists"),
+            Self::SourceGone => f.write_str(
+                "Stream-Forked-From names a stream that was deleted; only its other forks go on",
+            ),
             Self::Exists(what) => write!(f, "the stream exists with another {what}"),
             Self::Closed { .. } => f.write_str("the stream is closed"),
             Self::ContentTypeMismatch { stream } => {

@@ -32,6 +32,26 @@ impl Expiry {
         })
     }
 
+    /// A lifetime as two fields of a record, of which one at most is set.
+    pub fn split(expiry: Option<&Self>) -> (Option<u64>, Option<String>) {
+        match expiry {
+            Some(Self::Ttl(seconds)) => (Some(*seconds), None),
+            Some(Self::At { text, .. }) => (None, Some(text.clone())),
+            None => (None, None),
+        }
+    }
+
+    /// The lifetime in two fields of a record; `None` when they hold none that [`Expiry::split`]
+    /// made.
+    pub fn join(ttl: Option<u64>, at: Option<String>) -> Option<Option<Self>> {
+        Some(match (ttl, at) {
+            (Some(seconds), None) => Some(Self::Ttl(seconds)),
+            (None, Some(text)) => Some(Self::parse_at(&text)?),
+            (None, None) => None,
+            (Some(_), Some(_)) => return None,
+        })
+    }
+
     /// Whether a creation that asks for `other` asks for the same lifetime.
     pub fn matches(&self, other: &Self) -> bool {
         match (self, other) {

@@ -1,7 +1,8 @@
-//! A reply in one piece, as it travels from a stream's object to the edge of a reader that waits.
-//!
-//! Four bytes of length (big-endian), the status and headers in so many bytes of JSON, the body.
+//! A head and a body in one piece, as they travel between objects and from an object to the edge
+//! of a reader that waits: four bytes of length (big-endian), the head in so many bytes of JSON,
+//! the body.
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::reply::Reply;
@@ -25,12 +26,25 @@ pub fn encode(reply: Reply) -> Option<Vec<u8>> {
         status: reply.status,
         headers: headers.map(|(n, v)| (n.to_owned(), v)).collect(),
     };
-    let head = serde_json::json!(head).to_string();
+    join(&head, &reply.body)
+}
+
+/// Puts a head and a body in one piece; `None` when the head is longer than any can be.
+pub fn join(head: &impl Serialize, body: &[u8]) -> Option<Vec<u8>> {
+    let head = serde_json::to_vec(head).ok()?;
     let length = u32::try_from(head.len()).ok()?;
     let mut frame = length.to_be_bytes().to_vec();
-    frame.extend_from_slice(head.as_bytes());
-    frame.extend_from_slice(&reply.body);
+    frame.extend_from_slice(&head);
+    frame.extend_from_slice(body);
     Some(frame)
+}
+
+/// Takes apart what [`join`] made.
+pub fn split<T: DeserializeOwned>(frame: &[u8]) -> Option<(T, &[u8])> {
+    let (prefix, rest) = frame.split_at_checked(usize::try_from(PREFIX_BYTES).ok()?)?;
+    let length = usize::try_from(head_length(prefix)?).ok()?;
+    let (head, body) = rest.split_at_checked(length)?;
+    Some((serde_json::from_slice(head).ok()?, body))
 }
 
 /// The length of the head in bytes, from the first bytes of a frame.
@@ -59,7 +73,9 @@ mod tests {
             let frame = encode(reply).unwrap();
             let start = PREFIX_BYTES as usize;
             let end = start + head_length(&frame).unwrap() as usize;
-            prop_assert_eq!(decode_head(&frame[start..end]), Some(Head { status, headers }));
+            let head = Head { status, headers };
+            prop_assert_eq!(split::<Head>(&frame), Some((head.clone(), &body[..])));
+            prop_assert_eq!(decode_head(&frame[start..end]), Some(head));
             prop_assert_eq!(&frame[end..], &body[..]);
         }
     }
@@ -68,5 +84,6 @@ mod tests {
     fn garbage_is_nothing() {
         assert_eq!(head_length(&[0, 0, 1]), None);
         assert_eq!(decode_head(b"[]"), None);
+        assert_eq!(split::<u8>(&[0, 0, 0, 9, b'1']), None);
     }
 }

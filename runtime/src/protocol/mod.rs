@@ -15,7 +15,7 @@
 //! | [`header`] | the names of headers |
 //! | [`request`] | headers and query to typed requests |
 //! | [`reply`] | typed results to status and headers |
-//! | [`frame`] | a reply in one piece, from the object to a waiting reader's edge |
+//! | [`frame`] | a head and a body in one piece, for objects and the edges of waiting readers |
 //! | [`error`] | every refusal, with its status and headers |
 
 pub mod content_type;

@@ -11,6 +11,10 @@ pub const PREFIX: &str = "/v1/stream/";
 /// from outside gets to an object with such a path.
 pub const LIVE: &str = "/live";
 
+/// What objects ask each other about forks is below this path. No request from outside gets to
+/// an object with such a path.
+pub const FORK: &str = "/fork/";
+
 /// The longest stream path after percent-decoding, in bytes: what a KV key and an R2 key made
 /// from it can hold.
 pub const MAX_BYTES: usize = 512;

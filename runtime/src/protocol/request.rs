@@ -6,6 +6,7 @@ use super::error::Error;
 use super::expiry::{self, Expiry};
 use super::header;
 use super::offset::Offset;
+use super::path::{PathError, StreamPath};
 use super::producer::Claim;
 
 /// The longest `Producer-Id` and `Stream-Seq` taken, in bytes.
@@ -17,12 +18,26 @@ pub type HeaderLookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// A PUT (section 5.1).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Create {
-    /// The type asked for, or the default.
-    pub content_type: ContentType,
+    /// The type asked for. Without one, a fork has its source's, and any other stream the default.
+    pub content_type: Option<ContentType>,
     /// The lifetime asked for.
     pub expiry: Option<Expiry>,
     /// Whether the stream is to be closed from the start.
     pub closed: bool,
+    /// Which stream this one is to be a fork of.
+    pub fork: Option<Fork>,
+}
+
+/// What a fork starts with (section 4.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fork {
+    /// `Stream-Forked-From`: the source.
+    pub source: StreamPath,
+    /// `Stream-Fork-Offset`: up to where; without one, up to the source's tail.
+    pub offset: Option<Offset>,
+    /// `Stream-Fork-Sub-Offset`: how many messages or bytes further. Offsets are positions here,
+    /// so this may go on beyond the append that starts at `offset`, up to the source's tail.
+    pub sub_offset: u64,
 }
 
 impl Create {
@@ -32,12 +47,11 @@ impl Create {
     ///
     /// [`Error::Invalid`] for a header that breaks a rule.
     pub fn parse(header: HeaderLookup) -> Result<Self, Error> {
-        refuse_forks(header)?;
-        let content_type = content_type(header)?.unwrap_or_else(ContentType::default_type);
         Ok(Self {
-            content_type,
+            content_type: content_type(header)?,
             expiry: lifetime(header)?,
             closed: closes(header),
+            fork: fork(header)?,
         })
     }
 }
@@ -177,16 +191,47 @@ fn live_mode(value: &str) -> Result<Live, Error> {
     }
 }
 
-fn refuse_forks(header: HeaderLookup) -> Result<(), Error> {
-    let forks = [
-        header::STREAM_FORKED_FROM,
-        header::STREAM_FORK_OFFSET,
-        header::STREAM_FORK_SUB_OFFSET,
-    ];
-    match forks.into_iter().find(|name| header(name).is_some()) {
-        Some(_) => Err(Error::NotImplemented("forks")),
-        None => Ok(()),
+fn fork(header: HeaderLookup) -> Result<Option<Fork>, Error> {
+    let offset = header(header::STREAM_FORK_OFFSET);
+    let sub_offset = header(header::STREAM_FORK_SUB_OFFSET);
+    let Some(source) = header(header::STREAM_FORKED_FROM) else {
+        let needless = [
+            (header::STREAM_FORK_OFFSET, offset.is_some()),
+            (header::STREAM_FORK_SUB_OFFSET, sub_offset.is_some()),
+        ];
+        return match needless.into_iter().find(|(_, is_given)| *is_given) {
+            Some((name, _)) => Err(Error::invalid(name, "needs Stream-Forked-From")),
+            None => Ok(None),
+        };
+    };
+    let source = StreamPath::parse(&source).map_err(|error| {
+        let rule = match error {
+            PathError::Invalid(rule) => rule,
+            _ => "must be the path of a stream's URL, /v1/stream/<path>",
+        };
+        Error::invalid(header::STREAM_FORKED_FROM, rule)
+    })?;
+    let sub_offset = match sub_offset {
+        Some(value) => integer(header::STREAM_FORK_SUB_OFFSET, &value)?,
+        None => 0,
+    };
+    if sub_offset > 0 && offset.is_none() {
+        return Err(Error::invalid(
+            header::STREAM_FORK_SUB_OFFSET,
+            "needs Stream-Fork-Offset",
+        ));
     }
+    let offset = offset.map(|token| {
+        token.parse().map_err(|_| {
+            let rule = "must be an offset this server returned";
+            Error::invalid(header::STREAM_FORK_OFFSET, rule)
+        })
+    });
+    Ok(Some(Fork {
+        source,
+        offset: offset.transpose()?,
+        sub_offset,
+    }))
 }
 
 fn content_type(header: HeaderLookup) -> Result<Option<ContentType>, Error> {
@@ -296,9 +341,10 @@ mod tests {
     #[test]
     fn create_has_defaults() {
         let create = Create::parse(&lookup(&[])).unwrap();
-        assert_eq!(create.content_type, ContentType::default_type());
+        assert_eq!(create.content_type, None);
         assert_eq!(create.expiry, None);
         assert!(!create.closed);
+        assert_eq!(create.fork, None);
     }
 
     #[test]
@@ -334,6 +380,47 @@ mod tests {
             field_of(Create::parse(&lookup(&[("Content-Type", "json")]))),
             "Content-Type"
         );
+    }
+
+    #[test]
+    fn forks_name_their_source() {
+        let zero = Offset::START.to_string();
+        let from = ("Stream-Forked-From", "/v1/stream/a/b%20c");
+        let offset = ("Stream-Fork-Offset", zero.as_str());
+        let sub_offset = ("Stream-Fork-Sub-Offset", "2");
+        let parse = |headers: &[(&str, &str)]| Create::parse(&lookup(headers));
+        let fork = parse(&[from, offset, sub_offset]).unwrap().fork.unwrap();
+        assert_eq!(fork.source.as_str(), "a/b c");
+        assert_eq!((fork.offset, fork.sub_offset), (Some(Offset::START), 2));
+        let fork = parse(&[from]).unwrap().fork.unwrap();
+        assert_eq!((fork.offset, fork.sub_offset), (None, 0));
+        for (headers, field) in [
+            (vec![offset], "Stream-Fork-Offset"),
+            (
+                vec![("Stream-Fork-Sub-Offset", "0")],
+                "Stream-Fork-Sub-Offset",
+            ),
+            (vec![from, sub_offset], "Stream-Fork-Sub-Offset"),
+            (
+                vec![from, offset, ("Stream-Fork-Sub-Offset", "05")],
+                "Stream-Fork-Sub-Offset",
+            ),
+            (
+                vec![from, ("Stream-Fork-Offset", "-1")],
+                "Stream-Fork-Offset",
+            ),
+            (vec![("Stream-Forked-From", "a/b")], "Stream-Forked-From"),
+            (
+                vec![("Stream-Forked-From", "/v1/stream/a//b")],
+                "Stream-Forked-From",
+            ),
+            (
+                vec![("Stream-Forked-From", "/v1/stream/__ds/x")],
+                "Stream-Forked-From",
+            ),
+        ] {
+            assert_eq!(field_of(parse(&headers)), field, "{headers:?}");
+        }
     }
 
     #[test]

@@ -26,12 +26,26 @@ pub struct Birth {
     pub closed: bool,
     /// What the stream is called.
     pub name: Name,
+    /// Where its first content is from, for a fork.
+    pub origin: Option<Origin>,
     /// Milliseconds since the Unix epoch.
     pub created_at: u64,
 }
 
+/// Where a fork comes from (section 4.2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The source's path.
+    pub path: String,
+    /// The fork offset, as a position, before the sub-offset is added.
+    pub offset: u64,
+    /// The sub-offset, in messages or bytes.
+    #[serde(default, skip_serializing_if = "super::state::is_zero")]
+    pub sub_offset: u64,
+}
+
 /// What a stream is called; no other one ever is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Name {
     /// The path in its URL, decoded.
     pub path: String,
@@ -58,6 +72,8 @@ struct Record {
     closed: bool,
     path: String,
     incarnation: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    origin: Option<Origin>,
     created_at: u64,
 }
 
@@ -91,11 +107,7 @@ impl Birth {
     }
 
     fn encode(&self) -> String {
-        let (ttl, expires_at) = match &self.expiry {
-            Some(Expiry::Ttl(seconds)) => (Some(*seconds), None),
-            Some(Expiry::At { text, .. }) => (None, Some(text.clone())),
-            None => (None, None),
-        };
+        let (ttl, expires_at) = Expiry::split(self.expiry.as_ref());
         let record = Record {
             content_type: self.content_type.as_str().to_owned(),
             ttl,
@@ -103,6 +115,7 @@ impl Birth {
             closed: self.closed,
             path: self.name.path.clone(),
             incarnation: self.name.incarnation.clone(),
+            origin: self.origin.clone(),
             created_at: self.created_at,
         };
         // An escaped slash is still JSON, and cannot end the comment.
@@ -111,11 +124,7 @@ impl Birth {
 
     fn decode(record: &str) -> Option<Self> {
         let record: Record = serde_json::from_str(record).ok()?;
-        let expiry = match (record.ttl, record.expires_at) {
-            (Some(seconds), _) => Some(Expiry::Ttl(seconds)),
-            (None, Some(text)) => Some(Expiry::parse_at(&text)?),
-            (None, None) => None,
-        };
+        let expiry = Expiry::join(record.ttl, record.expires_at)?;
         Some(Self {
             content_type: ContentType::parse(&record.content_type)?,
             expiry,
@@ -124,6 +133,7 @@ impl Birth {
                 path: record.path,
                 incarnation: record.incarnation,
             },
+            origin: record.origin,
             created_at: record.created_at,
         })
     }
@@ -151,11 +161,14 @@ mod tests {
             closed: bool,
             path in "\\PC{1,40}",
             incarnation in "[0-9a-f]{16}",
+            origin in proptest::option::of(("\\PC{1,40}", any::<u64>(), any::<u64>())),
             created_at: u64,
         ) {
             let content_type = ContentType::parse(&format!("text/plain; x={parameter}")).unwrap();
             let name = Name { path, incarnation };
-            let birth = Birth { content_type, expiry, closed, name, created_at };
+            let origin = origin
+                .map(|(path, offset, sub_offset)| Origin { path, offset, sub_offset });
+            let birth = Birth { content_type, expiry, closed, name, origin, created_at };
             let database = rusqlite::Connection::open_in_memory().unwrap();
             database.execute(&birth.create_table(), []).unwrap();
             let sql: String = database.query_row(SELECT, [], |row| row.get(0)).unwrap();
@@ -175,6 +188,7 @@ mod tests {
                 path: "a/*/b".into(),
                 incarnation: "1".into(),
             },
+            origin: None,
             created_at: 0,
         };
         database.execute(&birth.create_table(), []).unwrap();

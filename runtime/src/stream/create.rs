@@ -1,61 +1,84 @@
-//! PUT (section 5.1).
+//! PUT (section 5.1), of a plain stream or a fork (section 4.2).
 
-use super::birth::{Birth, Name};
-use super::chunk::Tail;
+use super::append::Body;
+use super::birth::{Birth, Name, Origin};
+use super::chunk::{Data, Plan, Tail};
+use super::lend::Loan;
 use super::lifetime::Lifetime;
 use super::purge::Farewell;
 use super::state::State;
 use super::storage::{Statement, Storage};
-use super::{Cache, Present, Stream};
+use super::{Cache, Present, Stream, claims};
+use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
 use crate::protocol::reply::Created;
 use crate::protocol::request::Create;
 
 impl<S: Storage> Stream<S> {
+    /// Finds the stream that a PUT asks for, if it is there already with the same configuration.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Exists`], [`Error::PathKept`], [`Error::Storage`].
+    pub fn find(&mut self, request: &Create, now: u64) -> Result<Option<Created>, Error> {
+        self.turn(|stream| match stream.present(now) {
+            Ok((_, _, present)) => found(present, request).map(Some),
+            Err(Error::Gone) => Err(Error::PathKept),
+            Err(Error::NotFound) => {
+                let has_expired = matches!(stream.cache, Cache::Present(_));
+                if has_expired && claims::any(&stream.storage)? {
+                    stream.end(now)?;
+                    return Err(Error::PathKept);
+                }
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        })
+    }
+
     /// Creates the stream with `body` as its first content, or finds that it is there already
-    /// with the same configuration. `name` is what it is called if it is new.
+    /// with the same configuration. `name` is what it is called if it is new; `loan` is what a
+    /// fork starts with.
     ///
     /// # Errors
     ///
     /// [`Error::Invalid`] for a body that is not of the content type, [`Error::Exists`],
-    /// [`Error::Storage`].
+    /// [`Error::PathKept`], [`Error::Storage`].
     pub fn create(
         &mut self,
         request: &Create,
+        loan: Option<&Loan>,
         body: &[u8],
         name: Name,
         now: u64,
     ) -> Result<Created, Error> {
-        self.turn(|stream| match stream.present(now) {
-            Ok((_, _, present)) => found(present, request),
-            Err(Error::NotFound) => stream.create_new(request, body, name, now),
-            Err(error) => Err(error),
-        })
+        if let Some(created) = self.find(request, now)? {
+            return Ok(created);
+        }
+        self.turn(|stream| stream.create_new(request, loan, body, name, now))
     }
 
     fn create_new(
         &mut self,
         request: &Create,
+        loan: Option<&Loan>,
         body: &[u8],
         name: Name,
         now: u64,
     ) -> Result<Created, Error> {
-        let birth = Birth {
-            content_type: request.content_type.clone(),
-            expiry: request.expiry.clone(),
-            closed: request.closed,
-            name,
-            created_at: now,
-        };
-        let data = super::append::Body::parse(body, &birth.content_type)?;
-        let plan = data.plan(&Tail::default(), None, self.limits)?;
+        let birth = birth(request, loan, name, now);
+        let data = Body::parse(body, &birth.content_type)?;
+        let inherited = self.inherit(loan, birth.content_type.is_json())?;
+        let plan = data.plan(&inherited.tail, None, self.limits)?;
         let table = birth.create_table();
         // What has expired is still there.
         let farewell = match &self.cache {
             Cache::Present(expired) => Some(Farewell::new(&self.storage, expired, now)?),
             _ => None,
         };
+        let segments = loan.map_or(&[][..], |loan| &loan.segments);
+        let records: Vec<_> = segments.iter().map(|s| s.record.encode()).collect();
         let mut batch = Vec::new();
         if let Some(farewell) = &farewell {
             batch.extend(farewell.statements());
@@ -64,6 +87,9 @@ impl<S: Storage> Stream<S> {
             sql: &table,
             params: Vec::new(),
         });
+        let segments = segments.iter().zip(&records);
+        batch.extend(segments.map(|(segment, record)| segment.statement(record)));
+        batch.extend(inherited.statements());
         batch.extend(plan.statements());
         self.storage.write(&batch)?;
         drop(batch);
@@ -78,27 +104,75 @@ impl<S: Storage> Stream<S> {
             content_type: birth.content_type.clone(),
             tail: plan.tail.offset,
             closed: state.closed,
-            count: plan.tail.offset.since(Offset::START),
+            count: plan.tail.offset.since(inherited.tail.offset),
         };
         self.cache = Cache::Present(Box::new(Present {
             birth,
             state,
             tail: plan.tail,
-            sealed: Offset::START,
+            sealed: loan.map_or(Offset::START, |loan| loan.sealed),
             hot: None,
             lifetime,
         }));
         Ok(created)
     }
+
+    /// The rows of what a fork inherits that does not lie in segments.
+    fn inherit(&self, loan: Option<&Loan>, is_json: bool) -> Result<Plan, Error> {
+        let Some(loan) = loan else {
+            return Ok(Plan::nothing(&Tail::default(), None));
+        };
+        let tail = Tail::bare(loan.sealed, None);
+        let data = Data {
+            body: &loan.rest,
+            count: loan.end.since(loan.sealed),
+            is_json,
+        };
+        if data.count == 0 {
+            return Ok(Plan::nothing(&tail, None));
+        }
+        Plan::new(&tail, data, None, self.limits).ok_or(Error::Full)
+    }
 }
 
-/// The answer when there is a stream already: yes, if it is what the request asks for.
+fn birth(request: &Create, loan: Option<&Loan>, name: Name, now: u64) -> Birth {
+    let inherited = loan.map(|loan| (loan.content_type.clone(), loan.expiry.clone()));
+    let (content_type, expiry) = inherited.unwrap_or((ContentType::default_type(), None));
+    let origin = request.fork.as_ref().zip(loan).map(|(fork, loan)| Origin {
+        path: fork.source.as_str().to_owned(),
+        offset: loan.offset.position(),
+        sub_offset: fork.sub_offset,
+    });
+    Birth {
+        content_type: request.content_type.clone().unwrap_or(content_type),
+        expiry: request.expiry.clone().or(expiry),
+        closed: request.closed,
+        name,
+        origin,
+        created_at: now,
+    }
+}
+
+/// The answer when there is a stream already: yes, if it is what the request asks for. What a
+/// fork would have inherited needs not be asked for.
 fn found(present: &Present, request: &Create) -> Result<Created, Error> {
-    let same_expiry = match (&present.birth.expiry, &request.expiry) {
-        (Some(a), Some(b)) => a.matches(b),
-        (a, b) => a.is_none() && b.is_none(),
+    let birth = &present.birth;
+    if !is_same_origin(birth.origin.as_ref(), request) {
+        return Err(Error::Exists(
+            "origin (Stream-Forked-From, Stream-Fork-Offset)",
+        ));
+    }
+    let is_fork = birth.origin.is_some();
+    let same_type = match &request.content_type {
+        Some(content_type) => birth.content_type.matches(content_type),
+        None => is_fork || birth.content_type.matches(&ContentType::default_type()),
     };
-    if !present.birth.content_type.matches(&request.content_type) {
+    let same_expiry = match (&birth.expiry, &request.expiry) {
+        (Some(a), Some(b)) => a.matches(b),
+        (Some(_), None) => is_fork,
+        (None, b) => b.is_none(),
+    };
+    if !same_type {
         return Err(Error::Exists("Content-Type"));
     }
     if !same_expiry {
@@ -109,9 +183,23 @@ fn found(present: &Present, request: &Create) -> Result<Created, Error> {
     }
     Ok(Created {
         is_new: false,
-        content_type: present.birth.content_type.clone(),
+        content_type: birth.content_type.clone(),
         tail: present.tail.offset,
         closed: present.state.closed,
         count: 0,
     })
+}
+
+/// A fork offset that is left out stands for whatever the source's tail was.
+fn is_same_origin(origin: Option<&Origin>, request: &Create) -> bool {
+    match (origin, &request.fork) {
+        (None, None) => true,
+        (Some(origin), Some(fork)) => {
+            let offset = fork.offset.map(Offset::position);
+            origin.path == fork.source.as_str()
+                && offset.is_none_or(|offset| offset == origin.offset)
+                && origin.sub_offset == fork.sub_offset
+        }
+        _ => false,
+    }
 }

@@ -1,29 +1,73 @@
-//! DELETE (section 5.4).
+//! DELETE, and how a stream ends (sections 4.2 and 5.4).
 
+use super::birth::{self, Origin};
 use super::purge::Farewell;
+use super::state::{self, State};
 use super::storage::{Statement, Storage};
-use super::{Cache, Stream, birth};
+use super::{Cache, Stream, claims};
 use crate::protocol::error::Error;
 
+/// How a stream ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It has forks, which go on. Nobody else sees it any more.
+    Kept,
+    /// Nothing of it is left.
+    Gone(Option<Ended>),
+}
+
+/// What was left to do when a fork ended: its source can be told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// What the fork was called.
+    pub name: birth::Name,
+    /// Where it came from.
+    pub origin: Origin,
+}
+
 impl<S: Storage> Stream<S> {
-    /// Deletes the stream with all its data.
+    /// Deletes the stream with all its data, or, when it has forks, keeps it for them alone.
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::Storage`].
-    pub fn delete(&mut self, now: u64) -> Result<(), Error> {
+    /// [`Error::NotFound`], [`Error::Gone`], [`Error::Storage`].
+    pub fn delete(&mut self, now: u64) -> Result<End, Error> {
         self.turn(|stream| {
             stream.present(now)?;
-            stream.remove(now)
+            stream.end(now)
         })
     }
 
+    /// Ends what is there, if anything is.
+    pub(super) fn end(&mut self, now: u64) -> Result<End, Error> {
+        if !claims::any(&self.storage)? {
+            return self.remove(now);
+        }
+        if let Cache::Present(present) = &mut self.cache {
+            let state = State {
+                deleted: true,
+                ..present.state.clone()
+            };
+            let record = state.encode();
+            let note = state::put(state::ROW_ID, &record);
+            self.storage.write(&[note, claims::distrust(now)])?;
+            present.state = state;
+        }
+        Ok(End::Kept)
+    }
+
     /// Removes what is there, if anything is.
-    pub(super) fn remove(&mut self, now: u64) -> Result<(), Error> {
+    pub(super) fn remove(&mut self, now: u64) -> Result<End, Error> {
+        let mut ended = None;
         match &self.cache {
             Cache::Present(present) => {
                 let farewell = Farewell::new(&self.storage, present, now)?;
                 self.storage.write(&farewell.statements())?;
+                let birth = &present.birth;
+                ended = birth.origin.clone().map(|origin| Ended {
+                    name: birth.name.clone(),
+                    origin,
+                });
             }
             _ => self.storage.write(&[Statement {
                 sql: birth::DROP,
@@ -31,6 +75,6 @@ impl<S: Storage> Stream<S> {
             }])?,
         }
         self.cache = Cache::Absent;
-        Ok(())
+        Ok(End::Gone(ended))
     }
 }

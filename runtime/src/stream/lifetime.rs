@@ -2,6 +2,7 @@
 //! `Stream-Expires-At` stands.
 
 use super::birth::Birth;
+use super::delete::End;
 use super::state::{self, State};
 use super::storage::Storage;
 use super::{Cache, Stream};
@@ -103,21 +104,21 @@ impl<S: Storage> Stream<S> {
     /// `None` for never, and for a stream that does not exist or is not loaded.
     pub fn deadline(&self) -> Option<u64> {
         match &self.cache {
+            Cache::Present(present) if present.state.deleted => None,
             Cache::Present(present) => present.lifetime.deadline(),
             _ => None,
         }
     }
 
-    /// Removes the stream if it has ended. Says whether it is gone; else [`Stream::deadline`] is
-    /// when to look again.
+    /// Removes the stream if its time is over, and says how it ended; `None` when it has not.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`]; then the stream is still there.
-    pub fn expire(&mut self, now: u64) -> Result<bool, Error> {
+    pub fn expire(&mut self, now: u64) -> Result<Option<End>, Error> {
         self.turn(|stream| match stream.present(now) {
-            Ok(_) => Ok(false),
-            Err(Error::NotFound) => stream.remove(now).map(|()| true),
+            Ok(_) | Err(Error::Gone) => Ok(None),
+            Err(Error::NotFound) => stream.end(now).map(Some),
             Err(error) => Err(error),
         })
     }

@@ -80,10 +80,10 @@ impl Merge {
 impl<S: Storage> Stream<S> {
     /// Plans to merge segments, if there are enough or it was begun before.
     pub(super) fn merge(&mut self, limits: &Limits, now: u64) -> Result<Option<Merge>, Error> {
-        let (storage, _, present) = match self.present(now) {
-            Ok(found) if found.2.sealed > Offset::START => found,
-            Ok(_) | Err(Error::NotFound) => return Ok(None),
-            Err(error) => return Err(error),
+        let present = self.if_present(now)?;
+        let Some((storage, _, present)) = present.filter(|found| found.2.sealed > Offset::START)
+        else {
+            return Ok(None);
         };
         let begun = Intent::load(storage, Intent::MERGE)?;
         let segments = match begun {
@@ -116,10 +116,8 @@ impl<S: Storage> Stream<S> {
     /// The object is there: lets the index say so, and keeps in mind that the others have to go,
     /// all at once.
     pub(super) fn merged(&mut self, merge: Merge, etag: String, now: u64) -> Result<bool, Error> {
-        let (storage, _, present) = match self.present(now) {
-            Ok(found) => found,
-            Err(Error::NotFound) => return Ok(true),
-            Err(error) => return Err(error),
+        let Some((storage, _, present)) = self.if_present(now)? else {
+            return Ok(true);
         };
         let intent = Intent::new(merge.start, merge.end);
         let is_this = present.birth.name.prefix() == merge.prefix

@@ -14,6 +14,7 @@
 //! | [`cold`] | what a read takes from there |
 //! | [`upkeep`] | what is to do besides requests: when, and what came of it |
 //! | [`seal`], [`merge`], [`sweep`], [`purge`] | one job each |
+//! | [`lend`], [`claims`] | the source's side of a fork |
 //! | [`create`], [`append`], [`read`], [`head`], [`delete`] | one verb each |
 
 use std::ops::ControlFlow;
@@ -21,10 +22,12 @@ use std::ops::ControlFlow;
 pub mod append;
 pub mod birth;
 pub mod chunk;
+pub mod claims;
 pub mod cold;
 pub mod create;
 pub mod delete;
 pub mod head;
+pub mod lend;
 pub mod lifetime;
 pub mod merge;
 pub mod producers;
@@ -39,6 +42,8 @@ pub mod upkeep;
 
 #[cfg(test)]
 mod bucket;
+#[cfg(test)]
+mod fork_tests;
 #[cfg(test)]
 mod model_tests;
 #[cfg(test)]
@@ -119,17 +124,33 @@ impl<S: Storage> Stream<S> {
         outcome
     }
 
-    /// The stream if it exists and has not expired at `now`.
+    /// The stream if it exists, was not deleted and has not expired at `now`.
     fn present(&mut self, now: u64) -> Result<(&S, RowLimits, &mut Present), Error> {
-        if matches!(self.cache, Cache::Unknown) {
-            self.cache = load(&self.storage)?;
-        }
+        self.load()?;
         match &mut self.cache {
+            Cache::Present(present) if present.state.deleted => Err(Error::Gone),
             Cache::Present(present) if !present.lifetime.is_over(now) => {
                 Ok((&self.storage, self.limits, present))
             }
             _ => Err(Error::NotFound),
         }
+    }
+
+    /// The same, for work that has nothing to do for a stream that is not there.
+    fn if_present(&mut self, now: u64) -> Result<Option<(&S, RowLimits, &mut Present)>, Error> {
+        match self.present(now) {
+            Ok(present) => Ok(Some(present)),
+            Err(Error::NotFound | Error::Gone) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Reads what storage knows, unless that is known already.
+    fn load(&mut self) -> Result<(), StorageError> {
+        if matches!(self.cache, Cache::Unknown) {
+            self.cache = load(&self.storage)?;
+        }
+        Ok(())
     }
 }
 

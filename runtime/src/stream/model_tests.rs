@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 use super::Stream;
 use super::birth::Name;
 use super::chunk::RowLimits;
+use super::delete::End;
 use super::sqlite::Sqlite;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
@@ -28,9 +29,10 @@ fn json() -> ContentType {
 fn create(content_type: ContentType, ttl: bool) -> Create {
     let expiry = ttl.then_some(Expiry::Ttl(TTL_SECONDS));
     Create {
-        content_type,
+        content_type: Some(content_type),
         expiry,
         closed: false,
+        fork: None,
     }
 }
 
@@ -280,11 +282,12 @@ impl<'a> Bench<'a> {
             }
             Op::Delete => {
                 let expected = self.model.take().map(|_| ()).ok_or(Error::NotFound);
-                prop_assert_eq!(self.stream.delete(self.now), expected);
+                prop_assert_eq!(self.stream.delete(self.now).map(drop), expected);
             }
             Op::Wait { seconds } => self.now += seconds * 1000,
             Op::Expire => {
-                prop_assert_eq!(self.stream.expire(self.now), Ok(self.model.is_none()));
+                let is_gone = self.stream.expire(self.now).map(|end| end.is_some());
+                prop_assert_eq!(is_gone, Ok(self.model.is_none()));
             }
             Op::Restart => self.restart(),
         }
@@ -295,7 +298,9 @@ impl<'a> Bench<'a> {
         let (body, items) = self.body(first);
         let request = create(self.content_type(), ttl);
         self.lives += 1;
-        let created = self.stream.create(&request, &body, self.name(), self.now);
+        let created = self
+            .stream
+            .create(&request, None, &body, self.name(), self.now);
         match &self.model {
             None => {
                 let created = created.map_err(|e| TestCaseError::fail(e.to_string()))?;
@@ -489,7 +494,7 @@ proptest! {
         let (body, items) = bench.body(&["a".repeat(50), "b".into()]);
         let request = create(bench.content_type(), true);
         database.fail_after(statements);
-        let outcome = bench.stream.create(&request, &body, named("1"), bench.now);
+        let outcome = bench.stream.create(&request, None, &body, named("1"), bench.now);
         database.heal();
         bench.restart();
         let there = bench.everything()?;
@@ -505,7 +510,7 @@ fn accesses_are_noted_ten_times_a_ttl_at_most() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     stream
-        .create(&create(json(), true), b"[1]", named("1"), 0)
+        .create(&create(json(), true), None, b"[1]", named("1"), 0)
         .unwrap();
     let before = database.written.get();
     for now in 0..100 {
@@ -520,7 +525,7 @@ fn after_a_restart_a_stream_ends_late_rather_than_early() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     stream
-        .create(&create(json(), true), b"[1]", named("1"), 0)
+        .create(&create(json(), true), None, b"[1]", named("1"), 0)
         .unwrap();
     // Accessed, but too soon after the creation to be noted.
     stream.read(&from(0), 100, 9_000).unwrap();
@@ -529,10 +534,10 @@ fn after_a_restart_a_stream_ends_late_rather_than_early() {
     assert!(stream.head(109_000 - 1).is_ok());
     assert_eq!(stream.deadline(), Some(110_000));
     assert_eq!(stream.head(110_000), Err(Error::NotFound));
-    assert_eq!(stream.expire(110_000), Ok(true));
+    assert_eq!(stream.expire(110_000), Ok(Some(End::Gone(None))));
     assert_eq!(
         stream.expire(110_000),
-        Ok(true),
+        Ok(Some(End::Gone(None))),
         "nothing is there to expire"
     );
 }
@@ -542,10 +547,10 @@ fn what_expired_makes_room_for_a_new_stream() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     stream
-        .create(&create(json(), true), b"[1]", named("1"), 0)
+        .create(&create(json(), true), None, b"[1]", named("1"), 0)
         .unwrap();
     let created = stream
-        .create(&create(json(), false), b"[2,3]", named("2"), 200_000)
+        .create(&create(json(), false), None, b"[2,3]", named("2"), 200_000)
         .unwrap();
     assert!(created.is_new);
     let page = stream.read(&from(0), 100, 200_000).unwrap();
@@ -557,7 +562,7 @@ fn what_expired_makes_room_for_a_new_stream() {
 fn a_refused_creation_leaves_nothing() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
-    let refused = stream.create(&create(json(), false), b"{", named("1"), 0);
+    let refused = stream.create(&create(json(), false), None, b"{", named("1"), 0);
     assert!(matches!(
         refused,
         Err(Error::Invalid {
@@ -568,7 +573,7 @@ fn a_refused_creation_leaves_nothing() {
     assert_eq!(stream.head(0), Err(Error::NotFound));
     assert!(
         stream
-            .create(&create(json(), false), b"[]", named("1"), 0)
+            .create(&create(json(), false), None, b"[]", named("1"), 0)
             .unwrap()
             .is_new
     );
@@ -599,7 +604,7 @@ fn small_appends_share_a_row() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     stream
-        .create(&create(json(), false), b"", named("1"), 0)
+        .create(&create(json(), false), None, b"", named("1"), 0)
         .unwrap();
     let content_type = Some(json());
     let request = Append {
@@ -629,11 +634,14 @@ fn pages_tell_caches_how_long() {
     let mut stream = Stream::new(&database);
     let at = Expiry::parse_at("1970-01-01T00:01:40Z");
     let request = Create {
-        content_type: json(),
+        content_type: Some(json()),
         expiry: at,
         closed: false,
+        fork: None,
     };
-    stream.create(&request, b"[1]", named("1"), 0).unwrap();
+    stream
+        .create(&request, None, b"[1]", named("1"), 0)
+        .unwrap();
     let mut caching = |from, now| {
         stream
             .read(

@@ -7,6 +7,7 @@ use std::ops::ControlFlow;
 
 use super::Present;
 use super::birth;
+use super::claims;
 use super::segment;
 use super::storage::{Param, Statement, Storage, StorageError};
 use super::upkeep::{GRACE, Intent};
@@ -71,7 +72,7 @@ impl Farewell {
             sql,
             params: Vec::new(),
         };
-        let mut batch = vec![plain(birth::DROP)];
+        let mut batch = vec![plain(birth::DROP), plain(claims::DROP)];
         if let Some((prefix, due, again)) = &self.objects {
             batch.push(plain(CREATE));
             batch.push(Statement {

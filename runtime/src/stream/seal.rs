@@ -46,10 +46,8 @@ impl<S: Storage> Stream<S> {
         limits: &Limits,
         now: u64,
     ) -> Result<Option<Seal>, Error> {
-        let (storage, _, present) = match self.present(now) {
-            Ok(found) => found,
-            Err(Error::NotFound) => return Ok(None),
-            Err(error) => return Err(error),
+        let Some((storage, _, present)) = self.if_present(now)? else {
+            return Ok(None);
         };
         let begun = Intent::load(storage, Intent::SEAL)?;
         let (until, max_bytes) = match begun {
@@ -89,10 +87,8 @@ impl<S: Storage> Stream<S> {
 
     /// The object is there: lets the index say so, and removes the rows, all at once.
     pub(super) fn sealed(&mut self, seal: Seal, etag: String, now: u64) -> Result<bool, Error> {
-        let (storage, _, present) = match self.present(now) {
-            Ok(found) => found,
-            Err(Error::NotFound) => return Ok(true),
-            Err(error) => return Err(error),
+        let Some((storage, _, present)) = self.if_present(now)? else {
+            return Ok(true);
         };
         let intent = Intent::new(seal.start, seal.end);
         let is_this = present.birth.name.prefix() == seal.prefix

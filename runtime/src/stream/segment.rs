@@ -2,10 +2,12 @@
 //! the index that says which positions are where. A JSON segment is an array with one message a
 //! line.
 
+use std::ops::ControlFlow;
+
 use serde::{Deserialize, Serialize};
 
 use super::chunk::character_start;
-use super::storage::{Param, Row, Statement, StorageError};
+use super::storage::{Param, Row, Statement, Storage, StorageError};
 use crate::protocol::json;
 use crate::protocol::offset::Offset;
 use crate::protocol::part::{CLOSE, Lines, OPEN, Part};
@@ -26,6 +28,10 @@ pub const SELECT_FROM: &str = "SELECT id, count, body, seq FROM stream \
 /// Finds all segments, the last one first.
 pub const SELECT_BACKWARDS: &str = "SELECT id, count, body, seq FROM stream \
     WHERE id BETWEEN -4503599627370496 AND -4362862139015169 ORDER BY id DESC";
+
+/// Finds the segments up to one (its row id in `?1`).
+const SELECT_UNTIL: &str = "SELECT id, count, body, seq FROM stream \
+    WHERE id BETWEEN -4503599627370496 AND ?1 ORDER BY id";
 
 const INSERT: &str = "INSERT INTO stream (id, count, body, seq) VALUES (?1, ?2, ?3, ?4)";
 
@@ -324,6 +330,21 @@ impl Frame {
     fn between(self, from: u64, to: u64) -> u64 {
         to.saturating_sub(from).saturating_sub(self.separator)
     }
+}
+
+/// The segments that start before `end`, in order.
+///
+/// # Errors
+///
+/// When storage fails, or has what [`Segment::statement`] did not make.
+pub fn before(storage: &impl Storage, end: Offset) -> Result<Vec<Segment>, StorageError> {
+    let mut segments = Vec::new();
+    let last = Param::Integer(row_id(end).saturating_sub(1));
+    storage.query(SELECT_UNTIL, &[last], &mut |row| {
+        segments.push(Segment::from_row(row));
+        ControlFlow::Continue(())
+    })?;
+    segments.into_iter().collect()
 }
 
 /// The row of the segment that starts at `position`.

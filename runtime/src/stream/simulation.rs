@@ -23,8 +23,8 @@ use crate::protocol::reply::Page;
 use crate::protocol::request::{Append, Create, Read, ReadFrom};
 
 /// So small that chunks, rows, segments and pages end all the time.
-const ROWS: RowLimits = RowLimits { chunk: 24, row: 40 };
-const LIMITS: Limits = Limits {
+pub const ROWS: RowLimits = RowLimits { chunk: 24, row: 40 };
+pub const LIMITS: Limits = Limits {
     max_messages: 3,
     max_bytes: 70,
     merge_bytes: 700,
@@ -176,13 +176,14 @@ impl<'a> World<'a> {
             Op::Read { at, max } => self.read(*at, *max)?,
             Op::Delete => {
                 let expected = self.model.take().map(|_| ()).ok_or(Error::NotFound);
-                prop_assert_eq!(self.stream.delete(self.now), expected);
+                prop_assert_eq!(self.stream.delete(self.now).map(drop), expected);
             }
             Op::Wait(seconds) => self.pass(seconds * 1000),
             Op::Restart => self.restart(),
             Op::Expire => {
                 let is_gone = self.model.is_none();
-                prop_assert_eq!(self.stream.expire(self.now), Ok(is_gone));
+                let ended = self.stream.expire(self.now).map(|end| end.is_some());
+                prop_assert_eq!(ended, Ok(is_gone));
             }
             Op::Job {
                 kind,
@@ -251,15 +252,16 @@ impl<'a> World<'a> {
             Expiry::parse_at(&date.to_rfc3339()).unwrap()
         });
         let request = Create {
-            content_type: self.content_type(),
+            content_type: Some(self.content_type()),
             expiry,
             closed: false,
+            fork: None,
         };
         let name = Name {
             path: "a".into(),
             incarnation: (self.life + 1).to_string(),
         };
-        let created = self.stream.create(&request, &body, name, self.now);
+        let created = self.stream.create(&request, None, &body, name, self.now);
         if self.model.is_some() {
             prop_assert!(!matches!(created, Ok(created) if created.is_new));
             return Ok(());
@@ -535,7 +537,7 @@ impl<'a> World<'a> {
     }
 }
 
-fn items_of(answer: &[u8], is_json: bool) -> Vec<Vec<u8>> {
+pub fn items_of(answer: &[u8], is_json: bool) -> Vec<Vec<u8>> {
     if !is_json {
         return answer.iter().map(|b| vec![*b]).collect();
     }

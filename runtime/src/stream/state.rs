@@ -18,6 +18,9 @@ pub struct State {
     /// Whether the stream takes no more data (section 4.1).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closed: bool,
+    /// Whether the stream was deleted and is kept only for its forks (section 4.2).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub deleted: bool,
     /// The producer's request that closed the stream, so that its repetition is told apart from
     /// an append to a closed stream.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,7 +85,7 @@ pub fn put(id: i64, record: &[u8]) -> Statement<'_> {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-fn is_zero(value: &u64) -> bool {
+pub(super) fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 
@@ -95,11 +98,12 @@ mod tests {
         #[test]
         fn records_round_trip(
             closed: bool,
+            deleted: bool,
             closed_by in proptest::option::of(("\\PC{1,9}", any::<u64>(), any::<u64>())),
             accessed_at: u64,
         ) {
             let closed_by = closed_by.map(|(id, epoch, seq)| ClosedBy { id, epoch, seq });
-            let state = State { closed, closed_by, accessed_at };
+            let state = State { closed, deleted, closed_by, accessed_at };
             prop_assert_eq!(State::decode(&state.encode()), Ok(state));
         }
     }

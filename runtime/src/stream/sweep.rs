@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::Stream;
+use super::claims;
 use super::storage::{Param, Statement, Storage, StorageError};
 use super::upkeep::GRACE;
 use crate::protocol::error::Error;
@@ -77,19 +78,24 @@ fn first(storage: &impl Storage) -> Result<Option<(i64, Note)>, StorageError> {
     Ok(Some((row, note)))
 }
 
-/// When the next objects may be deleted.
+/// When the next objects may be deleted; `None` also while a fork may read them.
 pub(super) fn due(storage: &impl Storage) -> Result<Option<u64>, StorageError> {
+    if claims::any(storage)? {
+        return Ok(None);
+    }
     Ok(first(storage)?.map(|(_, note)| note.due))
 }
 
 impl<S: Storage> Stream<S> {
     /// Plans to delete objects that are out of use for long enough.
     pub(super) fn sweep(&mut self, now: u64) -> Result<Option<Sweep>, Error> {
-        let storage = match self.present(now) {
-            Ok((storage, ..)) => storage,
-            Err(Error::NotFound) => return Ok(None),
-            Err(error) => return Err(error),
+        let Some((storage, ..)) = self.if_present(now)? else {
+            return Ok(None);
         };
+        if claims::any(storage)? {
+            // A fork may read them for as long as it lives.
+            return Ok(None);
+        }
         let due = first(storage)?.filter(|(_, note)| note.due <= now);
         Ok(due.map(|(row, note)| Sweep {
             keys: note.keys,
@@ -99,10 +105,8 @@ impl<S: Storage> Stream<S> {
 
     /// The objects are gone: forgets them.
     pub(super) fn swept(&mut self, sweep: &Sweep, now: u64) -> Result<bool, Error> {
-        let storage = match self.present(now) {
-            Ok((storage, ..)) => storage,
-            Err(Error::NotFound) => return Ok(true),
-            Err(error) => return Err(error),
+        let Some((storage, ..)) = self.if_present(now)? else {
+            return Ok(true);
         };
         // Another stream may be here by now, with notes of its own.
         let is_this =

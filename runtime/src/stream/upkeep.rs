@@ -12,6 +12,7 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::chunk;
+use super::claims;
 use super::merge::Merge;
 use super::purge::{self, Purge};
 use super::seal::Seal;
@@ -227,10 +228,8 @@ impl<S: Storage> Stream<S> {
 
     /// How much is not sealed; nothing for a stream that does not exist.
     fn hot(&mut self, now: u64) -> Result<Option<Hot>, Error> {
-        let (storage, _, present) = match self.present(now) {
-            Ok(found) => found,
-            Err(Error::NotFound) => return Ok(None),
-            Err(error) => return Err(error),
+        let Some((storage, _, present)) = self.if_present(now)? else {
+            return Ok(None);
         };
         if present.hot.is_none() {
             present.hot = Some(Hot::of(storage, present.birth.content_type.is_json())?);
@@ -325,11 +324,7 @@ impl<S: Storage> Stream<S> {
     /// [`Error::Storage`].
     pub fn next_alarm(&mut self, now: u64) -> Result<Option<u64>, Error> {
         self.turn(|stream| {
-            let is_there = match stream.present(now) {
-                Ok(_) => true,
-                Err(Error::NotFound) => false,
-                Err(error) => return Err(error),
-            };
+            let is_there = stream.if_present(now)?.is_some();
             let retry = |fate: Fate| fate.retry().filter(|_| is_there);
             let due = |at: Option<u64>, fate: Fate| at.map(|at| at.max(fate.not_before));
             let swept = if is_there {
@@ -338,6 +333,7 @@ impl<S: Storage> Stream<S> {
                 None
             };
             let purged = purge::due(&stream.storage)?;
+            let claimed = claims::due(&stream.storage)?;
             let upkeep = &stream.upkeep;
             let all = [
                 stream.deadline(),
@@ -345,6 +341,7 @@ impl<S: Storage> Stream<S> {
                 retry(upkeep.merge),
                 due(swept, upkeep.sweep),
                 due(purged, upkeep.purge),
+                claimed,
             ];
             Ok(all.into_iter().flatten().min())
         })
