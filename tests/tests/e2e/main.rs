@@ -1,11 +1,13 @@
 //! What a client sees of the scaffolded project when it runs on workerd.
 
+mod cold;
 mod costs;
 mod dev;
 mod expiry;
 mod large;
 mod restart;
 mod session;
+mod trouble;
 mod validation;
 
 use std::sync::OnceLock;
