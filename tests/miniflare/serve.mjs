@@ -1,12 +1,20 @@
 // Serves one worker on workerd: node serve.mjs '{"script", "compatibilityDate", "state", "vars"}'.
 // Prints {"url"} when it answers, and ends when stdin does, so that no server outlives its test,
-// however that test ends.
-import { dirname } from "node:path"
+// however that test ends. Each line on stdin is what is to go wrong with R2 from now on, a key of
+// `faults` in faulty-r2.mjs, and is repeated on stdout when it does. With "withoutR2", there is no
+// bucket.
+import { readFileSync } from "node:fs"
+import { dirname, join } from "node:path"
+import { createInterface } from "node:readline"
 import { Miniflare } from "miniflare"
 
-const { script, compatibilityDate, state, vars } = JSON.parse(process.argv[2])
+const { script, compatibilityDate, state, vars, withFaults, withoutR2 } = JSON.parse(process.argv[2])
 
-const server = new Miniflare({
+const bucket = withFaults
+  ? { wrappedBindings: { R2: "faulty-r2" } }
+  : { r2Buckets: withoutR2 ? [] : ["R2"] }
+
+const streams = {
   name: "streams",
   modules: true,
   modulesRoot: dirname(script),
@@ -14,10 +22,27 @@ const server = new Miniflare({
   modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"] }],
   compatibilityDate,
   durableObjects: { STREAMS: { className: "StreamDO", useSQLite: true } },
-  r2Buckets: ["R2"],
   kvNamespaces: ["REGISTRY"],
   analyticsEngineDatasets: { METRICS: { dataset: "metrics" } },
   bindings: vars,
+  ...bucket,
+}
+
+const faultyR2 = {
+  name: "faulty-r2",
+  modules: [
+    {
+      type: "ESModule",
+      path: "faulty-r2.mjs",
+      contents: readFileSync(join(import.meta.dirname, "faulty-r2.mjs"), "utf8"),
+    },
+  ],
+  r2Buckets: { BUCKET: "R2" },
+  kvNamespaces: { FAULTS: "FAULTS" },
+}
+
+const server = new Miniflare({
+  workers: withFaults ? [streams, faultyR2] : [streams],
   defaultPersistRoot: state,
   // Otherwise miniflare asks a server of Cloudflare where this machine is.
   cf: false,
@@ -25,6 +50,11 @@ const server = new Miniflare({
   port: 0,
 })
 
-process.stdin.resume().on("end", () => server.dispose())
 const { origin } = await server.ready
 console.log(JSON.stringify({ url: origin }))
+for await (const fault of createInterface({ input: process.stdin })) {
+  const faults = await server.getKVNamespace("FAULTS", "faulty-r2")
+  await faults.put("fault", fault)
+  console.log(fault)
+}
+await server.dispose()

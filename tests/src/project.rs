@@ -45,6 +45,14 @@ impl Worker {
             ..Self::ours()?
         })
     }
+
+    /// The plain JavaScript worker that our way of catching up is measured against.
+    pub fn stitching_floor() -> Result<Self> {
+        Ok(Self {
+            script: places::repository().join("tests/floor/stitch.js"),
+            ..Self::ours()?
+        })
+    }
 }
 
 /// Holds the scaffolded project for one owner; others wait until it is dropped.
@@ -141,7 +149,8 @@ fn modified(path: &Path) -> Option<SystemTime> {
     fs::metadata(path).ok()?.modified().ok()
 }
 
-fn copy_dir(from: &Path, to: &Path) -> Result<()> {
+/// Copies a folder with all that is in it.
+pub fn copy_dir(from: &Path, to: &Path) -> Result<()> {
     fs::create_dir_all(to)?;
     for entry in fs::read_dir(from).with_context(|| format!("listing {}", from.display()))? {
         let entry = entry?;

@@ -1,10 +1,10 @@
 //! A worker served on workerd with a state of its own.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdout, Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -19,7 +19,19 @@ use crate::{npm, wait_until};
 #[derive(Debug)]
 pub struct Server {
     node: Child,
+    stdout: BufReader<ChildStdout>,
     client: Client,
+}
+
+/// The bucket that a worker is bound to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum R2 {
+    /// A bucket that works.
+    Works,
+    /// One that [`Server::let_r2`] has power over.
+    Faulty,
+    /// None.
+    Missing,
 }
 
 /// Names and values of a worker's variables.
@@ -38,6 +50,11 @@ impl Server {
 
     /// Serves any worker with what `state` holds, and waits until it answers.
     pub fn serve(worker: &Worker, state: &Scratch, vars: Vars) -> Result<Self> {
+        Self::serve_with(worker, state, vars, R2::Works)
+    }
+
+    /// Serves any worker with a bucket of this kind.
+    pub fn serve_with(worker: &Worker, state: &Scratch, vars: Vars, r2: R2) -> Result<Self> {
         let vars: serde_json::Map<_, _> = vars
             .iter()
             .map(|(name, value)| ((*name).to_owned(), json!(value)))
@@ -47,6 +64,8 @@ impl Server {
             "compatibilityDate": worker.compatibility_date,
             "state": state.path(),
             "vars": vars,
+            "withFaults": r2 == R2::Faulty,
+            "withoutR2": r2 == R2::Missing,
         });
         let log = state.path().join("server.log");
         let mut node = Command::new("node")
@@ -59,8 +78,9 @@ impl Server {
             .spawn()
             .context("running node")?;
         let mut line = String::new();
-        let stdout = node.stdout.as_mut().context("no stdout")?;
-        BufReader::new(stdout).read_line(&mut line)?;
+        let stdout = node.stdout.take().context("no stdout")?;
+        let mut stdout = BufReader::new(stdout);
+        stdout.read_line(&mut line)?;
         let ready: Result<Ready, _> = serde_json::from_str(&line);
         let ready = ready.with_context(|| {
             let log = fs::read_to_string(&log).unwrap_or_default();
@@ -73,7 +93,21 @@ impl Server {
                 return Err(error);
             }
         };
-        Ok(Self { node, client })
+        Ok(Self {
+            node,
+            stdout,
+            client,
+        })
+    }
+
+    /// Says what goes wrong with R2 from now on; `none` for nothing.
+    pub fn let_r2(&mut self, fault: &str) -> Result<()> {
+        let stdin = self.node.stdin.as_mut().context("no stdin")?;
+        writeln!(stdin, "{fault}")?;
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        ensure!(line.trim() == fault, "the server said {line:?}");
+        Ok(())
     }
 
     /// A client of it.

@@ -1,6 +1,7 @@
-//! A look into the SQLite files of a running server's objects.
+//! A look into the files of a running server: its objects' SQLite, and its R2 bucket.
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -12,18 +13,60 @@ use crate::places::Scratch;
 pub fn tables_and_rows(state: &Path) -> Result<i64> {
     let copies = Scratch::new("storage-copies")?;
     let mut count = 0;
-    for file in object_files(state)? {
-        // A copy: opening the file itself would take part in the server's locks.
-        let name = file.file_name().context("a file without a name")?;
-        let copy = copies.path().join(name);
-        fs::copy(&file, &copy)?;
-        let log = file.with_extension("sqlite-wal");
-        if log.exists() {
-            fs::copy(&log, copy.with_extension("sqlite-wal"))?;
-        }
-        count += count_of(&Connection::open(&copy)?)?;
+    for file in databases(&state.join("do/streams-StreamDO"))? {
+        count += count_of(&copy(&file, &copies)?)?;
     }
     Ok(count)
+}
+
+/// An object in the bucket, as any program that reads it finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Object {
+    /// Its key.
+    pub key: String,
+    /// Its type.
+    pub content_type: String,
+    /// Its content.
+    pub body: Vec<u8>,
+}
+
+/// All objects in the bucket below a server's state whose keys start with `prefix`, by key.
+pub fn objects(state: &Path, prefix: &str) -> Result<Vec<Object>> {
+    let copies = Scratch::new("bucket-copies")?;
+    let mut objects = Vec::new();
+    for file in databases(&state.join("r2/miniflare-R2BucketObject"))? {
+        let database = copy(&file, &copies)?;
+        let mut rows = database.prepare(
+            "SELECT key, blob_id, http_metadata FROM _mf_objects
+             WHERE key GLOB ?1 || '*' ORDER BY key",
+        )?;
+        let rows = rows.query_map([prefix], |row| {
+            let strings: (String, String, String) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(strings)
+        })?;
+        for row in rows {
+            let (key, blob, metadata) = row?;
+            let metadata: serde_json::Value = serde_json::from_str(&metadata)?;
+            objects.push(Object {
+                key,
+                content_type: metadata["contentType"].as_str().unwrap_or("").to_owned(),
+                body: fs::read(state.join("r2/R2/blobs").join(blob))?,
+            });
+        }
+    }
+    Ok(objects)
+}
+
+/// Opens a copy: opening the file itself would take part in the server's locks.
+fn copy(file: &Path, copies: &Scratch) -> Result<Connection> {
+    let name = file.file_name().context("a file without a name")?;
+    let copy = copies.path().join(name);
+    fs::copy(file, &copy)?;
+    let log = file.with_extension("sqlite-wal");
+    if log.exists() {
+        fs::copy(&log, copy.with_extension("sqlite-wal"))?;
+    }
+    Ok(Connection::open(&copy)?)
 }
 
 fn count_of(file: &Connection) -> Result<i64> {
@@ -43,10 +86,14 @@ fn count_of(file: &Connection) -> Result<i64> {
     Ok(count)
 }
 
-fn object_files(state: &Path) -> Result<Vec<PathBuf>> {
-    let dir = state.join("do/streams-StreamDO");
+/// The databases in a folder; none when there is no such folder yet.
+fn databases(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
-    for entry in fs::read_dir(&dir).with_context(|| format!("listing {}", dir.display()))? {
+    let entries = match fs::read_dir(dir) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(files),
+        entries => entries.with_context(|| format!("listing {}", dir.display()))?,
+    };
+    for entry in entries {
         let path = entry?.path();
         // The file with the alarms of all objects lies among them.
         let is_object = path

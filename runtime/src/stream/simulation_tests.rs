@@ -39,13 +39,14 @@ proptest! {
         planned in proptest::option::of(0u32..12),
         finished in proptest::option::of(0u32..12),
         fault in super::bucket::any_fault(),
-        meanwhile in proptest::collection::vec("[a-z]{1,20}", 1..4),
+        text in "[a-z]{1,22}",
+        meanwhile in proptest::collection::vec("[a-z]{1,5}", 1..4),
     ) {
         let database = Sqlite::new();
         let mut world = World::new(&database, is_json);
         world.run(&Op::Create { first: vec!["x".into()], lives: None })?;
         for round in 0..rounds {
-            world.run(&Op::Append(vec!["some text to be sealed".into(); 3]))?;
+            world.run(&Op::Append(vec![text.clone(); 3]))?;
             let is_last = round + 1 == rounds;
             world.run(&Op::Job {
                 kind,

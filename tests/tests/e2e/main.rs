@@ -1,5 +1,6 @@
 //! What a client sees of the scaffolded project when it runs on workerd.
 
+mod cold;
 mod costs;
 mod dev;
 mod expiry;
@@ -7,6 +8,7 @@ mod large;
 mod live;
 mod restart;
 mod session;
+mod trouble;
 mod validation;
 
 use std::sync::OnceLock;

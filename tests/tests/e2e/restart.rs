@@ -5,7 +5,7 @@ use std::thread;
 
 use anyhow::{Context, Result, ensure};
 use durable_streams_tests::places::Scratch;
-use durable_streams_tests::server::Server;
+use durable_streams_tests::server::{Server, Vars};
 use durable_streams_tests::stream::{START, Stream};
 use durable_streams_tests::wait_until;
 use serde_json::json;
@@ -92,7 +92,6 @@ fn a_stream_expires_while_the_server_is_down() -> Result<()> {
 }
 
 const WRITERS: u64 = 8;
-const KILLS: usize = 3;
 const APPENDS_BEFORE_A_KILL: usize = 400;
 
 /// Appends numbered messages, one after the other, until an answer fails to come.
@@ -131,8 +130,9 @@ impl Writer {
         }
     }
 
-    /// Whether `found`, this writer's numbers in the order of the stream, is what it was promised.
-    fn check(&self, found: &[u64]) -> Result<()> {
+    /// Whether `found`, this writer's numbers in the order of the stream, is what it was promised
+    /// before so many kills.
+    fn check(&self, found: &[u64], kills: usize) -> Result<()> {
         let id = self.id;
         ensure!(found.is_sorted_by(|a, b| a < b), "order of {id}: {found:?}");
         for n in &self.acknowledged {
@@ -140,7 +140,7 @@ impl Writer {
         }
         // An append that nobody answered may be there or not: one for each kill, at most.
         let unanswered = found.len() - self.acknowledged.len();
-        ensure!(unanswered <= KILLS, "{unanswered} unknown of {id}");
+        ensure!(unanswered <= kills, "{unanswered} unknown of {id}");
         if self.is_idempotent {
             let last = found.last().copied().context("nothing was written")?;
             ensure!(
@@ -154,8 +154,22 @@ impl Writer {
 
 #[test]
 fn killing_the_runtime_under_writers_loses_and_doubles_nothing() -> Result<()> {
-    let state = Scratch::new("crash-state")?;
-    let mut server = Server::start(&state, &[])?;
+    kill_under_writers("crash-state", &[], 3)
+}
+
+/// Data moves to the bucket all the time, in segments that are merged all the time.
+#[test]
+fn killing_the_runtime_while_data_moves_loses_and_doubles_nothing() -> Result<()> {
+    let vars = [
+        ("SEGMENT_MAX_MESSAGES", "5"),
+        ("SEGMENT_MERGE_BYTES", "20000"),
+    ];
+    kill_under_writers("crash-moving-state", &vars, 10)
+}
+
+fn kill_under_writers(state: &str, vars: Vars, kills: usize) -> Result<()> {
+    let state = Scratch::new(state)?;
+    let mut server = Server::start(&state, vars)?;
     let mut stream = Stream::create(server.client(), "crash", JSON)?;
     let mut writers: Vec<Writer> = (0..WRITERS)
         .map(|id| Writer {
@@ -166,7 +180,7 @@ fn killing_the_runtime_under_writers_loses_and_doubles_nothing() -> Result<()> {
         })
         .collect();
 
-    for _ in 0..KILLS {
+    for kill in 1..=kills {
         let count = AtomicUsize::new(0);
         thread::scope(|scope| {
             let running: Vec<_> = writers
@@ -188,7 +202,7 @@ fn killing_the_runtime_under_writers_loses_and_doubles_nothing() -> Result<()> {
             Ok(())
         })?;
 
-        server = Server::start(&state, &[])?;
+        server = Server::start(&state, vars)?;
         stream = stream.on(server.client());
         let messages = stream.read()?.messages()?;
         for writer in &writers {
@@ -197,7 +211,7 @@ fn killing_the_runtime_under_writers_loses_and_doubles_nothing() -> Result<()> {
                 .filter(|message| message["writer"] == writer.id)
                 .map(|message| message["n"].as_u64())
                 .collect();
-            writer.check(&found.context("a message without a number")?)?;
+            writer.check(&found.context("a message without a number")?, kill)?;
         }
     }
     server.stop()
