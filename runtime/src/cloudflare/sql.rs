@@ -132,12 +132,15 @@ impl Storage for Sql {
     ) -> Result<(), StorageError> {
         self.timed(|| {
             let cursor = self.execute(sql, params)?;
-            for row in cursor.raw() {
+            let mut rows = cursor.raw();
+            for row in &mut rows {
                 let row = row.map_err(|error| StorageError(error.to_string()))?;
                 if each(&Columns(row)).is_break() {
                     break;
                 }
             }
+            // A statement that has not come to its end keeps its table from being dropped.
+            rows.for_each(drop);
             self.count(&cursor);
             Ok(())
         })

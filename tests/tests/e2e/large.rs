@@ -7,6 +7,7 @@ use durable_streams_tests::say;
 use durable_streams_tests::server::Server;
 use durable_streams_tests::stream::Stream;
 use serde_json::{Value, json};
+use ureq::http::Method;
 
 use crate::{BYTES, JSON, shared};
 
@@ -94,6 +95,21 @@ fn a_hundred_thousand_messages_are_read_in_order() -> Result<()> {
         whole.pages.len()
     ));
     Ok(())
+}
+
+#[test]
+fn a_stream_of_which_somebody_has_read_the_beginning_can_be_deleted() -> Result<()> {
+    let state = Scratch::new("partial-read-state")?;
+    let server = Server::start(&state, &[("READ_MAX_BYTES", "1000")])?;
+    let stream = Stream::create(server.client(), "partial", BYTES)?;
+    for _ in 0..5 {
+        stream.append([7; 3000])?;
+    }
+    let page = stream.get("-1").send()?.expect(200)?;
+    assert_eq!(page.header("stream-up-to-date"), None);
+    stream.call(Method::DELETE).send()?.expect(204)?;
+    stream.head()?.expect(404)?;
+    server.stop()
 }
 
 #[test]

@@ -4,6 +4,7 @@ mod cold;
 mod costs;
 mod dev;
 mod expiry;
+mod forks;
 mod large;
 mod live;
 mod restart;
