@@ -21,5 +21,5 @@ mod cloudflare;
 pub mod protocol;
 pub mod stream;
 
-pub use auth::{AuthorizeMutation, AuthorizeRead, ProjectJwt};
-pub use cloudflare::{NoAuth, StreamDO, StreamWorker, Undecided};
+pub use auth::{AuthorizeMutation, AuthorizeRead, NoAuth, ProjectJwt};
+pub use cloudflare::{StreamDO, StreamWorker, Undecided};
