@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::http::Client;
+use crate::places;
 use crate::process::{Process, interrupt};
 use crate::project::{Project, cli, command};
 use crate::wait_until;
@@ -32,8 +33,8 @@ pub struct Document {
 impl Dev {
     /// Builds and serves `project` on a free port, and waits until it answers.
     pub fn start(project: &Project) -> Result<Self> {
-        let log = project.dir.join("target/dev.log");
-        let mut child = command(&cli()?)
+        let log = places::work_dir("logs")?.join("dev.log");
+        let mut child = command(&cli()?)?
             .arg("-C")
             .arg(&project.dir)
             .args(["dev", "--json", "--port", "0"])

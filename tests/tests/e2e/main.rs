@@ -1,5 +1,6 @@
 //! What a client sees of the scaffolded project when it runs on workerd.
 
+mod auth;
 mod costs;
 mod dev;
 mod expiry;
