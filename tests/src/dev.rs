@@ -28,12 +28,36 @@ pub struct Document {
     pub url: String,
     /// The port of `url`.
     pub port: u16,
+    /// Tokens, where they are needed.
+    pub access: Option<Access>,
+    /// Lines for a shell.
+    pub snippets: Vec<Snippet>,
+}
+
+/// Tokens to try it with.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// The project.
+    pub project: String,
+    /// Allows everything.
+    pub write_token: String,
+    /// Allows reading.
+    pub read_token: String,
+}
+
+/// A line for a shell.
+#[derive(Debug, Deserialize)]
+pub struct Snippet {
+    /// The line.
+    pub command: String,
 }
 
 impl Dev {
     /// Builds and serves `project` on a free port, and waits until it answers.
     pub fn start(project: &Project) -> Result<Self> {
-        let log = places::work_dir("logs")?.join("dev.log");
+        let name = project.dir.file_name().context("a project in no folder")?;
+        let log = places::work_dir("logs")?.join(name);
         let mut child = command(&cli()?)?
             .arg("-C")
             .arg(&project.dir)

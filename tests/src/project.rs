@@ -109,6 +109,13 @@ impl Project {
         Ok(Self { dir, _lock: lock })
     }
 
+    /// Runs a command of the program in it, which must succeed, and gives its stdout.
+    pub fn run(&self, args: &[&str]) -> Result<String> {
+        let mut command = command(&cli()?)?;
+        let stdout = run(command.arg("-C").arg(&self.dir).args(args))?;
+        Ok(String::from_utf8(stdout)?)
+    }
+
     /// Removes the data of earlier runs of `dev`.
     pub fn forget_data(&self) -> Result<()> {
         match fs::remove_dir_all(self.dir.join(".wrangler/state")) {

@@ -8,6 +8,7 @@ use durable_streams_tests::places::{Scratch, repository};
 use durable_streams_tests::project::{Auth, Worker};
 use durable_streams_tests::server::{Server, Setup, Vars};
 use durable_streams_tests::{say, token};
+use serde_json::json;
 
 const VARS: Vars = &[("LONG_POLL_TIMEOUT_MS", conformance::LONG_POLL_TIMEOUT_MS)];
 /// As many tests as the pinned suite has: fewer would pass for the wrong reason.
@@ -28,7 +29,11 @@ fn the_suite_passes_with_project_tokens_as_it_does_without() -> Result<()> {
     let state = Scratch::new("conformance-auth-state")?;
     let setup = Setup {
         vars: VARS,
-        entries: vec![("suite", token::record(SECRET))],
+        // The suite is to find what a browser of any origin finds without tokens.
+        entries: vec![(
+            "suite",
+            json!({ "signingSecrets": [SECRET], "corsOrigins": ["*"] }).to_string(),
+        )],
         ..Setup::default()
     };
     let server = Server::set_up(&Worker::with(Auth::ProjectJwt)?, &state, &setup)?;

@@ -670,3 +670,103 @@ fn a_key_in_kv_can_decide_instead() -> Result<()> {
     elsewhere.put().send()?.expect(403)?;
     server.stop()
 }
+
+/// A server whose live reads end soon by themselves, but not as soon as the tokens of the test.
+fn live_server(name: &str) -> Result<(Server, Scratch)> {
+    let state = Scratch::new(name)?;
+    let setup = Setup {
+        vars: &[
+            ("SSE_TIMEOUT_MS", "20000"),
+            ("LONG_POLL_TIMEOUT_MS", "20000"),
+        ],
+        entries: vec![("p", record(SECRET))],
+        ..Setup::default()
+    };
+    let server = Server::set_up(&Worker::with(Auth::ProjectJwt)?, &state, &setup)?;
+    Ok((server, state))
+}
+
+#[test]
+fn no_live_reader_outlives_its_token() -> Result<()> {
+    let (server, _state) = live_server("auth-live")?;
+    let client = server.client();
+    let stream = Stream::create(&writer(client), "p/live", JSON)?;
+    stream.append("1")?;
+    for (live, in_url, status) in [
+        ("sse", false, 200),
+        ("sse", true, 200),
+        ("long-poll", false, 204),
+    ] {
+        let ends = now() + 3;
+        let token = sign(SECRET, &json!({ "sub": "p", "scope": "read", "exp": ends }));
+        let (client, parameter) = match in_url {
+            true => (client.clone(), format!("&token={token}")),
+            false => (with(client, &token), String::new()),
+        };
+        let target = format!("{}?offset=now&live={live}{parameter}", stream.path());
+        let start = Instant::now();
+        let answer = client.call(Method::GET, &target).send()?.expect(status)?;
+        let took = start.elapsed();
+        say(&format!(
+            "a token of 3 s, {live}, in the URL: {in_url}: ended after {took:.1?}"
+        ));
+        assert!(now() >= ends, "{live} ended early, after {took:?}");
+        assert!(took < Duration::from_secs(6), "{live} took {took:?}");
+        if live == "sse" {
+            let text = answer.text();
+            assert_eq!(answer.header("content-type"), Some("text/event-stream"));
+            assert_eq!(answer.header("access-control-allow-origin"), None);
+            assert!(text.contains("event: control"), "{text}");
+        }
+    }
+    server.stop()
+}
+
+#[test]
+fn a_token_in_a_url_is_short_lived_and_for_events_only() -> Result<()> {
+    let client = shared()?;
+    let stream = Stream::create(&writer(&client), "p/events", JSON)?;
+    let close = stream.call(Method::POST).header("stream-closed", "true");
+    close.send()?.expect(204)?;
+    let status = |method: Method, live: &str, scope: &str, lasts: u64| {
+        let claims = json!({ "sub": "p", "scope": scope, "exp": now() + lasts });
+        let token = sign(SECRET, &claims);
+        let target = format!("{}?offset=-1{live}&token={token}", stream.path());
+        let call = client.call(method, &target).header("content-type", JSON);
+        anyhow::Ok(call.send()?.status)
+    };
+    assert_eq!(status(Method::GET, "&live=sse", "read", 290)?, 200);
+    assert_eq!(status(Method::GET, "&live=sse", "read", 400)?, 403);
+    assert_eq!(status(Method::GET, "&live=sse", "write", 60)?, 403);
+    assert_eq!(status(Method::GET, "&live=long-poll", "read", 60)?, 401);
+    assert_eq!(status(Method::GET, "", "read", 60)?, 401);
+    for method in [Method::PUT, Method::POST, Method::DELETE] {
+        assert_eq!(status(method, "&live=sse", "write", 60)?, 401);
+    }
+    Ok(())
+}
+
+#[test]
+fn everyone_follows_a_public_stream_and_nobody_the_private_one_after_it() -> Result<()> {
+    let client = shared()?;
+    let writer = writer(&client);
+    let put = |query: &str| {
+        let target = format!("/v1/stream/p/ticker{query}");
+        let call = writer.call(Method::PUT, &target);
+        let call = call.header("content-type", JSON).header("stream-ttl", "1");
+        call.header("stream-closed", "true").send_bytes(b"1")
+    };
+    let live = |mode: &str| {
+        let target = format!("/v1/stream/p/ticker?offset=-1&live={mode}");
+        client.call(Method::GET, &target).send()
+    };
+    put("?public=true")?.expect(201)?;
+    let events = live("sse")?.expect(200)?.text();
+    assert!(events.starts_with("event: data\n"), "{events}");
+    assert_eq!(live("long-poll")?.expect(200)?.text(), "[1]");
+    sleep(Duration::from_millis(1500));
+    put("")?.expect(201)?;
+    live("sse")?.expect(401)?;
+    live("long-poll")?.expect(401)?;
+    Ok(())
+}

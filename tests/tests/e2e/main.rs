@@ -6,6 +6,7 @@ mod dev;
 mod expiry;
 mod large;
 mod live;
+mod projects;
 mod restart;
 mod session;
 mod validation;
