@@ -157,8 +157,8 @@ fn delete(ui: &Ui, name: &str, yes: bool, flags: PlaceFlags) -> Result<()> {
     registry.delete(name)?;
     ui.result(
         format!(
-            "Deleted the project {name} ({place}). Its streams are still there; a running server \
-             takes its tokens for up to a minute."
+            "Deleted the project {name} ({place}). Its streams are still there, for a project of \
+             this name. A running server takes its tokens for up to a minute."
         ),
         &json!({ "project": name, "place": place, "deleted": true }),
     );

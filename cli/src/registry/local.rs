@@ -103,6 +103,6 @@ impl Drop for LocalStore {
     fn drop(&mut self) {
         // The end of its input ends Node, and with it workerd, once all is written.
         drop(self.stdin.take());
-        let _ = self.node.wait();
+        process::let_end(&mut self.node, local::STOP_LIMIT);
     }
 }

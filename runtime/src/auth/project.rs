@@ -10,7 +10,7 @@ use crate::protocol::error::Error;
 use crate::protocol::path::StreamPath;
 
 /// A project, as its record in the registry says: a JSON document under the project's name.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Project {
     /// Whoever knows one of these signs tokens. New tokens are signed with the first one.
@@ -21,6 +21,16 @@ pub struct Project {
     /// Whether every stream can be read without a token.
     #[serde(default)]
     pub is_public: bool,
+}
+
+impl std::fmt::Debug for Project {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Project")
+            .field("signing_secrets", &self.signing_secrets.len())
+            .field("cors_origins", &self.cors_origins)
+            .field("is_public", &self.is_public)
+            .finish()
+    }
 }
 
 impl Project {
@@ -77,6 +87,13 @@ mod tests {
         let short = Project::parse("p", r#"{"signingSecrets":[]}"#).unwrap();
         assert!(short.signing_secrets.is_empty() && short.cors_origins.is_empty());
         assert!(!short.is_public);
+    }
+
+    #[test]
+    fn debug_output_keeps_the_secrets() {
+        let record = format!(r#"{{"signingSecrets":["{SECRET}"]}}"#);
+        let project = Project::parse("p", &record).unwrap();
+        assert!(!format!("{project:?}").contains(SECRET));
     }
 
     #[test]

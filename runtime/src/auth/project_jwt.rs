@@ -99,8 +99,10 @@ impl<E: Registry> AuthorizeRead<E> for ProjectJwt {
             Err(error) => return Err(error.into()),
         };
         // Whoever may read without a token may also bring one that is of no use.
-        let project = registry.project(place.project).await?;
-        if project.is_some_and(|project| project.is_public) {
+        let Some(project) = registry.project(place.project).await? else {
+            return Err(refusal.into());
+        };
+        if project.is_public {
             place.check_reserved()?;
             return Ok(Grant::EVERYONE);
         }

@@ -375,6 +375,9 @@ fn a_public_stream_is_left_to_its_object_to_open() {
         let refusal = Ask::new(method, "p/s").of(&memory).unwrap_err();
         assert_eq!(refusal.status(), 401, "{method}");
     }
+    memory.public.borrow_mut().insert("gone/s".to_owned());
+    let of_no_project = Ask::new("GET", "gone/s").of(&memory).unwrap_err();
+    assert_eq!(of_no_project.status(), 401);
 }
 
 #[test]
