@@ -151,12 +151,18 @@ pub fn check_definitions(template: &Path, define: &BTreeMap<String, String>) -> 
                     "use --runtime",
                 ));
             }
+            "auth" => {
+                return Err(problem(
+                    "--define auth: who may use the streams has an option of its own",
+                    "use --auth",
+                ));
+            }
             key if known.iter().any(|name| name == key) || BUILT_IN.contains(&key) => {}
             key => {
                 let known: Vec<&str> = known
                     .iter()
                     .map(String::as_str)
-                    .filter(|name| *name != "runtime")
+                    .filter(|name| !matches!(*name, "auth" | "runtime"))
                     .collect();
                 let hint = if known.is_empty() {
                     "the template has no values to set".to_owned()

@@ -1,19 +1,59 @@
-// Serves one worker on workerd: node serve.mjs '{"script", "compatibilityDate", "state", "vars"}'.
+// Serves one worker on workerd:
+// node serve.mjs '{"script", "compatibilityDate", "state", "vars", "registry", "entries", "r2"}'.
 // Prints {"url"} when it answers, and ends when stdin does, so that no server outlives its test,
 // however that test ends. Each line on stdin is what is to go wrong with R2 from now on, a key of
-// `faults` in faulty-r2.mjs, and is repeated on stdout when it does. With "withoutR2", there is no
-// bucket.
-import { readFileSync } from "node:fs"
+// `faults` in faulty-r2.mjs, and is repeated on stdout when it does.
+import { readFileSync, writeFileSync } from "node:fs"
 import { dirname, join } from "node:path"
 import { createInterface } from "node:readline"
 import { Miniflare } from "miniflare"
 
-const { script, compatibilityDate, state, vars, withFaults, withoutR2 } = JSON.parse(process.argv[2])
+const { script, compatibilityDate, state, vars, registry, entries, r2 } = JSON.parse(process.argv[2])
 
-const bucket = withFaults
-  ? { wrappedBindings: { R2: "faulty-r2" } }
-  : { r2Buckets: withoutR2 ? [] : ["R2"] }
+const moduleIn = (path) => ({
+  type: "ESModule",
+  path,
+  contents: readFileSync(join(import.meta.dirname, path), "utf8"),
+})
 
+// Keeps count of what the worker asks of KV where the test can read it.
+const counts = { reads: 0, writes: 0 }
+const note = (kind) => {
+  if (kind) counts[kind] += 1
+  writeFileSync(join(state, "kv.json"), JSON.stringify(counts))
+}
+note()
+
+const betweenKv = {
+  name: "between-kv",
+  modules: [moduleIn("between-kv.mjs")],
+  bindings: { MODE: registry },
+  kvNamespaces: { KV: "REGISTRY" },
+  serviceBindings: {
+    COUNT: (request) => {
+      note(new URL(request.url).pathname.slice(1))
+      return new Response()
+    },
+  },
+}
+
+const faultyR2 = {
+  name: "faulty-r2",
+  modules: [moduleIn("faulty-r2.mjs")],
+  r2Buckets: { BUCKET: "R2" },
+  kvNamespaces: { FAULTS: "FAULTS" },
+}
+
+// Only for the test's own access.
+const own = {
+  name: "own",
+  modules: true,
+  script: "export default {}",
+  kvNamespaces: { REGISTRY: "REGISTRY", FAULTS: "FAULTS" },
+}
+
+const isBetween = !["usual", "missing"].includes(registry)
+const isFaulty = r2 === "faulty"
 const streams = {
   name: "streams",
   modules: true,
@@ -22,27 +62,18 @@ const streams = {
   modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"] }],
   compatibilityDate,
   durableObjects: { STREAMS: { className: "StreamDO", useSQLite: true } },
-  kvNamespaces: ["REGISTRY"],
+  kvNamespaces: registry === "usual" ? ["REGISTRY"] : [],
+  r2Buckets: r2 === "works" ? ["R2"] : [],
+  wrappedBindings: {
+    ...(isBetween && { REGISTRY: "between-kv" }),
+    ...(isFaulty && { R2: "faulty-r2" }),
+  },
   analyticsEngineDatasets: { METRICS: { dataset: "metrics" } },
   bindings: vars,
-  ...bucket,
-}
-
-const faultyR2 = {
-  name: "faulty-r2",
-  modules: [
-    {
-      type: "ESModule",
-      path: "faulty-r2.mjs",
-      contents: readFileSync(join(import.meta.dirname, "faulty-r2.mjs"), "utf8"),
-    },
-  ],
-  r2Buckets: { BUCKET: "R2" },
-  kvNamespaces: { FAULTS: "FAULTS" },
 }
 
 const server = new Miniflare({
-  workers: withFaults ? [streams, faultyR2] : [streams],
+  workers: [streams, ...(isBetween ? [betweenKv] : []), ...(isFaulty ? [faultyR2] : []), own],
   defaultPersistRoot: state,
   // Otherwise miniflare asks a server of Cloudflare where this machine is.
   cf: false,
@@ -51,9 +82,15 @@ const server = new Miniflare({
 })
 
 const { origin } = await server.ready
+if (Object.keys(entries).length > 0) {
+  const namespace = await server.getKVNamespace("REGISTRY", "own")
+  for (const [key, value] of Object.entries(entries)) {
+    await (value === null ? namespace.delete(key) : namespace.put(key, value))
+  }
+}
 console.log(JSON.stringify({ url: origin }))
 for await (const fault of createInterface({ input: process.stdin })) {
-  const faults = await server.getKVNamespace("FAULTS", "faulty-r2")
+  const faults = await server.getKVNamespace("FAULTS", "own")
   await faults.put("fault", fault)
   console.log(fault)
 }

@@ -12,6 +12,7 @@ pub mod readers;
 pub mod server;
 pub mod storage;
 pub mod stream;
+pub mod token;
 
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -1,11 +1,13 @@
 //! A worker served on workerd with a state of its own.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::http::Client;
@@ -21,12 +23,15 @@ pub struct Server {
     node: Child,
     stdout: BufReader<ChildStdout>,
     client: Client,
+    state: PathBuf,
 }
 
 /// The bucket that a worker is bound to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub enum R2 {
     /// A bucket that works.
+    #[default]
     Works,
     /// One that [`Server::let_r2`] has power over.
     Faulty,
@@ -36,6 +41,45 @@ pub enum R2 {
 
 /// Names and values of a worker's variables.
 pub type Vars<'a> = &'a [(&'a str, &'a str)];
+
+/// What is behind the worker's binding `REGISTRY`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kv {
+    /// A KV namespace.
+    #[default]
+    Usual,
+    /// The same, and every call is counted: [`Server::kv_calls`].
+    Counted,
+    /// One that fails.
+    Failing,
+    /// One that never answers.
+    Silent,
+    /// Nothing.
+    Missing,
+}
+
+/// How often KV was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct KvCalls {
+    /// To read.
+    pub reads: u32,
+    /// To write or delete.
+    pub writes: u32,
+}
+
+/// What a server is given besides its worker and its state.
+#[derive(Clone, Debug, Default)]
+pub struct Setup<'a> {
+    /// The worker's variables.
+    pub vars: Vars<'a>,
+    /// What is behind its registry.
+    pub kv: Kv,
+    /// Keys and values put into the registry before the first request.
+    pub entries: Vec<(&'a str, String)>,
+    /// Its bucket.
+    pub r2: R2,
+}
 
 #[derive(Deserialize)]
 struct Ready {
@@ -50,22 +94,25 @@ impl Server {
 
     /// Serves any worker with what `state` holds, and waits until it answers.
     pub fn serve(worker: &Worker, state: &Scratch, vars: Vars) -> Result<Self> {
-        Self::serve_with(worker, state, vars, R2::Works)
+        let setup = Setup {
+            vars,
+            ..Setup::default()
+        };
+        Self::set_up(worker, state, &setup)
     }
 
-    /// Serves any worker with a bucket of this kind.
-    pub fn serve_with(worker: &Worker, state: &Scratch, vars: Vars, r2: R2) -> Result<Self> {
-        let vars: serde_json::Map<_, _> = vars
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), json!(value)))
-            .collect();
+    /// The same with more to say.
+    pub fn set_up(worker: &Worker, state: &Scratch, setup: &Setup) -> Result<Self> {
+        let vars: BTreeMap<_, _> = setup.vars.iter().copied().collect();
+        let entries: BTreeMap<_, _> = setup.entries.iter().cloned().collect();
         let options = json!({
             "script": worker.script,
             "compatibilityDate": worker.compatibility_date,
             "state": state.path(),
             "vars": vars,
-            "withFaults": r2 == R2::Faulty,
-            "withoutR2": r2 == R2::Missing,
+            "registry": setup.kv,
+            "entries": entries,
+            "r2": setup.r2,
         });
         let log = state.path().join("server.log");
         let mut node = Command::new("node")
@@ -97,10 +144,11 @@ impl Server {
             node,
             stdout,
             client,
+            state: state.path().to_owned(),
         })
     }
 
-    /// Says what goes wrong with R2 from now on; `none` for nothing.
+    /// Says what goes wrong with [`R2::Faulty`] from now on; `none` for nothing.
     pub fn let_r2(&mut self, fault: &str) -> Result<()> {
         let stdin = self.node.stdin.as_mut().context("no stdin")?;
         writeln!(stdin, "{fault}")?;
@@ -113,6 +161,17 @@ impl Server {
     /// A client of it.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// How often the worker has asked its registry; counted with [`Kv::Counted`].
+    pub fn kv_calls(&self) -> Result<KvCalls> {
+        let counts = fs::read(self.state.join("kv.json")).context("no counts")?;
+        Ok(serde_json::from_slice(&counts)?)
+    }
+
+    /// What the worker has printed so far.
+    pub fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.state.join("server.log"))?)
     }
 
     /// The runtime's process.

@@ -1,37 +1,69 @@
-//! The official suite against a fresh server.
+//! The official suite against a fresh server: open to everyone, with project tokens, and with all
+//! data in the bucket.
 
 use std::fs;
 
 use anyhow::Result;
+use durable_streams_tests::conformance::{self, Access, Outcome};
 use durable_streams_tests::places::{Scratch, repository};
-use durable_streams_tests::server::{Server, Vars};
-use durable_streams_tests::{conformance, say};
+use durable_streams_tests::project::{Auth, Worker};
+use durable_streams_tests::server::{Server, Setup, Vars};
+use durable_streams_tests::{say, token};
+use serde_json::json;
 
+const LONG_POLL: (&str, &str) = ("LONG_POLL_TIMEOUT_MS", conformance::LONG_POLL_TIMEOUT_MS);
 /// As many tests as the pinned suite has: fewer would pass for the wrong reason.
 const TESTS: usize = 338;
 
 #[test]
 fn the_suite_passes_except_for_what_is_listed() -> Result<()> {
-    run("conformance-state", &[])
+    run("conformance-state", &[LONG_POLL])
 }
 
 /// Everything moves to the bucket as soon as it can.
 #[test]
 fn the_suite_passes_alike_when_nothing_stays_in_the_object() -> Result<()> {
-    run("conformance-cold-state", &[("SEGMENT_MAX_MESSAGES", "2")])
+    let vars = [LONG_POLL, ("SEGMENT_MAX_MESSAGES", "2")];
+    run("conformance-cold-state", &vars)
+}
+
+#[test]
+fn the_suite_passes_with_project_tokens_as_it_does_without() -> Result<()> {
+    const SECRET: &str = "the secret of the project called suite";
+    let state = Scratch::new("conformance-auth-state")?;
+    let setup = Setup {
+        vars: &[LONG_POLL],
+        // The suite is to find what a browser of any origin finds without tokens.
+        entries: vec![(
+            "suite",
+            json!({ "signingSecrets": [SECRET], "corsOrigins": ["*"] }).to_string(),
+        )],
+        ..Setup::default()
+    };
+    let server = Server::set_up(&Worker::with(Auth::ProjectJwt)?, &state, &setup)?;
+    let access = Access {
+        project: "suite",
+        token: &token::token(SECRET, "suite", "write"),
+    };
+    let outcomes = conformance::run(server.client().base(), Some(access))?;
+    server.stop()?;
+    check(&outcomes)
 }
 
 fn run(state: &str, vars: Vars) -> Result<()> {
     let state = Scratch::new(state)?;
-    let long_poll = ("LONG_POLL_TIMEOUT_MS", conformance::LONG_POLL_TIMEOUT_MS);
-    let server = Server::start(&state, &[vars, &[long_poll]].concat())?;
-    let outcomes = conformance::run(server.client().base())?;
+    let server = Server::start(&state, vars)?;
+    let outcomes = conformance::run(server.client().base(), None)?;
     server.stop()?;
-    let table = conformance::table(&outcomes);
+    check(&outcomes)
+}
+
+fn check(outcomes: &[Outcome]) -> Result<()> {
+    let table = conformance::table(outcomes);
     say(&table);
 
     let list = repository().join("tests/conformance/not-yet.txt");
-    let differences = conformance::differences(&outcomes, &fs::read_to_string(list)?);
+    let differences = conformance::differences(outcomes, &fs::read_to_string(list)?);
     assert!(
         differences.is_empty(),
         "{}\nThe list is tests/conformance/not-yet.txt.",

@@ -2,9 +2,12 @@
 
 mod build;
 mod completions;
+mod create_project;
 mod dev;
 mod doctor;
 mod init;
+mod projects;
+mod token;
 
 use std::{path::Path, process::ExitCode};
 
@@ -27,6 +30,9 @@ pub fn run(command: Command, ui: &Ui) -> Result<ExitCode> {
         Command::Init(args) => init::run(ui, args)?,
         Command::Dev(args) => dev::run(ui, Path::new("."), args.port)?,
         Command::Build => build::run(ui)?,
+        Command::CreateProject(args) => create_project::run(ui, &args)?,
+        Command::Projects(args) => projects::run(ui, &args)?,
+        Command::Token(args) => token::run(ui, &args)?,
         Command::Doctor(args) => return doctor::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::RenderTemplate => render::serve()?,

@@ -8,6 +8,10 @@ use crate::stream::upkeep::Limits;
 
 /// The binding of the [`StreamDO`](super::StreamDO) namespace.
 pub const STREAMS: &str = "STREAMS";
+/// The binding of the KV namespace with projects and public streams; [`ProjectJwt`] needs it.
+///
+/// [`ProjectJwt`]: crate::auth::ProjectJwt
+pub const REGISTRY: &str = "REGISTRY";
 /// The binding of the Analytics Engine dataset; optional.
 pub const METRICS: &str = "METRICS";
 /// The binding of the R2 bucket; without it, all data stays in the streams' objects.

@@ -5,6 +5,7 @@
 //! | [`edge`] | the worker: who asks for which stream, and how |
 //! | [`forward`] | from the edge to a stream's object |
 //! | [`bridge`] | live reads at the edge |
+//! | [`present`] | answers as their clients may have them |
 //! | [`object`] | the Durable Object: from a request to a verb and back |
 //! | [`live`] | the object's live readers |
 //! | [`fork`] | what the objects of a fork and its source say to each other |
@@ -12,6 +13,7 @@
 //! | [`maintain`] | what the object does besides requests, and its alarm |
 //! | [`r2`] | the bucket |
 //! | [`sql`] | the object's SQLite as the sequencer's storage |
+//! | [`registry`] | projects and public streams in KV |
 //! | [`body`] | reading request bodies up to a limit |
 //! | [`config`] | bindings and variables |
 //! | [`respond`] | replies as platform responses |
@@ -29,10 +31,12 @@ mod live;
 mod maintain;
 mod metrics;
 mod object;
+mod present;
 mod r2;
+mod registry;
 mod respond;
 mod sql;
 mod timing;
 
-pub use edge::{NoAuth, StreamWorker, Undecided};
+pub use edge::{StreamWorker, Undecided};
 pub use object::StreamDO;

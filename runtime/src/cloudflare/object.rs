@@ -180,6 +180,7 @@ impl StreamDO {
                 return Ok(Done::new(reply, 0, 0));
             }
         }
+        self.check_audience(request)?;
         match request.method() {
             Method::Put => self.put(request, config).await,
             Method::Post => self.post(request, config).await,
@@ -193,19 +194,27 @@ impl StreamDO {
         }
     }
 
+    /// The edge lets readers without credentials through to streams that may be public.
+    fn check_audience(&self, request: &Request) -> std::result::Result<(), Error> {
+        let is_read = matches!(request.method(), Method::Get | Method::Head);
+        if is_read && header_of(request)(header::STREAM_IF_PUBLIC).is_some() {
+            self.stream.borrow_mut().require_public(now())?;
+        }
+        Ok(())
+    }
+
     async fn put(
         &self,
         request: &mut Request,
         config: &Config,
     ) -> std::result::Result<Done, Error> {
         let body = body::read(request, config.max_append_bytes).await?;
-        let create = Create::parse(&header_of(request))?;
         let url = request.inner().url();
+        let (raw_path, query) = path::split_url(&url);
+        let create = Create::parse(query, &header_of(request))?;
         let now = now();
         let name = Name {
-            path: StreamPath::parse(path::split_url(&url).0)?
-                .as_str()
-                .to_owned(),
+            path: StreamPath::parse(raw_path)?.as_str().to_owned(),
             incarnation: incarnation(now),
         };
         let created = match &create.fork {

@@ -24,6 +24,8 @@ pub struct Create {
     pub expiry: Option<Expiry>,
     /// Whether the stream is to be closed from the start.
     pub closed: bool,
+    /// Whether the stream is to be read without credentials where others need some.
+    pub public: bool,
     /// Which stream this one is to be a fork of.
     pub fork: Option<Fork>,
 }
@@ -41,19 +43,39 @@ pub struct Fork {
 }
 
 impl Create {
-    /// Reads the headers of a PUT.
+    /// Reads the query (without `?`) and headers of a PUT.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a header that breaks a rule.
-    pub fn parse(header: HeaderLookup) -> Result<Self, Error> {
+    /// [`Error::Invalid`] for a header or parameter that breaks a rule.
+    pub fn parse(query: &str, header: HeaderLookup) -> Result<Self, Error> {
         Ok(Self {
             content_type: content_type(header)?,
             expiry: lifetime(header)?,
             closed: closes(header),
+            public: is_public(query)?,
             fork: fork(header)?,
         })
     }
+}
+
+/// Whether the query of a PUT asks for a public stream.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] for another value than `true` or `false`, or several.
+pub fn is_public(query: &str) -> Result<bool, Error> {
+    let mut public = None;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if name == "public" {
+            public = match (public, &*value) {
+                (None, "true") => Some(true),
+                (None, "false") => Some(false),
+                _ => return Err(Error::invalid("public", "must be true or false, once")),
+            };
+        }
+    }
+    Ok(public.unwrap_or(false))
 }
 
 /// A POST (sections 5.2 and 5.3).
@@ -191,6 +213,21 @@ fn live_mode(value: &str) -> Result<Live, Error> {
     }
 }
 
+/// The stream that a `Stream-Forked-From` header names.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] when it names none.
+pub fn fork_source(value: &str) -> Result<StreamPath, Error> {
+    StreamPath::parse(value).map_err(|error| {
+        let rule = match error {
+            PathError::Invalid(rule) => rule,
+            _ => "must be the path of a stream's URL, /v1/stream/<path>",
+        };
+        Error::invalid(header::STREAM_FORKED_FROM, rule)
+    })
+}
+
 fn fork(header: HeaderLookup) -> Result<Option<Fork>, Error> {
     let offset = header(header::STREAM_FORK_OFFSET);
     let sub_offset = header(header::STREAM_FORK_SUB_OFFSET);
@@ -204,13 +241,7 @@ fn fork(header: HeaderLookup) -> Result<Option<Fork>, Error> {
             None => Ok(None),
         };
     };
-    let source = StreamPath::parse(&source).map_err(|error| {
-        let rule = match error {
-            PathError::Invalid(rule) => rule,
-            _ => "must be the path of a stream's URL, /v1/stream/<path>",
-        };
-        Error::invalid(header::STREAM_FORKED_FROM, rule)
-    })?;
+    let source = fork_source(&source)?;
     let sub_offset = match sub_offset {
         Some(value) => integer(header::STREAM_FORK_SUB_OFFSET, &value)?,
         None => 0,
@@ -340,7 +371,7 @@ mod tests {
 
     #[test]
     fn create_has_defaults() {
-        let create = Create::parse(&lookup(&[])).unwrap();
+        let create = Create::parse("", &lookup(&[])).unwrap();
         assert_eq!(create.content_type, None);
         assert_eq!(create.expiry, None);
         assert!(!create.closed);
@@ -356,7 +387,7 @@ mod tests {
             ("1", false),
             ("", false),
         ] {
-            let create = Create::parse(&lookup(&[("Stream-Closed", value)])).unwrap();
+            let create = Create::parse("", &lookup(&[("Stream-Closed", value)])).unwrap();
             assert_eq!(create.closed, expected, "{value}");
         }
     }
@@ -367,17 +398,17 @@ mod tests {
             ("Stream-TTL", "1"),
             ("Stream-Expires-At", "2030-01-01T00:00:00Z"),
         ];
-        assert_eq!(field_of(Create::parse(&lookup(&both))), "Stream-TTL");
+        assert_eq!(field_of(Create::parse("", &lookup(&both))), "Stream-TTL");
         assert_eq!(
-            field_of(Create::parse(&lookup(&[("Stream-TTL", "01")]))),
+            field_of(Create::parse("", &lookup(&[("Stream-TTL", "01")]))),
             "Stream-TTL"
         );
         assert_eq!(
-            field_of(Create::parse(&lookup(&[("Stream-Expires-At", "x")]))),
+            field_of(Create::parse("", &lookup(&[("Stream-Expires-At", "x")]))),
             "Stream-Expires-At"
         );
         assert_eq!(
-            field_of(Create::parse(&lookup(&[("Content-Type", "json")]))),
+            field_of(Create::parse("", &lookup(&[("Content-Type", "json")]))),
             "Content-Type"
         );
     }
@@ -388,7 +419,7 @@ mod tests {
         let from = ("Stream-Forked-From", "/v1/stream/a/b%20c");
         let offset = ("Stream-Fork-Offset", zero.as_str());
         let sub_offset = ("Stream-Fork-Sub-Offset", "2");
-        let parse = |headers: &[(&str, &str)]| Create::parse(&lookup(headers));
+        let parse = |headers: &[(&str, &str)]| Create::parse("", &lookup(headers));
         let fork = parse(&[from, offset, sub_offset]).unwrap().fork.unwrap();
         assert_eq!(fork.source.as_str(), "a/b c");
         assert_eq!((fork.offset, fork.sub_offset), (Some(Offset::START), 2));
@@ -420,6 +451,40 @@ mod tests {
             ),
         ] {
             assert_eq!(field_of(parse(&headers)), field, "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn a_stream_is_public_only_when_asked_for_in_so_many_words() {
+        let public = |query: &str| Create::parse(query, &lookup(&[])).map(|create| create.public);
+        assert_eq!(public(""), Ok(false));
+        assert_eq!(public("public=false"), Ok(false));
+        assert_eq!(public("x=1&public=true"), Ok(true));
+        for bad in [
+            "public",
+            "public=1",
+            "public=True",
+            "public=true&public=false",
+            "public=true&public=true",
+        ] {
+            assert_eq!(field_of(public(bad)), "public", "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_source_is_a_path_that_hides_nothing() {
+        let path = StreamPath::parse("/v1/stream/a/x").unwrap();
+        assert_eq!(fork_source("/v1/stream/a/x"), Ok(path));
+        for bad in [
+            "",
+            "/a/x",
+            "/v1/stream/b/../a/x",
+            "/v1/stream/b/%2e%2e/a",
+            "/v1/stream//a/x",
+            "/v1/stream/a%2fx",
+            "https://host/v1/stream/a/x",
+        ] {
+            assert_eq!(field_of(fork_source(bad)), "Stream-Forked-From", "{bad}");
         }
     }
 

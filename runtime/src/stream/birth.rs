@@ -24,6 +24,8 @@ pub struct Birth {
     pub expiry: Option<Expiry>,
     /// Whether the stream was closed from the start.
     pub closed: bool,
+    /// Whether the stream can be read without credentials where others need some.
+    pub public: bool,
     /// What the stream is called.
     pub name: Name,
     /// Where its first content is from, for a fork.
@@ -70,6 +72,8 @@ struct Record {
     expires_at: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     closed: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    public: bool,
     path: String,
     incarnation: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -113,6 +117,7 @@ impl Birth {
             ttl,
             expires_at,
             closed: self.closed,
+            public: self.public,
             path: self.name.path.clone(),
             incarnation: self.name.incarnation.clone(),
             origin: self.origin.clone(),
@@ -129,6 +134,7 @@ impl Birth {
             content_type: ContentType::parse(&record.content_type)?,
             expiry,
             closed: record.closed,
+            public: record.public,
             name: Name {
                 path: record.path,
                 incarnation: record.incarnation,
@@ -159,6 +165,7 @@ mod tests {
             parameter in "[ -~]{0,60}",
             expiry in any_expiry(),
             closed: bool,
+            public: bool,
             path in "\\PC{1,40}",
             incarnation in "[0-9a-f]{16}",
             origin in proptest::option::of(("\\PC{1,40}", any::<u64>(), any::<u64>())),
@@ -168,7 +175,15 @@ mod tests {
             let name = Name { path, incarnation };
             let origin = origin
                 .map(|(path, offset, sub_offset)| Origin { path, offset, sub_offset });
-            let birth = Birth { content_type, expiry, closed, name, origin, created_at };
+            let birth = Birth {
+                content_type,
+                expiry,
+                closed,
+                public,
+                name,
+                origin,
+                created_at,
+            };
             let database = rusqlite::Connection::open_in_memory().unwrap();
             database.execute(&birth.create_table(), []).unwrap();
             let sql: String = database.query_row(SELECT, [], |row| row.get(0)).unwrap();
@@ -184,6 +199,7 @@ mod tests {
             content_type,
             expiry: None,
             closed: false,
+            public: false,
             name: Name {
                 path: "a/*/b".into(),
                 incarnation: "1".into(),

@@ -147,6 +147,7 @@ fn birth(request: &Create, loan: Option<&Loan>, name: Name, now: u64) -> Birth {
         content_type: request.content_type.clone().unwrap_or(content_type),
         expiry: request.expiry.clone().or(expiry),
         closed: request.closed,
+        public: request.public,
         name,
         origin,
         created_at: now,
@@ -180,6 +181,9 @@ fn found(present: &Present, request: &Create) -> Result<Created, Error> {
     }
     if present.state.closed != request.closed {
         return Err(Error::Exists("closed status (Stream-Closed)"));
+    }
+    if present.birth.public != request.public {
+        return Err(Error::Exists("audience (public)"));
     }
     Ok(Created {
         is_new: false,

@@ -201,6 +201,7 @@ impl<'a> Town<'a> {
             content_type: Some(self.content_type()),
             expiry: None,
             closed: false,
+            public: false,
             fork: None,
         };
         let name = self.name(at);
@@ -255,6 +256,7 @@ impl<'a> Town<'a> {
             content_type: None,
             expiry: None,
             closed: false,
+            public: false,
             fork: Some(Fork {
                 source: path(source),
                 offset: Offset::new(offset as u64),

@@ -32,6 +32,7 @@ fn create(content_type: ContentType, ttl: bool) -> Create {
         content_type: Some(content_type),
         expiry,
         closed: false,
+        public: false,
         fork: None,
     }
 }
@@ -637,6 +638,7 @@ fn pages_tell_caches_how_long() {
         content_type: Some(json()),
         expiry: at,
         closed: false,
+        public: false,
         fork: None,
     };
     stream

@@ -255,6 +255,7 @@ impl<'a> World<'a> {
             content_type: Some(self.content_type()),
             expiry,
             closed: false,
+            public: false,
             fork: None,
         };
         let name = Name {

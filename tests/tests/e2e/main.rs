@@ -1,5 +1,6 @@
 //! What a client sees of the scaffolded project when it runs on workerd.
 
+mod auth;
 mod cold;
 mod costs;
 mod dev;
@@ -7,6 +8,7 @@ mod expiry;
 mod forks;
 mod large;
 mod live;
+mod projects;
 mod restart;
 mod session;
 mod trouble;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::project::Worker;
-use durable_streams_tests::server::{R2, Server};
+use durable_streams_tests::server::{R2, Server, Setup};
 use durable_streams_tests::storage;
 use durable_streams_tests::stream::{START, Stream};
 use durable_streams_tests::wait_until;
@@ -13,8 +13,17 @@ use crate::{BYTES, JSON};
 
 const VARS: &[(&str, &str)] = &[("SEGMENT_MAX_MESSAGES", "4"), ("DEBUG_TIMING", "1")];
 
+fn serve(state: &Scratch, r2: R2) -> Result<Server> {
+    let setup = Setup {
+        vars: VARS,
+        r2,
+        ..Setup::default()
+    };
+    Server::set_up(&Worker::ours()?, state, &setup)
+}
+
 fn faulty(state: &Scratch) -> Result<Server> {
-    Server::serve_with(&Worker::ours()?, state, VARS, R2::Faulty)
+    serve(state, R2::Faulty)
 }
 
 fn count(state: &Scratch, name: &str) -> usize {
@@ -133,7 +142,7 @@ fn objects_that_cannot_be_deleted_are_deleted_later() -> Result<()> {
 #[test]
 fn without_a_bucket_streams_keep_their_data() -> Result<()> {
     let state = Scratch::new("bucketless-state")?;
-    let server = Server::serve_with(&Worker::ours()?, &state, VARS, R2::Missing)?;
+    let server = serve(&state, R2::Missing)?;
     let stream = Stream::create(server.client(), "bucketless", JSON)?;
     for n in 0..20 {
         stream.append(n.to_string())?;
