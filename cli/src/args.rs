@@ -28,7 +28,7 @@ pub struct Global {
     /// Print results and errors only
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Print the output of the programs that are run
+    /// Print the output of the programs that are run, and the requests that are sent
     #[arg(long, short, global = true)]
     pub verbose: bool,
     /// Run as if started in this folder
@@ -45,6 +45,16 @@ pub enum Command {
     Dev(Dev),
     /// Build the deployable bundle in build/
     Build,
+    /// Make the R2 bucket and the KV namespace on Cloudflare, or adopt those that are there
+    Provision(Provision),
+    /// Build the worker and put it on Cloudflare, with all it needs
+    Deploy(Deploy),
+    /// Say what is on Cloudflare, whether it is what is here, and whether it answers
+    Status,
+    /// Remove from Cloudflare what this project has made there
+    Destroy(Destroy),
+    /// Show the requests and logs of the deployed worker as they come
+    Logs,
     /// Say what is missing on this machine to build and run a project
     Doctor(Doctor),
     /// Print the completion script of a shell
@@ -81,6 +91,9 @@ pub struct Init {
     /// Make no git repository
     #[arg(long)]
     pub no_git: bool,
+    /// Add a workflow that deploys from GitHub Actions
+    #[arg(long)]
+    pub github_actions: bool,
     /// Ask nothing, take the defaults
     #[arg(long, short)]
     pub yes: bool,
@@ -113,6 +126,36 @@ pub struct Dev {
     /// The port to serve on; 0 takes a free one
     #[arg(long, default_value_t = DEFAULT_PORT)]
     pub port: u16,
+}
+
+/// Options of `provision`.
+#[derive(Debug, Args)]
+pub struct Provision {
+    /// Say what would be made, make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `deploy`.
+#[derive(Debug, Default, Args)]
+pub struct Deploy {
+    /// Build and say what would be done, change nothing on Cloudflare
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Deploy what is in build/
+    #[arg(long)]
+    pub no_build: bool,
+}
+
+/// Options of `destroy`.
+#[derive(Debug, Args)]
+pub struct Destroy {
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Remove the worker only, and leave bucket and namespace; what the Durable Objects hold is lost
+    #[arg(long)]
+    pub keep_data: bool,
 }
 
 /// Options of `doctor`.

@@ -2,7 +2,9 @@
 
 mod args;
 mod bundle;
+mod cloudflare;
 mod commands;
+mod deployment;
 mod error;
 mod git;
 mod local;

@@ -43,6 +43,9 @@ const BUILT_IN: &[&str] = &[
     "within_cargo_project",
 ];
 
+/// The placeholder that brings the workflow in.
+pub const GITHUB_ACTIONS: &str = "github_actions";
+
 /// Where cargo-generate looks for the author's name, in this order.
 const AUTHOR: &[&str] = &[
     "CARGO_NAME",
@@ -151,12 +154,18 @@ pub fn check_definitions(template: &Path, define: &BTreeMap<String, String>) -> 
                     "use --runtime",
                 ));
             }
+            GITHUB_ACTIONS => {
+                return Err(problem(
+                    "--define github_actions: the workflow has an option of its own",
+                    "use --github-actions",
+                ));
+            }
             key if known.iter().any(|name| name == key) || BUILT_IN.contains(&key) => {}
             key => {
                 let known: Vec<&str> = known
                     .iter()
                     .map(String::as_str)
-                    .filter(|name| *name != "runtime")
+                    .filter(|name| !["runtime", GITHUB_ACTIONS].contains(name))
                     .collect();
                 let hint = if known.is_empty() {
                     "the template has no values to set".to_owned()
@@ -171,6 +180,13 @@ pub fn check_definitions(template: &Path, define: &BTreeMap<String, String>) -> 
         }
     }
     Ok(())
+}
+
+/// Whether a template has a workflow to bring in.
+pub fn has_github_actions(template: &Path) -> Result<bool> {
+    Ok(placeholders(template)?
+        .iter()
+        .any(|name| name == GITHUB_ACTIONS))
 }
 
 /// The names of the placeholders a template declares, also those that only some answers bring in.

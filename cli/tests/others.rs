@@ -24,7 +24,18 @@ fn wrong_usage_ends_with_code_2() {
 fn help_names_every_command() {
     let place = Place::new();
     let help = place.run(&["--help"]).succeeds().stdout;
-    for command in ["init", "dev", "build", "doctor", "completions"] {
+    for command in [
+        "init",
+        "dev",
+        "build",
+        "provision",
+        "deploy",
+        "status",
+        "destroy",
+        "logs",
+        "doctor",
+        "completions",
+    ] {
         assert!(help.contains(command), "{help}");
     }
     assert!(!help.contains("render-template"), "{help}");

@@ -6,12 +6,13 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use dialoguer::{Confirm, Input};
+use dialoguer::{Confirm, Input, Password};
 use serde_json::{Value, json};
 
-use super::dev;
+use super::{deploy, dev};
 use crate::{
-    args::{Auth, DEFAULT_PORT, Init},
+    args::{Auth, DEFAULT_PORT, Deploy, Init},
+    cloudflare::{Credentials, PERMISSIONS, Secret, TOKENS},
     error::problem,
     git, local, name, process,
     runtime_source::RuntimeSource,
@@ -30,14 +31,15 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
     check_auth(args.auth)?;
     let (dir, name) = place(&args, ask)?;
     scaffold::check_destination(&dir, args.overwrite)?;
+    let git = wants_git(&args, &dir, ask)?;
     let project = NewProject {
         runtime: runtime(&args)?,
         name,
-        dir,
         template: args.template.clone(),
         define: args.define.iter().cloned().collect(),
+        github_actions: wants_github_actions(&args, &dir, git, ask)?,
+        dir,
     };
-    let git = wants_git(&args, &project.dir, ask)?;
     if args.dev {
         local::check_port(args.port)?;
     }
@@ -68,15 +70,43 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
         ),
         &document,
     );
-    if ask
-        && Confirm::new()
-            .with_prompt("Build and serve it now?")
-            .default(true)
-            .interact()?
-    {
-        return dev::run(ui, &project.dir, args.port);
+    if ask {
+        go_on(ui, &project.dir, args.port)?;
     }
     Ok(())
+}
+
+/// Offers the rest of the way: a try on this machine, then Cloudflare.
+fn go_on(ui: &Ui, dir: &Path, port: u16) -> Result<()> {
+    if yes("Build and serve it now? Ctrl-C ends that", true)? {
+        dev::run(ui, dir, port)?;
+        process::forget_interrupt();
+    }
+    if yes("Deploy it to Cloudflare?", false)? {
+        let credentials = credentials(ui)?;
+        deploy::run(ui, dir, &Deploy::default(), Some(credentials))?;
+    }
+    Ok(())
+}
+
+fn yes(question: &str, default: bool) -> Result<bool> {
+    Ok(Confirm::new()
+        .with_prompt(question)
+        .default(default)
+        .interact()?)
+}
+
+/// The credentials that are there, or a token that is typed in and kept nowhere.
+fn credentials(ui: &Ui) -> Result<Credentials> {
+    if let Some(found) = Credentials::given()? {
+        return Ok(found);
+    }
+    ui.note(format!(
+        "A token of {TOKENS} is needed, with the permissions {PERMISSIONS}.\n\
+         It is kept nowhere: later runs take it from CLOUDFLARE_API_TOKEN."
+    ));
+    let token = Password::new().with_prompt("Token").interact()?;
+    Credentials::token(&Secret::new(&token), "typed in")
 }
 
 fn check_auth(auth: Option<Auth>) -> Result<()> {
@@ -157,12 +187,20 @@ fn wants_git(args: &Init, dir: &Path, ask: bool) -> Result<bool> {
         return Ok(args.git);
     }
     if ask {
-        return Ok(Confirm::new()
-            .with_prompt("Make a git repository?")
-            .default(true)
-            .interact()?);
+        return yes("Make a git repository?", true);
     }
     Ok(true)
+}
+
+/// Whether to add the workflow: as told, or asked where there is a repository it could be for.
+fn wants_github_actions(args: &Init, dir: &Path, git: bool, ask: bool) -> Result<bool> {
+    if args.github_actions || !ask || args.template.is_some() {
+        return Ok(args.github_actions);
+    }
+    if !git && !git::inside_work_tree(dir) {
+        return Ok(false);
+    }
+    yes("Add a GitHub Actions workflow that deploys?", false)
 }
 
 fn plan(project: &NewProject, staged: &Staged) -> String {
@@ -193,7 +231,10 @@ fn next_steps(dir: &Path) -> String {
         true => String::new(),
         false => format!("  cd {}\n", quoted(&shown.display().to_string())),
     };
-    format!("Next:\n{enter}  durable-streams dev     # http://127.0.0.1:{DEFAULT_PORT}")
+    format!(
+        "Next:\n{enter}  durable-streams dev     # http://127.0.0.1:{DEFAULT_PORT}\n  \
+         durable-streams deploy  # to Cloudflare"
+    )
 }
 
 /// A word for a shell.
@@ -212,6 +253,7 @@ fn document(project: &NewProject, staged: &Staged, git: bool, dry_run: bool) -> 
         "runtime": project.runtime.document(),
         "auth": "none",
         "git": git,
+        "githubActions": project.github_actions,
         "dryRun": dry_run,
     })
 }

@@ -2,9 +2,14 @@
 
 mod build;
 mod completions;
+mod deploy;
+mod destroy;
 mod dev;
 mod doctor;
 mod init;
+mod logs;
+mod provision;
+mod status;
 
 use std::{path::Path, process::ExitCode};
 
@@ -27,6 +32,11 @@ pub fn run(command: Command, ui: &Ui) -> Result<ExitCode> {
         Command::Init(args) => init::run(ui, args)?,
         Command::Dev(args) => dev::run(ui, Path::new("."), args.port)?,
         Command::Build => build::run(ui)?,
+        Command::Provision(args) => provision::run(ui, &args)?,
+        Command::Deploy(args) => deploy::run(ui, Path::new("."), &args, None)?,
+        Command::Status => return status::run(ui),
+        Command::Destroy(args) => destroy::run(ui, &args)?,
+        Command::Logs => logs::run(ui)?,
         Command::Doctor(args) => return doctor::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::RenderTemplate => render::serve()?,
