@@ -120,7 +120,7 @@ impl Ui {
         let spinner = self.spinner(what);
         let outcome = work(&|count| match &spinner {
             Some(spinner) => spinner.set_message(format!("{what} … {count}")),
-            None if count.is_multiple_of(1000) => self.note(format!("{what} … {count}")),
+            None if count.is_multiple_of(500) => self.note(format!("{what} … {count}")),
             None => {}
         });
         if let Some(spinner) = spinner {

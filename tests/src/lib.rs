@@ -1,6 +1,7 @@
 //! What the end-to-end tests and benchmarks share: a scaffolded and built project, servers that run
 //! it on workerd, and a client that hides nothing.
 
+pub mod cloud;
 pub mod conformance;
 pub mod dev;
 pub mod http;

@@ -58,8 +58,8 @@ impl Account {
         limit: Duration,
         header: &str,
     ) -> Result<std::result::Result<(u16, bool), String>> {
-        let visit = self.client.http().get(url).timeout(limit).send();
-        let outcome = self.client.run(visit)?;
+        let visit = self.client.http().get(url).timeout(limit);
+        let outcome = self.client.run(async { visit.send().await })?;
         Ok(outcome
             .map(|answer| {
                 (

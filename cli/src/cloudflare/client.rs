@@ -23,6 +23,8 @@ use crate::{error::problem, process};
 const BASE: &str = "https://api.cloudflare.com/client/v4";
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// Nobody notices that the other side closes an idle connection while a worker is built.
+const IDLE_LIMIT: Duration = Duration::from_secs(3);
 /// A worker of 10 MB needs this on a slow line.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(300);
 /// How often a request is sent, counting the first time.
@@ -186,6 +188,7 @@ impl Client {
         let http = reqwest::Client::builder()
             .user_agent(concat!("durable-streams/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(CONNECT_LIMIT)
+            .pool_idle_timeout(IDLE_LIMIT)
             // The API redirects nowhere, and the credentials go nowhere else.
             .redirect(Policy::none())
             .build()?;
@@ -296,7 +299,8 @@ impl Client {
             why: reason(&error),
         })?;
         let limit = Duration::from_secs(3);
-        let sent = self.runtime.block_on(builder.timeout(limit).send());
+        let exchange = async { builder.timeout(limit).send().await };
+        let sent = self.runtime.block_on(exchange);
         if self.verbose {
             let status = sent.map(|response| response.status().as_u16());
             eprintln!("{} {} … {:?}", request.method, request.path, status.ok());

@@ -98,7 +98,7 @@ impl Error {
 
     /// Whether the migrations sent do not fit what is deployed.
     pub fn is_outdated_migration(&self) -> bool {
-        self.kind() == Some(Kind::Migration)
+        matches!(self.kind(), Some(Kind::Migration | Kind::ClassExists))
     }
 
     fn refusals(&self) -> &[Refusal] {
@@ -164,6 +164,9 @@ impl Error {
             Kind::NoSubdomain => "the account has no workers.dev subdomain yet".to_owned(),
             Kind::NotDeployed => "the worker is not deployed".to_owned(),
             Kind::Migration => "the classes of Durable Objects have changed meanwhile".to_owned(),
+            Kind::ClassExists => {
+                "a class of Durable Objects that a migration makes is there already".to_owned()
+            }
             Kind::Startup => "the worker does not start".to_owned(),
             Kind::TooLarge => "the worker is too large".to_owned(),
             Kind::TooMany => match retry_after {
@@ -213,6 +216,9 @@ impl Error {
             Some(Kind::Migration) => "run `durable-streams deploy` again: it starts from the \
                  migration tag that is deployed now"
                 .to_owned(),
+            Some(Kind::ClassExists) => "another deploy has made it under another `tag`: list the \
+                 migrations in wrangler.toml as they were deployed"
+                .to_owned(),
             Some(Kind::Startup) => {
                 "`durable-streams dev` runs the same worker on this machine".to_owned()
             }
@@ -246,7 +252,8 @@ impl Error {
                 (Endpoint::R2, 10042) => Some(Kind::R2Disabled),
                 (Endpoint::Scripts | Endpoint::Subdomain, 10063) => Some(Kind::NoSubdomain),
                 (Endpoint::Scripts | Endpoint::Tail, 10007 | 10090) => Some(Kind::NotDeployed),
-                (Endpoint::Scripts, 10079 | 10074) => Some(Kind::Migration),
+                (Endpoint::Scripts, 10079) => Some(Kind::Migration),
+                (Endpoint::Scripts, 10074) => Some(Kind::ClassExists),
                 (Endpoint::Scripts, 10021) => Some(Kind::Startup),
                 (Endpoint::Scripts, 10027) => Some(Kind::TooLarge),
                 (_, 10000 | 9109) => Some(Kind::Permission),
@@ -270,6 +277,7 @@ enum Kind {
     NoSubdomain,
     NotDeployed,
     Migration,
+    ClassExists,
     Startup,
     TooLarge,
     TooMany,
@@ -371,6 +379,13 @@ mod tests {
             10079,
             "changed meanwhile",
             "deploy` again",
+        );
+        says(
+            Endpoint::Scripts,
+            400,
+            10074,
+            "there already",
+            "as they were deployed",
         );
         says(
             Endpoint::Scripts,

@@ -80,15 +80,15 @@ fn plan(deployment: &Deployment, keep_data: bool) -> Result<Plan> {
     })?;
     let created = deployment.record.created();
     let mut kept = Vec::new();
+    // Also what is gone already: an earlier run may not have come to tidying up.
     let worker = match &findings.script {
-        None => false,
+        None => created.worker.as_ref() == Some(&deployment.project.name),
         Some(_) if deployment.is_own(&findings.settings) => true,
         Some(script) => {
             kept.push(format!("worker {}: it is not this project's", script.id));
             false
         }
     };
-    // Also what is gone already: an earlier run may not have come to tidying up.
     let (ours, others): (Vec<_>, Vec<_>) =
         findings
             .resources

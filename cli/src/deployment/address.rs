@@ -28,18 +28,19 @@ pub enum Health {
 /// The URLs a project is reached at: on workers.dev, and at its custom domains. A route is a pattern
 /// and no URL.
 pub fn addresses(project: &Project, subdomain: Option<&str>) -> Vec<String> {
-    // Lets tests deploy to a Cloudflare of their own.
-    if let Ok(url) = std::env::var("DURABLE_STREAMS_DEPLOYED_URL") {
-        return vec![url.trim_end_matches('/').to_owned()];
-    }
     let on_workers_dev =
         subdomain.map(|subdomain| format!("https://{}.{subdomain}.workers.dev", project.name));
     let routes = project.wrangler.all_routes();
     let domains = routes.iter().filter(|route| route.custom_domain);
-    on_workers_dev
+    let urls: Vec<String> = on_workers_dev
         .into_iter()
         .chain(domains.map(|domain| format!("https://{}", domain.pattern)))
-        .collect()
+        .collect();
+    // Lets tests deploy to a Cloudflare of their own.
+    match std::env::var("DURABLE_STREAMS_DEPLOYED_URL") {
+        Ok(url) if !urls.is_empty() => vec![url.trim_end_matches('/').to_owned()],
+        _ => urls,
+    }
 }
 
 /// Asks the worker at this URL once.

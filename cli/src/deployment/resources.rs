@@ -189,8 +189,14 @@ impl Resource {
                     Some(namespace) => namespace,
                     None => {
                         let mut all = account.namespaces()?.into_iter();
-                        all.find(|one| one.title == name).with_context(|| {
-                            format!("Cloudflare says the KV namespace {name} exists, and does not list it")
+                        all.find(|one| one.title == name).ok_or_else(|| {
+                            problem(
+                                format!(
+                                    "the KV namespace {name} exists, says Cloudflare, and is not \
+                                     in its list"
+                                ),
+                                "the list may be a little behind: run this again",
+                            )
                         })?
                     }
                 };

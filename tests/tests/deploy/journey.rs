@@ -1,0 +1,156 @@
+//! The whole way, with everything that is sent running on workerd.
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::os::unix::process::CommandExt;
+use std::process::Stdio;
+
+use anyhow::{Context, Result};
+use durable_streams_tests::cloud::{Cloud, Ran, small_project};
+use durable_streams_tests::places::Scratch;
+use durable_streams_tests::process::interrupt;
+use durable_streams_tests::project::{Project, cli, command};
+use durable_streams_tests::stream::Stream;
+use durable_streams_tests::{say, wait_until};
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+#[test]
+fn from_nothing_to_a_served_stream_and_back() -> Result<()> {
+    // Its dependencies are built there already, and nobody else builds meanwhile.
+    let built = Project::take()?;
+    let scratch = Scratch::new("journey")?;
+    let cloud = Cloud::booting(&scratch)?;
+    let dir = scratch.path().join("my-streams");
+    let mut init = command(&cli()?);
+    init.arg("init")
+        .arg(&dir)
+        .args(["--yes", "--auth", "none", "--no-git"]);
+    Ran::of(&mut init)?.ok()?;
+    std::os::unix::fs::symlink(built.dir.join("target"), dir.join("target"))?;
+    if let Ok(lock) = fs::read(built.dir.join("Cargo.lock")) {
+        fs::write(dir.join("Cargo.lock"), lock)?;
+    }
+
+    let first = cloud.run(&dir, &["deploy", "--json"])?.ok()?.json()?;
+    assert_eq!(first["changed"], true);
+    let stream = Stream::create(&cloud.worker(), "a/b", "application/json")?;
+    stream.append("1")?;
+    cloud.run(&dir, &["status"])?.ok()?;
+
+    // Another version: the data is still there.
+    let text = fs::read_to_string(dir.join("wrangler.toml"))?;
+    let text = text.replace("DEBUG_TIMING = \"0\"", "DEBUG_TIMING = \"1\"");
+    fs::write(dir.join("wrangler.toml"), text)?;
+    let second = cloud.run(&dir, &["deploy", "--json"])?.ok()?.json()?;
+    assert_eq!(second["changed"], true);
+    let answer = stream.append("2")?;
+    assert!(answer.header("server-timing").is_some());
+    assert_eq!(stream.read()?.messages()?, [json!(1), json!(2)]);
+    let third = cloud.run(&dir, &["deploy", "--json"])?.ok()?.json()?;
+    assert_eq!(third["changed"], false);
+    for (name, run) in [("first", &first), ("second", &second), ("third", &third)] {
+        say(&format!(
+            "{name} deploy, milliseconds: {}",
+            run["milliseconds"]
+        ));
+    }
+
+    cloud.run(&dir, &["destroy", "--yes"])?.ok()?;
+    stream.head()?.expect(404)?;
+    let state = cloud.state()?;
+    assert_eq!(state["scripts"], json!({}));
+    assert_eq!(state["buckets"], json!([]));
+    // A new worker of the same name has none of the old one's data.
+    cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
+    stream.head()?.expect(404)?;
+    stream.put().send()?.expect(201)?;
+    Ok(())
+}
+
+#[test]
+fn what_rest_writes_is_what_the_worker_reads() -> Result<()> {
+    let scratch = Scratch::new("journey-values")?;
+    let cloud = Cloud::booting(&scratch)?;
+    let dir = small_project(&scratch, "my-streams")?;
+    let document = cloud.run(&dir, &["provision", "--json"])?.ok()?.json()?;
+    let resources = document["resources"].as_array().context("no resources")?;
+    let id = resources.iter().find_map(|one| one["id"].as_str());
+    let value = format!("/storage/kv/namespaces/{}/values/", id.context("no id")?);
+    // Before there is a worker, and after.
+    cloud.api(Method::PUT, &format!("{value}early"), &json!("1"))?;
+    cloud.put_object("my-streams", "object", "3")?;
+    cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
+    cloud.api(Method::PUT, &format!("{value}a%2Flate"), &json!("2"))?;
+    let read = |key: &str| cloud.worker().call(Method::GET, &format!("/{key}")).send();
+    assert_eq!(read("early")?.expect(200)?.text(), "\"1\"");
+    assert_eq!(read("a/late")?.expect(200)?.text(), "\"2\"");
+    assert_eq!(read("object")?.expect(200)?.text(), "3");
+    read("nothing")?.expect(404)?;
+    Ok(())
+}
+
+#[test]
+fn a_worker_that_does_not_start_leaves_the_old_one_serving() -> Result<()> {
+    let scratch = Scratch::new("journey-broken")?;
+    let cloud = Cloud::booting(&scratch)?;
+    let dir = small_project(&scratch, "my-streams")?;
+    cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
+    cloud.put_object("my-streams", "object", "3")?;
+    let script = dir.join("build/index.js");
+    let good = fs::read_to_string(&script)?;
+    fs::write(&script, format!("{good}\nthrow new Error(\"no\");"))?;
+    cloud.run(&dir, &["deploy", "--no-build"])?.fails(&[
+        "the worker does not start",
+        "code 10021",
+        "durable-streams dev",
+    ])?;
+    let read = || cloud.worker().call(Method::GET, "/object").send();
+    assert_eq!(read()?.expect(200)?.text(), "3");
+    fs::write(&script, good)?;
+    let again = cloud.run(&dir, &["deploy", "--no-build", "--json"])?.ok()?;
+    assert_eq!(again.json()?["changed"], false);
+    assert_eq!(read()?.expect(200)?.text(), "3");
+    Ok(())
+}
+
+#[test]
+fn logs_are_shown_until_ctrl_c() -> Result<()> {
+    let scratch = Scratch::new("journey-logs")?;
+    let cloud = Cloud::answering(&scratch)?;
+    let dir = small_project(&scratch, "my-streams")?;
+    cloud
+        .run(&dir, &["logs"])?
+        .fails(&["not deployed", "durable-streams deploy"])?;
+    cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
+    let event = json!({
+        "outcome": "ok", "eventTimestamp": 1_764_000_000_000_i64,
+        "event": { "request": { "method": "GET", "url": "https://x/" }, "response": { "status": 404 } },
+        "logs": [{ "level": "warn", "message": ["careful", 1] }], "exceptions": [],
+    });
+    for json in [false, true] {
+        let mut command = cloud.command(&dir)?;
+        command.arg("logs").args(json.then_some("--json"));
+        let mut child = command
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        wait_until("somebody watches", || Ok(cloud.log(&event)? == 1))?;
+        let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
+        let line = lines.next().context("no line")??;
+        if json {
+            assert_eq!(serde_json::from_str::<Value>(&line)?, event);
+        } else {
+            assert_eq!(line, "2025-11-24T16:00:00.000Z GET https://x/: 404 (ok)");
+            assert_eq!(lines.next().context("no line")??, "  warn: careful 1");
+        }
+        interrupt(&child)?;
+        assert_eq!(child.wait()?.code(), Some(0));
+        assert_eq!(cloud.log(&event)?, 0);
+    }
+    let closed = cloud.requests()?;
+    let closed = closed.iter().filter(|one| one.method == "DELETE").count();
+    assert_eq!(closed, 2);
+    Ok(())
+}

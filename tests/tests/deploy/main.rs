@@ -1,0 +1,8 @@
+//! The way of a project to Cloudflare and back, against a Cloudflare of our own.
+
+mod faults;
+mod interrupted;
+mod journey;
+mod recorded;
+mod repeated;
+mod secrets;
