@@ -34,6 +34,10 @@ impl Outcome {
     }
 }
 
+/// How long a server that the suite runs against lets a long-poll wait, in milliseconds: some
+/// tests wait that long.
+pub const LONG_POLL_TIMEOUT_MS: &str = "2000";
+
 /// Runs the suite against the server at `url`.
 pub fn run(url: &str) -> Result<Vec<Outcome>> {
     let dir = npm::installed("conformance")?;
@@ -45,6 +49,7 @@ pub fn run(url: &str) -> Result<Vec<Outcome>> {
         .arg(format!("--outputFile={}", report.display()))
         .current_dir(&dir)
         .env("DURABLE_STREAMS_URL", url)
+        .env("LONG_POLL_TIMEOUT_MS", LONG_POLL_TIMEOUT_MS)
         .output()
         .context("running the suite")?;
     let report = fs::read_to_string(&report)

@@ -13,10 +13,19 @@ pub const METRICS: &str = "METRICS";
 const DEBUG_TIMING: &str = "DEBUG_TIMING";
 const MAX_APPEND_BYTES: &str = "MAX_APPEND_BYTES";
 const READ_MAX_BYTES: &str = "READ_MAX_BYTES";
+const MAX_LIVE_READERS: &str = "MAX_LIVE_READERS";
+const LONG_POLL_TIMEOUT_MS: &str = "LONG_POLL_TIMEOUT_MS";
+const SSE_TIMEOUT_MS: &str = "SSE_TIMEOUT_MS";
 
 /// The largest value of the two limits: a request or a response is held in memory a few times
 /// over, and an isolate has 128 MB.
 const MOST_BYTES: usize = 32 << 20;
+
+/// The most hibernating sockets that the platform lets an object have.
+const MOST_READERS: usize = 32_768;
+
+/// The longest a reader is served before it has to come back, in milliseconds: an hour.
+const MOST_MILLIS: usize = 3_600_000;
 
 /// What the variables say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +36,17 @@ pub struct Config {
     pub max_append_bytes: usize,
     /// About how many bytes a read answers.
     pub read_max_bytes: usize,
+    /// How many live readers a stream has at most.
+    pub max_live_readers: u32,
+}
+
+/// What the variables say to the edge of live reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LiveConfig {
+    /// How long a long-poll waits, in milliseconds.
+    pub long_poll_timeout_ms: u64,
+    /// How long a response of events goes on, in milliseconds.
+    pub sse_timeout_ms: u64,
 }
 
 impl Config {
@@ -39,18 +59,37 @@ impl Config {
         Self::parse(&|name| variable(env, name))
     }
 
-    fn parse(variable: &dyn Fn(&str) -> Option<String>) -> Result<Self, Error> {
-        let bytes = |name, default| match variable(name) {
-            Some(value) => parse_bytes(name, &value),
-            None => Ok(default),
-        };
+    fn parse(variable: Lookup) -> Result<Self, Error> {
         Ok(Self {
             debug_timing: parse_switch(DEBUG_TIMING, variable(DEBUG_TIMING))?,
-            max_append_bytes: bytes(MAX_APPEND_BYTES, 20 << 20)?,
-            read_max_bytes: bytes(READ_MAX_BYTES, 8 << 20)?,
+            max_append_bytes: bytes(variable, MAX_APPEND_BYTES, 20 << 20)?,
+            read_max_bytes: bytes(variable, READ_MAX_BYTES, 8 << 20)?,
+            max_live_readers: number(variable, MAX_LIVE_READERS, 10_000, "readers", MOST_READERS)?,
         })
     }
 }
+
+impl LiveConfig {
+    /// Reads the variables of `env`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::from_env`].
+    pub fn from_env(env: &Env) -> Result<Self, Error> {
+        Self::parse(&|name| variable(env, name))
+    }
+
+    fn parse(variable: Lookup) -> Result<Self, Error> {
+        let millis = |name, default| number(variable, name, default, "milliseconds", MOST_MILLIS);
+        Ok(Self {
+            long_poll_timeout_ms: millis(LONG_POLL_TIMEOUT_MS, 25_000)?,
+            sse_timeout_ms: millis(SSE_TIMEOUT_MS, 60_000)?,
+        })
+    }
+}
+
+/// Looks up a variable by name.
+type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
 /// Whether responses say what they cost; at the edge, where nothing else of the configuration
 /// matters.
@@ -78,14 +117,26 @@ fn parse_switch(name: &str, value: Option<String>) -> Result<bool, Error> {
     }
 }
 
-fn parse_bytes(name: &str, value: &str) -> Result<usize, Error> {
-    let parsed = value
-        .parse()
-        .ok()
-        .filter(|bytes| (1..=MOST_BYTES).contains(bytes));
-    parsed.ok_or_else(|| {
-        let rule = format!("not a number of bytes from 1 to {MOST_BYTES}");
-        Error::Misconfigured(format!("{name} is {value:?}, {rule}"))
+fn bytes(variable: Lookup, name: &str, default: usize) -> Result<usize, Error> {
+    number(variable, name, default, "bytes", MOST_BYTES)
+}
+
+/// A variable that is a number from 1 to `most`.
+fn number<N: TryFrom<usize>>(
+    variable: Lookup,
+    name: &str,
+    default: N,
+    unit: &str,
+    most: usize,
+) -> Result<N, Error> {
+    let Some(value) = variable(name) else {
+        return Ok(default);
+    };
+    let parsed = value.parse().ok().filter(|n| (1..=most).contains(n));
+    parsed.and_then(|n| N::try_from(n).ok()).ok_or_else(|| {
+        Error::Misconfigured(format!(
+            "{name} is {value:?}, not a number of {unit} from 1 to {most}"
+        ))
     })
 }
 
@@ -104,8 +155,14 @@ mod tests {
             debug_timing: false,
             max_append_bytes: 20_971_520,
             read_max_bytes: 8_388_608,
+            max_live_readers: 10_000,
         };
         assert_eq!(config, expected);
+        let live = LiveConfig {
+            long_poll_timeout_ms: 25_000,
+            sse_timeout_ms: 60_000,
+        };
+        assert_eq!(LiveConfig::parse(&|_| None).unwrap(), live);
     }
 
     #[test]
@@ -130,6 +187,7 @@ mod tests {
             ("MAX_APPEND_BYTES", "8 MB"),
             ("READ_MAX_BYTES", "33554433"),
             ("READ_MAX_BYTES", "-1"),
+            ("MAX_LIVE_READERS", "32769"),
         ] {
             let message = parse(name, value).unwrap_err().to_string();
             assert!(
@@ -137,5 +195,8 @@ mod tests {
                 "{message}"
             );
         }
+        let asked = |name: &str| (name == "SSE_TIMEOUT_MS").then(|| "1 min".to_owned());
+        let message = LiveConfig::parse(&asked).unwrap_err().to_string();
+        assert!(message.contains("milliseconds"), "{message}");
     }
 }

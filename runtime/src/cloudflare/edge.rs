@@ -1,28 +1,17 @@
 //! The worker's entry: finds the stream's object and hands the request on untouched, so that
 //! neither body passes through here.
 
-use worker::wasm_bindgen::JsCast;
-use worker::wasm_bindgen::prelude::*;
-use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{Headers, Request, Response, ResponseInit};
-use worker::{Context, Env, Result, js_sys};
+use worker::{Context, Env, Result};
 
+use super::bridge;
 use super::config;
+use super::forward;
 use super::respond::respond;
 use super::timing::{self, Clock};
 use crate::protocol::error::Error;
 use crate::protocol::path::{self, StreamPath};
 use crate::protocol::reply::Reply;
-
-#[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
-extern "C" {
-    /// A Durable Object stub. The `worker` crate's own rebuilds requests and responses, which
-    /// costs time and the length of bodies.
-    type Stub;
-
-    #[wasm_bindgen(method, catch)]
-    fn fetch(this: &Stub, request: &Request) -> std::result::Result<js_sys::Promise, JsValue>;
-}
 
 /// Marks a [`StreamWorker`] for which nobody has said yet who may do what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -35,6 +24,7 @@ pub struct NoAuth;
 /// A Durable Streams server: what a worker's `fetch` handler calls.
 ///
 /// ```no_run
+/// # fn main() {}
 /// use durable_streams_cloudflare::StreamWorker;
 /// use worker::web_sys::{Request, Response};
 /// use worker::{Context, Env, Result, event};
@@ -88,7 +78,7 @@ impl StreamWorker<NoAuth> {
         let clock = Clock::new(debug_timing);
         let started = clock.now();
         let answer = match route(&request) {
-            Ok(Route::Stream(path)) => forward(&request, &env, &path).await.map_err(refuse),
+            Ok(Route::Stream(path)) => serve(&request, &env, &path).await.map_err(refuse),
             Ok(Route::Preflight) => Err(Reply::preflight()),
             Err(error) => Err(refuse(error)),
         };
@@ -119,25 +109,16 @@ fn route(request: &Request) -> std::result::Result<Route, Error> {
     }
 }
 
-async fn forward(
+async fn serve(
     request: &Request,
     env: &Env,
     path: &StreamPath,
 ) -> std::result::Result<Response, Error> {
-    let streams = env.durable_object(config::STREAMS).map_err(|_| {
-        let what = format!("the Durable Object binding {} is missing", config::STREAMS);
-        Error::Misconfigured(what)
-    })?;
-    let unavailable = |error: JsValue| Error::Unavailable(format!("{error:?}"));
-    let stub = streams
-        .get_by_name(path.as_str())
-        .map_err(|e| Error::Unavailable(e.to_string()))?;
-    let promise = stub
-        .into_rpc::<Stub>()
-        .fetch(request)
-        .map_err(unavailable)?;
-    let response = JsFuture::from(promise).await.map_err(unavailable)?;
-    response.dyn_into().map_err(unavailable)
+    let url = request.url();
+    if bridge::is_live(&request.method(), path::split_url(&url).1) {
+        return bridge::serve(request, env, path, None).await;
+    }
+    forward::stub(env, path)?.forward(request).await
 }
 
 fn refuse(error: Error) -> Reply {

@@ -2,8 +2,11 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | [`edge`] | the worker: from a URL to a stream's object |
+//! | [`edge`] | the worker: who asks for which stream, and how |
+//! | [`forward`] | from the edge to a stream's object |
+//! | [`bridge`] | live reads at the edge |
 //! | [`object`] | the Durable Object: from a request to a verb and back |
+//! | [`live`] | the object's live readers |
 //! | [`sql`] | the object's SQLite as the sequencer's storage |
 //! | [`body`] | reading request bodies up to a limit |
 //! | [`config`] | bindings and variables |
@@ -12,8 +15,11 @@
 //! | [`metrics`] | Analytics Engine |
 
 mod body;
+mod bridge;
 mod config;
 mod edge;
+mod forward;
+mod live;
 mod metrics;
 mod object;
 mod respond;

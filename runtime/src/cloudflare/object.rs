@@ -7,35 +7,42 @@
 )]
 
 use std::cell::RefCell;
+use std::rc::Rc;
 
 use worker::{
-    Date, DurableObject, Env, Method, Request, Response, Result, ScheduledTime, State,
-    durable_object, js_sys, wasm_bindgen,
+    Date, DurableObject, Env, Method, Request, Response, Result, ScheduledTime, Socket, State,
+    WebSocket, WebSocketIncomingMessage, durable_object, js_sys, wasm_bindgen, web_sys,
 };
 
 use super::body;
 use super::config::Config;
+use super::live::{Readers, random};
 use super::metrics::{DataPoint, Metrics};
 use super::respond::respond;
 use super::sql::{Sql, Usage};
 use super::timing::{self, Clock};
+use crate::protocol::cursor;
 use crate::protocol::error::Error;
 use crate::protocol::path::{self, StreamPath};
-use crate::protocol::reply::Reply;
-use crate::protocol::request::{Append, Create, Read};
+use crate::protocol::reply::{Page, Reply};
+use crate::protocol::request::{Append, Create, Live, Read};
 use crate::stream::Stream;
 
 /// The latest time a JavaScript date can hold, in milliseconds since the Unix epoch.
 const MAX_DATE: u64 = 8_640_000_000_000_000;
 
+/// About how many bytes of the past one event holds.
+const MAX_EVENT_BYTES: usize = 1 << 20;
+
 /// The Durable Object class that a worker has to export: one object per stream.
-#[durable_object(alarm)]
+#[durable_object]
 pub struct StreamDO {
     state: State,
     config: std::result::Result<Config, Error>,
     clock: Clock,
     metrics: Metrics,
-    stream: RefCell<Stream<Sql>>,
+    stream: Rc<RefCell<Stream<Sql>>>,
+    readers: Readers,
 }
 
 impl std::fmt::Debug for StreamDO {
@@ -51,13 +58,16 @@ impl DurableObject for StreamDO {
         let config = Config::from_env(&env);
         let clock = Clock::new(config.as_ref().is_ok_and(|config| config.debug_timing));
         let stream = Stream::new(Sql::new(&state.storage(), clock));
+        let stream = Rc::new(RefCell::new(stream));
         let metrics = Metrics::from_env(&env);
+        let readers = Readers::new(&state, Rc::clone(&stream));
         Self {
             state,
             config,
             clock,
             metrics,
-            stream: RefCell::new(stream),
+            stream,
+            readers,
         }
     }
 
@@ -66,27 +76,57 @@ impl DurableObject for StreamDO {
         let outcome = self.handle(&mut request).await;
         let usage = self.stream.borrow().storage().take_usage();
         self.measure(&request, &outcome, usage);
-        let mut reply = match outcome {
-            Ok(done) => done.reply,
-            Err(error) => refuse(&error),
+        let (mut reply, socket) = match outcome {
+            Ok(done) => (done.reply, done.socket),
+            Err(error) => (refuse(&error), None),
         };
         if self.config.as_ref().is_ok_and(|config| config.debug_timing) {
             let timing = timing::of_object(self.clock.now() - started, usage);
             reply = reply.with(timing::SERVER_TIMING, timing);
         }
-        respond(reply)
+        let response = respond(reply)?;
+        Ok(response.with_websocket(socket.map(WebSocket::from)))
     }
 
     /// Cleans up after a stream that has ended, and looks again later at one that has not.
     async fn alarm(&self) -> Result<Response> {
         let gone = self.stream.borrow_mut().expire(now());
         match gone {
-            Ok(true) => self.free_storage().await,
+            Ok(true) => {
+                self.readers.let_go(&Error::NotFound);
+                self.free_storage().await;
+            }
             Ok(false) => self.schedule_end().await,
             // An alarm that fails is called again.
             Err(error) => return Err(format!("{error:?}").into()),
         }
         Response::empty()
+    }
+
+    /// The default of this panics.
+    async fn connect(&self, _: Socket) -> Result<()> {
+        Err("streams are read over HTTP".into())
+    }
+
+    /// The edge has nothing to say but goodbye.
+    async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> Result<()> {
+        Ok(())
+    }
+
+    async fn websocket_close(
+        &self,
+        socket: WebSocket,
+        _code: usize,
+        _reason: String,
+        _was_clean: bool,
+    ) -> Result<()> {
+        // It may be closed on this side, too.
+        let _ = socket.close(Some(1000), Some(""));
+        Ok(())
+    }
+
+    async fn websocket_error(&self, _: WebSocket, _: worker::Error) -> Result<()> {
+        Ok(())
     }
 }
 
@@ -97,6 +137,19 @@ struct Done {
     count: u64,
     /// Length of the body that came or went.
     bytes: usize,
+    /// For a live read that has to wait, the edge's end of the socket.
+    socket: Option<web_sys::WebSocket>,
+}
+
+impl Done {
+    fn new(reply: Reply, count: u64, bytes: usize) -> Self {
+        Self {
+            reply,
+            count,
+            bytes,
+            socket: None,
+        }
+    }
 }
 
 impl StreamDO {
@@ -108,11 +161,7 @@ impl StreamDO {
             Method::Get => self.get(request, config),
             Method::Head => {
                 let metadata = self.stream.borrow_mut().head(now())?;
-                Ok(Done {
-                    reply: Reply::metadata(&metadata),
-                    count: 0,
-                    bytes: 0,
-                })
+                Ok(Done::new(Reply::metadata(&metadata), 0, 0))
             }
             Method::Delete => self.delete().await,
             _ => Err(Error::MethodNotAllowed),
@@ -137,11 +186,7 @@ impl StreamDO {
         let url = request.inner().url();
         let location = url.split('?').next().unwrap_or_default();
         let reply = Reply::created(&created, location);
-        Ok(Done {
-            reply,
-            count: created.count,
-            bytes: body.len(),
-        })
+        Ok(Done::new(reply, created.count, body.len()))
     }
 
     async fn post(
@@ -152,39 +197,68 @@ impl StreamDO {
         let body = body::read(request, config.max_append_bytes).await?;
         let append = Append::parse(&header_of(request), body.is_empty())?;
         let appended = self.stream.borrow_mut().append(&append, &body, now())?;
+        if self.readers.note(&appended) {
+            self.readers.send_later(&self.state);
+        }
         let reply = Reply::appended(&appended);
-        Ok(Done {
-            reply,
-            count: appended.count,
-            bytes: body.len(),
-        })
+        Ok(Done::new(reply, appended.count, body.len()))
     }
 
     fn get(&self, request: &Request, config: &Config) -> std::result::Result<Done, Error> {
         let url = request.inner().url();
-        let read = Read::parse(path::split_url(&url).1, &header_of(request))?;
-        let page = self
-            .stream
-            .borrow_mut()
-            .read(&read, config.read_max_bytes, now())?;
-        let count = page.count;
-        let reply = Reply::page(page);
-        let bytes = reply.body.len();
-        Ok(Done {
-            reply,
-            count,
-            bytes,
-        })
+        let (path, query) = path::split_url(&url);
+        let read = Read::parse(query, &header_of(request))?;
+        match read.live {
+            Some(live) if path.starts_with(path::LIVE) => self.live(&read, live, config),
+            _ => {
+                let page = self.page(&read, config.read_max_bytes)?;
+                Ok(of_page(page))
+            }
+        }
+    }
+
+    fn page(&self, read: &Read, max_bytes: usize) -> std::result::Result<Page, Error> {
+        self.stream.borrow_mut().read(read, max_bytes, now())
+    }
+
+    /// What a live reader has not read yet, or a socket on which it will come.
+    fn live(&self, read: &Read, live: Live, config: &Config) -> std::result::Result<Done, Error> {
+        let max_bytes = match live {
+            Live::LongPoll => config.read_max_bytes,
+            Live::Sse => config.read_max_bytes.min(MAX_EVENT_BYTES),
+        };
+        let mut page = self.page(read, max_bytes)?;
+        let cursor = cursor::next(now(), read.cursor, random());
+        if page.count > 0 {
+            page.cursor = Some(cursor);
+            return Ok(of_page(page));
+        }
+        if !page.closed {
+            let socket = self.readers.accept(live, cursor, config.max_live_readers)?;
+            let reply = Reply::waiting(&page.content_type, page.next);
+            return Ok(Done {
+                socket: Some(socket),
+                ..Done::new(reply, 0, 0)
+            });
+        }
+        match live {
+            Live::LongPoll => {
+                let reply = Reply::no_news(&page.next.to_string(), true, cursor);
+                Ok(Done::new(reply, 0, 0))
+            }
+            Live::Sse => {
+                // No messages are no event, not an empty array.
+                page.body.clear();
+                Ok(of_page(page))
+            }
+        }
     }
 
     async fn delete(&self) -> std::result::Result<Done, Error> {
         self.stream.borrow_mut().delete(now())?;
+        self.readers.let_go(&Error::NotFound);
         self.free_storage().await;
-        Ok(Done {
-            reply: Reply::deleted(),
-            count: 0,
-            bytes: 0,
-        })
+        Ok(Done::new(Reply::deleted(), 0, 0))
     }
 
     /// Gives back the space that is left when a stream is gone. The stream may be created anew
@@ -242,6 +316,13 @@ impl StreamDO {
     }
 }
 
+fn of_page(page: Page) -> Done {
+    let count = page.count;
+    let reply = Reply::page(page);
+    let bytes = reply.body.len();
+    Done::new(reply, count, bytes)
+}
+
 fn operation(method: &Method) -> &'static str {
     match method {
         Method::Put => "create",
@@ -271,11 +352,5 @@ fn now() -> u64 {
 /// Tells a stream from others that had or will have its path: the time of its creation, and
 /// something random in case the clock went back.
 fn incarnation(now: u64) -> String {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "meant to be cut"
-    )]
-    let random = (js_sys::Math::random() * f64::from(u32::MAX)) as u32;
-    format!("{now:x}-{random:08x}")
+    format!("{now:x}-{:08x}", random())
 }

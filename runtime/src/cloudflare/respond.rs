@@ -19,7 +19,7 @@ pub fn respond(reply: Reply) -> Result<Response> {
         .with_headers(headers);
     Ok(match reply.status {
         // Statuses that must not have a body, not even an empty one.
-        204 | 304 => builder.empty(),
+        101 | 204 | 304 => builder.empty(),
         _ => builder.fixed(reply.body),
     })
 }

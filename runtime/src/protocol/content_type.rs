@@ -38,6 +38,12 @@ impl ContentType {
     pub fn is_json(&self) -> bool {
         essence(&self.0).eq_ignore_ascii_case("application/json")
     }
+
+    /// Whether this is one of the `text/*` types.
+    pub fn is_text(&self) -> bool {
+        let kind = self.0.split('/').next().unwrap_or_default();
+        kind.eq_ignore_ascii_case("text")
+    }
 }
 
 fn essence(value: &str) -> &str {

@@ -64,6 +64,11 @@ pub enum Error {
         /// The one that came.
         received: u64,
     },
+    /// As many live readers as one stream may have are there already.
+    TooManyReaders {
+        /// How many that is.
+        limit: u32,
+    },
     /// The stream has reached the largest position there is.
     Full,
     /// Storage failed; the request changed nothing.
@@ -97,6 +102,7 @@ impl Error {
             | Self::SeqRegression { .. }
             | Self::SequenceGap { .. } => 409,
             Self::TooLarge { .. } => 413,
+            Self::TooManyReaders { .. } => 429,
             Self::Storage(_) | Self::Misconfigured(_) => 500,
             Self::NotImplemented(_) => 501,
             Self::Unavailable(_) => 503,
@@ -111,6 +117,7 @@ impl Error {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Invalid { .. } => "invalid_request",
             Self::TooLarge { .. } => "too_large",
+            Self::TooManyReaders { .. } => "too_many_readers",
             Self::NotImplemented(_) => "not_implemented",
             Self::NotFound => "stream_not_found",
             Self::Exists(_) => "stream_exists",
@@ -142,6 +149,7 @@ impl Error {
                 (header::PRODUCER_EXPECTED_SEQ, expected.to_string()),
                 (header::PRODUCER_RECEIVED_SEQ, received.to_string()),
             ],
+            Self::TooManyReaders { .. } => vec![(header::RETRY_AFTER, "5".to_owned())],
             _ => Vec::new(),
         }
     }
@@ -175,6 +183,9 @@ impl fmt::Display for Error {
             ),
             Self::SequenceGap { expected, received } => {
                 write!(f, "Producer-Seq is {received}, but {expected} comes next")
+            }
+            Self::TooManyReaders { limit } => {
+                write!(f, "the stream has {limit} live readers and takes no more")
             }
             Self::Full => f.write_str("the stream has reached the largest offset"),
             // What went wrong inside is for the log, not for the client.

@@ -13,13 +13,16 @@ pub const PRODUCER_EXPECTED_SEQ: &str = "Producer-Expected-Seq";
 pub const PRODUCER_ID: &str = "Producer-Id";
 pub const PRODUCER_RECEIVED_SEQ: &str = "Producer-Received-Seq";
 pub const PRODUCER_SEQ: &str = "Producer-Seq";
+pub const RETRY_AFTER: &str = "Retry-After";
 pub const STREAM_CLOSED: &str = "Stream-Closed";
+pub const STREAM_CURSOR: &str = "Stream-Cursor";
 pub const STREAM_EXPIRES_AT: &str = "Stream-Expires-At";
 pub const STREAM_FORKED_FROM: &str = "Stream-Forked-From";
 pub const STREAM_FORK_OFFSET: &str = "Stream-Fork-Offset";
 pub const STREAM_FORK_SUB_OFFSET: &str = "Stream-Fork-Sub-Offset";
 pub const STREAM_NEXT_OFFSET: &str = "Stream-Next-Offset";
 pub const STREAM_SEQ: &str = "Stream-Seq";
+pub const STREAM_SSE_DATA_ENCODING: &str = "Stream-SSE-Data-Encoding";
 pub const STREAM_TTL: &str = "Stream-TTL";
 pub const STREAM_UP_TO_DATE: &str = "Stream-Up-To-Date";
 

@@ -8,16 +8,21 @@
 //! | [`json`] | JSON mode: validation, flattening, one message a line |
 //! | [`expiry`] | `Stream-TTL` and `Stream-Expires-At` |
 //! | [`producer`] | the idempotent producer state machine |
+//! | [`cursor`] | cursors of live reads |
+//! | [`sse`] | the text of Server-Sent Events |
 //! | [`etag`] | entity tags and `If-None-Match` |
 //! | [`header`] | the names of headers |
 //! | [`request`] | headers and query to typed requests |
 //! | [`reply`] | typed results to status and headers |
+//! | [`frame`] | a reply in one piece, from the object to a waiting reader's edge |
 //! | [`error`] | every refusal, with its status and headers |
 
 pub mod content_type;
+pub mod cursor;
 pub mod error;
 pub mod etag;
 pub mod expiry;
+pub mod frame;
 pub mod header;
 pub mod json;
 pub mod offset;
@@ -25,3 +30,4 @@ pub mod path;
 pub mod producer;
 pub mod reply;
 pub mod request;
+pub mod sse;

@@ -7,6 +7,10 @@ use super::error::Error;
 /// Streams live below this path.
 pub const PREFIX: &str = "/v1/stream/";
 
+/// Stands before [`PREFIX`] where the edge asks an object on behalf of a live reader. No request
+/// from outside gets to an object with such a path.
+pub const LIVE: &str = "/live";
+
 /// The longest stream path after percent-decoding, in bytes: what a KV key and an R2 key made
 /// from it can hold.
 pub const MAX_BYTES: usize = 512;

@@ -6,6 +6,7 @@ use super::expiry::Expiry;
 use super::header;
 use super::offset::Offset;
 use super::producer::Accepted;
+use super::sse::Encoding;
 
 /// A response, ready for whatever sends it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +93,8 @@ pub struct Page {
     pub up_to_date: bool,
     /// Whether the stream is closed and `next` its final offset.
     pub closed: bool,
+    /// The cursor; only for live reads.
+    pub cursor: Option<u64>,
     /// The entity tag; `None` for reads from `now`.
     pub etag: Option<String>,
     /// Whether the client has this already.
@@ -196,12 +199,45 @@ impl Reply {
             .with(header::STREAM_NEXT_OFFSET, page.next.to_string())
             .with_flag(header::STREAM_UP_TO_DATE, page.up_to_date)
             .with_flag(header::STREAM_CLOSED, page.closed)
+            .with_some(header::STREAM_CURSOR, page.cursor.map(|c| c.to_string()))
             .with(header::CACHE_CONTROL, caching)
             .with_some(header::ETAG, page.etag);
         if !page.not_modified {
             reply.body = page.body;
         }
         reply
+    }
+
+    /// The answer to a long-poll that has nothing to tell but where the tail is, and whether the
+    /// stream is closed (section 5.7). A closed stream has no cursor: nobody is to come back.
+    pub fn no_news(tail: &str, closed: bool, cursor: u64) -> Self {
+        Self::new(204)
+            .with(header::STREAM_NEXT_OFFSET, tail)
+            .with(header::STREAM_UP_TO_DATE, "true")
+            .with_flag(header::STREAM_CLOSED, closed)
+            .with_some(header::STREAM_CURSOR, (!closed).then(|| cursor.to_string()))
+            .with(header::CACHE_CONTROL, "no-store")
+    }
+
+    /// The head of an answer in events to a reader of a stream of this type (section 5.8).
+    pub fn events(encoding: Encoding) -> Self {
+        Self::new(200)
+            .with(header::CONTENT_TYPE, "text/event-stream")
+            .with(header::CACHE_CONTROL, "no-cache")
+            .with_some(header::STREAM_SSE_DATA_ENCODING, encoding.header_value())
+    }
+
+    /// What the edge has to know of a stream that has nothing for a live reader yet. It comes
+    /// with the socket on which news will.
+    pub fn waiting(content_type: &ContentType, tail: Offset) -> Self {
+        Self {
+            status: 101,
+            headers: vec![
+                (header::CONTENT_TYPE, content_type.as_str().to_owned()),
+                (header::STREAM_NEXT_OFFSET, tail.to_string()),
+            ],
+            body: Vec::new(),
+        }
     }
 
     /// The answer to a DELETE.
@@ -292,6 +328,19 @@ mod tests {
     }
 
     #[test]
+    fn no_news_has_a_cursor_unless_nobody_is_to_come_back() {
+        let reply = Reply::no_news("5", false, 7);
+        assert_eq!(reply.status, 204);
+        assert_eq!(value(&reply, "Stream-Cursor"), Some("7"));
+        assert_eq!(value(&reply, "Stream-Up-To-Date"), Some("true"));
+        assert_eq!(value(&reply, "Stream-Closed"), None);
+        assert_eq!(value(&reply, "Cache-Control"), Some("no-store"));
+        let reply = Reply::no_news("5", true, 7);
+        assert_eq!(value(&reply, "Stream-Cursor"), None);
+        assert_eq!(value(&reply, "Stream-Closed"), Some("true"));
+    }
+
+    #[test]
     fn not_modified_has_no_body_but_its_headers() {
         let page = Page {
             content_type: ContentType::default_type(),
@@ -300,6 +349,7 @@ mod tests {
             next: Offset::new(4).unwrap(),
             up_to_date: true,
             closed: true,
+            cursor: None,
             etag: Some("\"a\"".into()),
             not_modified: true,
             caching: Caching::MaxAge {

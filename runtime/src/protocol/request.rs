@@ -1,6 +1,7 @@
 //! From headers and query to typed requests.
 
 use super::content_type::{self, ContentType};
+use super::cursor;
 use super::error::Error;
 use super::expiry::{self, Expiry};
 use super::header;
@@ -100,11 +101,24 @@ pub enum ReadFrom {
     At(Offset),
 }
 
-/// A GET (section 5.6).
+/// How a live read hears of new data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Live {
+    /// `long-poll`: one response, as soon as there is data (section 5.7).
+    LongPoll,
+    /// `sse`: a response that goes on and on (section 5.8).
+    Sse,
+}
+
+/// A GET (sections 5.6 to 5.8).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Read {
     /// Where to start.
     pub from: ReadFrom,
+    /// Whether to wait at the tail, and how.
+    pub live: Option<Live>,
+    /// The cursor of the client's last live read.
+    pub cursor: Option<u64>,
     /// The value of `If-None-Match`.
     pub if_none_match: Option<String>,
 }
@@ -114,22 +128,29 @@ impl Read {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a parameter that breaks a rule, [`Error::NotImplemented`] for live
-    /// modes.
+    /// [`Error::Invalid`] for a parameter that breaks a rule.
     pub fn parse(query: &str, header: HeaderLookup) -> Result<Self, Error> {
         let mut offset = None;
+        let mut live = None;
+        let mut cursor = None;
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "offset" if offset.is_some() => {
                     return Err(Error::invalid("offset", "must be given once"));
                 }
                 "offset" => offset = Some(read_from(&value)?),
-                "live" => return Err(refuse_live(&value)),
+                "live" => live = Some(live_mode(&value)?),
+                "cursor" => cursor = cursor::parse(&value),
                 _ => {}
             }
         }
+        if live.is_some() && offset.is_none() {
+            return Err(Error::invalid("offset", "is missing: live reads need one"));
+        }
         Ok(Self {
             from: offset.unwrap_or(ReadFrom::Start),
+            live,
+            cursor,
             if_none_match: header(header::IF_NONE_MATCH),
         })
     }
@@ -148,11 +169,11 @@ fn read_from(value: &str) -> Result<ReadFrom, Error> {
     }
 }
 
-fn refuse_live(mode: &str) -> Error {
-    match mode {
-        "long-poll" => Error::NotImplemented("live=long-poll"),
-        "sse" => Error::NotImplemented("live=sse"),
-        _ => Error::invalid("live", "must be long-poll or sse"),
+fn live_mode(value: &str) -> Result<Live, Error> {
+    match value {
+        "long-poll" => Ok(Live::LongPoll),
+        "sse" => Ok(Live::Sse),
+        _ => Err(Error::invalid("live", "must be long-poll or sse")),
     }
 }
 
@@ -385,6 +406,19 @@ mod tests {
         ] {
             field_of(from(bad));
         }
-        assert_eq!(from("live=sse"), Err(Error::NotImplemented("live=sse")));
+    }
+
+    #[test]
+    fn live_reads_need_an_offset() {
+        let read = |query: &str| Read::parse(query, &lookup(&[]));
+        assert_eq!(field_of(read("live=sse")), "offset");
+        assert_eq!(field_of(read("offset=-1&live=")), "live");
+        let read = |query: &str| read(query).map(|read| (read.live, read.cursor));
+        assert_eq!(read("offset=now&live=sse"), Ok((Some(Live::Sse), None)));
+        assert_eq!(
+            read("cursor=12&live=long-poll&offset=-1"),
+            Ok((Some(Live::LongPoll), Some(12)))
+        );
+        assert_eq!(read("offset=-1&cursor=x"), Ok((None, None)));
     }
 }

@@ -36,6 +36,8 @@ fn create(content_type: ContentType, ttl: bool) -> Create {
 fn from(position: u64) -> Read {
     Read {
         from: ReadFrom::At(Offset::new(position).unwrap()),
+        live: None,
+        cursor: None,
         if_none_match: None,
     }
 }
@@ -627,6 +629,8 @@ fn pages_tell_caches_how_long() {
             .read(
                 &Read {
                     from,
+                    live: None,
+                    cursor: None,
                     if_none_match: None,
                 },
                 100,

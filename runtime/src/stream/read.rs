@@ -36,17 +36,47 @@ impl<S: Storage> Stream<S> {
                 let message = format!("is beyond the end of the stream, {tail}");
                 return Err(Error::invalid("offset", message));
             }
-            let mut collector =
-                Collector::new(from, present.birth.content_type.is_json(), max_bytes);
-            if from < tail {
-                collect(storage, &mut collector)?;
-            }
+            let collector = collect(storage, present, from, max_bytes)?;
             Ok(page(present, request, collector, now))
+        })
+    }
+
+    /// What a reader who has everything before `since` has not: as [`Stream::read`], but on
+    /// nobody's behalf, so no access.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::Storage`].
+    pub fn news(&mut self, since: Offset, max_bytes: usize, now: u64) -> Result<Page, Error> {
+        self.turn(|stream| {
+            let (storage, _, present) = stream.present(now)?;
+            let request = Read {
+                from: ReadFrom::At(since),
+                live: None,
+                cursor: None,
+                if_none_match: None,
+            };
+            let collector = collect(storage, present, since, max_bytes)?;
+            Ok(page(present, &request, collector, now))
         })
     }
 }
 
-fn collect(storage: &impl Storage, collector: &mut Collector) -> Result<(), StorageError> {
+/// Everything from `start` on that fits.
+fn collect(
+    storage: &impl Storage,
+    present: &Present,
+    start: Offset,
+    max_bytes: usize,
+) -> Result<Collector, StorageError> {
+    let mut collector = Collector::new(start, present.birth.content_type.is_json(), max_bytes);
+    if start < present.tail.offset {
+        collect_rows(storage, &mut collector)?;
+    }
+    Ok(collector)
+}
+
+fn collect_rows(storage: &impl Storage, collector: &mut Collector) -> Result<(), StorageError> {
     let malformed = || StorageError("a chunk is malformed".into());
     let start = RowId::chunk(collector.start)
         .encode()
@@ -97,6 +127,7 @@ fn page(present: &Present, request: &Read, collector: Collector, now: u64) -> Pa
         body: collector.finish(),
         up_to_date,
         closed,
+        cursor: None,
         etag: tag,
         not_modified,
         caching,

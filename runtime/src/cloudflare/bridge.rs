@@ -1,0 +1,352 @@
+//! Live reads at the edge. Both modes ask the stream's object the same question: give me what
+//! comes after this offset, or a socket on which it will come. A long-poll asks once. A reader of
+//! events is given page after page, each as an event, until there is a socket, and then all that
+//! comes over it. So catching up joins the live tail with no gap, and nobody waits in the object.
+
+use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen::prelude::*;
+use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
+use worker::web_sys::{
+    Headers, ReadableStream, Request, Response, ResponseInit, WebSocket,
+    WritableStreamDefaultWriter,
+};
+use worker::{Date, Env, js_sys};
+
+use super::config::LiveConfig;
+use super::forward::{self, Stub};
+use super::live::random;
+use super::respond::respond;
+use crate::protocol::content_type::ContentType;
+use crate::protocol::cursor;
+use crate::protocol::error::Error;
+use crate::protocol::frame;
+use crate::protocol::header;
+use crate::protocol::offset::Offset;
+use crate::protocol::path::{self, StreamPath};
+use crate::protocol::reply::Reply;
+use crate::protocol::request::{Live, Read, ReadFrom};
+use crate::protocol::sse::{self, Control, Encoding};
+
+#[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
+extern "C" {
+    /// The runtime's own transform for bytes: what is written comes out as it is, and a write is
+    /// done when its bytes were taken.
+    type IdentityTransformStream;
+
+    #[wasm_bindgen(constructor)]
+    fn new() -> IdentityTransformStream;
+
+    #[wasm_bindgen(method, getter)]
+    fn readable(this: &IdentityTransformStream) -> ReadableStream;
+
+    #[wasm_bindgen(method, getter)]
+    fn writable(this: &IdentityTransformStream) -> worker::web_sys::WritableStream;
+
+    /// A response, for what only this runtime's have.
+    type SocketResponse;
+
+    #[wasm_bindgen(method, getter, js_name = webSocket)]
+    fn web_socket(this: &SocketResponse) -> Option<WebSocket>;
+}
+
+#[wasm_bindgen(
+    module = "/src/cloudflare/live.js",
+    wasm_bindgen = worker::wasm_bindgen,
+    js_sys = worker::js_sys
+)]
+extern "C" {
+    #[wasm_bindgen(js_name = firstFrame)]
+    fn first_frame(socket: &WebSocket, millis: f64) -> js_sys::Promise;
+
+    #[wasm_bindgen(js_name = copyFrames)]
+    fn copy_frames(
+        socket: &WebSocket,
+        writer: &WritableStreamDefaultWriter,
+        limit: f64,
+        millis: f64,
+    ) -> js_sys::Promise;
+}
+
+/// A reader that is this far behind, in bytes, is let go: it can resume by its offset.
+const MAX_BACKLOG: f64 = 4_194_304.0;
+
+/// Whether a request is a live read.
+pub fn is_live(method: &str, query: &str) -> bool {
+    method == "GET" && (query.starts_with("live=") || query.contains("&live="))
+}
+
+/// Serves a live read. `ends_at`, in milliseconds since the Unix epoch, is the latest time until
+/// which the reader may be served.
+///
+/// # Errors
+///
+/// What is wrong with the request, and [`Error::Unavailable`]; all else is an answer.
+pub async fn serve(
+    request: &Request,
+    env: &Env,
+    path: &StreamPath,
+    ends_at: Option<u64>,
+) -> Result<Response, Error> {
+    let config = LiveConfig::from_env(env)?;
+    let url = request.url();
+    let (raw_path, query) = path::split_url(&url);
+    let read = Read::parse(query, &|_| None)?;
+    let place = Place {
+        stub: forward::stub(env, path)?,
+        base: format!("http://live{}{raw_path}", path::LIVE),
+    };
+    let now = now();
+    let left = ends_at.map_or(u64::MAX, |end| end.saturating_sub(now));
+    match read.live {
+        Some(Live::Sse) => {
+            let ends_at = now.saturating_add(config.sse_timeout_ms.min(left));
+            events(place, &read, ends_at).await
+        }
+        _ => long_poll(&place, &read, config.long_poll_timeout_ms.min(left)).await,
+    }
+}
+
+/// A stream's object, and where in it live reads are.
+struct Place {
+    stub: Stub,
+    base: String,
+}
+
+/// What the object says to a live read.
+enum Answer {
+    /// Here is what you asked for, or why not.
+    Now(Response),
+    /// It will come over this socket.
+    Later(WebSocket, Waiting),
+}
+
+/// What the object says of a stream that has nothing for a reader yet.
+struct Waiting {
+    content_type: Option<ContentType>,
+    tail: Offset,
+}
+
+impl Place {
+    async fn ask(&self, mode: &str, from: ReadFrom, cursor: Option<u64>) -> Result<Answer, Error> {
+        let offset = match from {
+            ReadFrom::Start => "-1".to_owned(),
+            ReadFrom::Now => "now".to_owned(),
+            ReadFrom::At(offset) => offset.to_string(),
+        };
+        let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
+        let url = format!("{}?offset={offset}&live={mode}{cursor}", self.base);
+        let response = self.stub.upgrade(&url).await?;
+        let socket = response.unchecked_ref::<SocketResponse>().web_socket();
+        let Some(socket) = socket else {
+            return Ok(Answer::Now(response));
+        };
+        let waiting = Waiting::of(&response)
+            .ok_or_else(|| Error::Unavailable("the object's answer has no offset".to_owned()))?;
+        Ok(Answer::Later(socket, waiting))
+    }
+}
+
+impl Waiting {
+    fn of(response: &Response) -> Option<Self> {
+        let header = header_of(response);
+        Some(Self {
+            content_type: ContentType::parse(&header(header::CONTENT_TYPE)?),
+            tail: header(header::STREAM_NEXT_OFFSET)?.parse().ok()?,
+        })
+    }
+}
+
+async fn long_poll(place: &Place, read: &Read, millis: u64) -> Result<Response, Error> {
+    let (socket, waiting) = match place.ask("long-poll", read.from, read.cursor).await? {
+        Answer::Now(response) => return Ok(response),
+        Answer::Later(socket, waiting) => (socket, waiting),
+    };
+    let frame = JsFuture::from(first_frame(&socket, as_number(millis))).await;
+    let _ = socket.close();
+    let cursor = cursor::next(now(), read.cursor, random());
+    let response = match frame.map(JsCast::dyn_into) {
+        Ok(Ok(frame)) => from_frame(&frame, read, cursor),
+        _ => respond(Reply::no_news(&waiting.tail.to_string(), false, cursor))
+            .map(Response::from)
+            .map_err(|error| JsValue::from_str(&error.to_string())),
+    };
+    response.map_err(|error| Error::Unavailable(format!("{error:?}")))
+}
+
+/// The reply in a frame, with what depends on the request.
+fn from_frame(frame: &js_sys::Uint8Array, read: &Read, cursor: u64) -> Result<Response, JsValue> {
+    let malformed = || JsValue::from_str("a frame is malformed");
+    let prefix = frame.subarray(0, frame::PREFIX_BYTES).to_vec();
+    let length = frame::head_length(&prefix).ok_or_else(malformed)?;
+    let start = length.saturating_add(frame::PREFIX_BYTES);
+    let head = frame.subarray(frame::PREFIX_BYTES, start).to_vec();
+    let head = frame::decode_head(&head).ok_or_else(malformed)?;
+    let headers = Headers::new()?;
+    for (name, value) in &head.headers {
+        headers.set(name, value)?;
+    }
+    if head.status < 300 && headers.get(header::STREAM_CLOSED)?.is_none() {
+        headers.set(header::STREAM_CURSOR, &cursor.to_string())?;
+    }
+    if read.from == ReadFrom::Now {
+        // The same URL means something else a moment later.
+        headers.set(header::CACHE_CONTROL, "no-store")?;
+        headers.delete(header::ETAG)?;
+    }
+    let init = ResponseInit::new();
+    init.set_status(head.status);
+    init.set_headers(&headers);
+    if head.status == 204 {
+        return Response::new_with_opt_str_and_init(None, &init);
+    }
+    let body = frame.subarray(start, frame.length());
+    Response::new_with_opt_js_u8_array_and_init(Some(&body), &init)
+}
+
+async fn events(place: Place, read: &Read, ends_at: u64) -> Result<Response, Error> {
+    let first = match place.ask("sse", read.from, read.cursor).await? {
+        Answer::Now(refusal) if refusal.status() != 200 => return Ok(refusal),
+        answer => answer,
+    };
+    let content_type = match &first {
+        Answer::Now(response) => header_of(response)(header::CONTENT_TYPE)
+            .as_deref()
+            .and_then(ContentType::parse),
+        Answer::Later(_, waiting) => waiting.content_type.clone(),
+    };
+    let encoding = Encoding::of(&content_type.unwrap_or_else(ContentType::default_type));
+    let stream = IdentityTransformStream::new();
+    let response = event_stream(&stream, encoding)
+        .map_err(|error| Error::Unavailable(format!("{error:?}")))?;
+    let writer = stream
+        .writable()
+        .get_writer()
+        .map_err(|error| Error::Unavailable(format!("{error:?}")))?;
+    let events = Events {
+        place,
+        writer,
+        encoding,
+        cursor: read.cursor,
+        ends_at,
+    };
+    spawn_local(events.run(first));
+    Ok(response)
+}
+
+fn event_stream(stream: &IdentityTransformStream, encoding: Encoding) -> Result<Response, JsValue> {
+    let headers = Headers::new()?;
+    let reply = Reply::events(encoding);
+    for (name, value) in &reply.headers {
+        headers.set(name, value)?;
+    }
+    let init = ResponseInit::new();
+    init.set_status(reply.status);
+    init.set_headers(&headers);
+    Response::new_with_opt_readable_stream_and_init(Some(&stream.readable()), &init)
+}
+
+/// A reader of events.
+struct Events {
+    place: Place,
+    writer: WritableStreamDefaultWriter,
+    encoding: Encoding,
+    cursor: Option<u64>,
+    ends_at: u64,
+}
+
+impl Events {
+    /// Writes events until the stream, the reader or the time ends. What fails on the way ends
+    /// the response, and the reader comes back with its offset.
+    async fn run(self, first: Answer) {
+        let kept = self.write_all(first).await.unwrap_or(false);
+        let end = if kept {
+            self.writer.close()
+        } else {
+            self.writer.abort()
+        };
+        let _ = JsFuture::from(end).await;
+    }
+
+    /// Says whether the reader is to see a regular end.
+    async fn write_all(&self, first: Answer) -> Result<bool, JsValue> {
+        let mut answer = first;
+        let mut greeted = false;
+        loop {
+            let next = match answer {
+                Answer::Later(socket, waiting) => {
+                    if !greeted {
+                        self.greet(waiting.tail).await?;
+                    }
+                    return self.copy(&socket).await;
+                }
+                Answer::Now(page) if page.status() != 200 => return Ok(true),
+                Answer::Now(page) => match self.write_page(&page).await? {
+                    Some(next) => next,
+                    None => return Ok(true),
+                },
+            };
+            greeted = true;
+            if now() >= self.ends_at {
+                return Ok(true);
+            }
+            let asked = self.place.ask("sse", ReadFrom::At(next), self.cursor).await;
+            answer = asked.map_err(|error| JsValue::from_str(&error.to_string()))?;
+        }
+    }
+
+    /// Tells a reader who has everything so.
+    async fn greet(&self, tail: Offset) -> Result<(), JsValue> {
+        let control = Control {
+            next: tail,
+            cursor: cursor::next(now(), self.cursor, random()),
+            up_to_date: true,
+            closed: false,
+        };
+        self.write(&sse::event(b"", self.encoding, &control)).await
+    }
+
+    /// Writes a page as an event. Gives the offset to go on from, or nothing at the final one.
+    async fn write_page(&self, page: &Response) -> Result<Option<Offset>, JsValue> {
+        let header = header_of(page);
+        let next = header(header::STREAM_NEXT_OFFSET).and_then(|offset| offset.parse().ok());
+        let next = next.ok_or_else(|| JsValue::from_str("the object's page has no offset"))?;
+        let body = JsFuture::from(page.array_buffer()?).await?;
+        let control = Control {
+            next,
+            cursor: cursor::next(now(), self.cursor, random()),
+            up_to_date: header(header::STREAM_UP_TO_DATE).is_some(),
+            closed: header(header::STREAM_CLOSED).is_some(),
+        };
+        let data = js_sys::Uint8Array::new(&body).to_vec();
+        self.write(&sse::event(&data, self.encoding, &control))
+            .await?;
+        Ok((!control.closed).then_some(next))
+    }
+
+    async fn write(&self, bytes: &[u8]) -> Result<(), JsValue> {
+        let chunk = js_sys::Uint8Array::from(bytes);
+        JsFuture::from(self.writer.write_with_chunk(&chunk)).await?;
+        Ok(())
+    }
+
+    async fn copy(&self, socket: &WebSocket) -> Result<bool, JsValue> {
+        let left = as_number(self.ends_at.saturating_sub(now()));
+        let copied = JsFuture::from(copy_frames(socket, &self.writer, MAX_BACKLOG, left)).await;
+        let _ = socket.close();
+        Ok(copied?.as_bool().unwrap_or(false))
+    }
+}
+
+fn header_of(response: &Response) -> impl Fn(&str) -> Option<String> {
+    let headers = response.headers();
+    move |name| headers.get(name).ok().flatten()
+}
+
+fn now() -> u64 {
+    Date::now().as_millis()
+}
+
+/// Milliseconds for a timer, which takes at most 31 bits.
+fn as_number(millis: u64) -> f64 {
+    i32::try_from(millis).map_or(f64::from(i32::MAX), f64::from)
+}

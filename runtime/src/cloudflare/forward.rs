@@ -1,0 +1,74 @@
+//! From the edge to a stream's object.
+
+use worker::wasm_bindgen::prelude::*;
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{Headers, Request, RequestInit, Response};
+use worker::{Env, js_sys};
+
+use super::config;
+use crate::protocol::error::Error;
+use crate::protocol::path::StreamPath;
+
+#[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
+extern "C" {
+    /// A Durable Object stub. The `worker` crate's own rebuilds requests and responses, which
+    /// costs time and the length of bodies.
+    pub type Stub;
+
+    #[wasm_bindgen(method, catch)]
+    fn fetch(this: &Stub, request: &Request) -> Result<js_sys::Promise, JsValue>;
+
+    #[wasm_bindgen(method, catch, js_name = fetch)]
+    fn fetch_url(this: &Stub, url: &str, init: &RequestInit) -> Result<js_sys::Promise, JsValue>;
+}
+
+/// The way to the object of a stream.
+///
+/// # Errors
+///
+/// [`Error::Misconfigured`] without the binding, [`Error::Unavailable`].
+pub fn stub(env: &Env, path: &StreamPath) -> Result<Stub, Error> {
+    let streams = env.durable_object(config::STREAMS).map_err(|_| {
+        let what = format!("the Durable Object binding {} is missing", config::STREAMS);
+        Error::Misconfigured(what)
+    })?;
+    let stub = streams
+        .get_by_name(path.as_str())
+        .map_err(|e| Error::Unavailable(e.to_string()))?;
+    Ok(stub.into_rpc::<Stub>())
+}
+
+impl Stub {
+    /// Hands a request on as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the object does not answer.
+    pub async fn forward(&self, request: &Request) -> Result<Response, Error> {
+        respond(self.fetch(request)).await
+    }
+
+    /// Asks for a WebSocket at a URL. A response without one is an answer, too.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when the object does not answer.
+    pub async fn upgrade(&self, url: &str) -> Result<Response, Error> {
+        let headers = Headers::new().map_err(unavailable)?;
+        headers.set("Upgrade", "websocket").map_err(unavailable)?;
+        let init = RequestInit::new();
+        init.set_headers(&headers);
+        respond(self.fetch_url(url, &init)).await
+    }
+}
+
+async fn respond(promise: Result<js_sys::Promise, JsValue>) -> Result<Response, Error> {
+    let promise = promise.map_err(unavailable)?;
+    let response = JsFuture::from(promise).await.map_err(unavailable)?;
+    response.dyn_into().map_err(unavailable)
+}
+
+fn unavailable(error: JsValue) -> Error {
+    Error::Unavailable(format!("{error:?}"))
+}

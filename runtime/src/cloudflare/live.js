@@ -1,0 +1,62 @@
+// The paths of live reads that run once a reader and frame. They stay out of WebAssembly: crossing
+// over and back costs more than all they do.
+
+/** Sends a frame to each socket. One that is gone will be told of in its own event. */
+export function sendToAll(sockets, frame) {
+  for (const socket of sockets) {
+    try {
+      socket.send(frame)
+    } catch {}
+  }
+}
+
+/** Resolves when what waits to be sent is on its way: a response before what follows it. */
+export function nextTurn() {
+  return new Promise((resolve) => setTimeout(resolve, 0))
+}
+
+/**
+ * Accepts a socket and resolves with its first frame, or with nothing when it is closed or the
+ * time is over.
+ */
+export function firstFrame(socket, millis) {
+  return new Promise((resolve) => {
+    const timer = setTimeout(resolve, millis)
+    const end = (frame) => {
+      clearTimeout(timer)
+      resolve(frame)
+    }
+    socket.binaryType = "arraybuffer"
+    socket.addEventListener("message", ({ data }) => end(new Uint8Array(data)))
+    socket.addEventListener("close", () => end())
+    socket.addEventListener("error", () => end())
+    socket.accept()
+  })
+}
+
+/**
+ * Accepts a socket and writes each of its frames, until either side ends or the time is over.
+ * Resolves with true, or with false when the reader lags more than `limit` bytes behind.
+ */
+export function copyFrames(socket, writer, limit, millis) {
+  return new Promise((resolve) => {
+    let backlog = 0
+    const timer = setTimeout(resolve, millis, true)
+    const end = (kept) => {
+      clearTimeout(timer)
+      resolve(kept)
+    }
+    const over = () => end(true)
+    socket.binaryType = "arraybuffer"
+    socket.addEventListener("message", ({ data }) => {
+      const size = data.byteLength
+      backlog += size
+      if (backlog > limit && backlog > size) return end(false)
+      writer.write(data).then(() => (backlog -= size), over)
+    })
+    socket.addEventListener("close", over)
+    socket.addEventListener("error", over)
+    writer.closed.then(over, over)
+    socket.accept()
+  })
+}
