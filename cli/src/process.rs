@@ -246,3 +246,22 @@ fn collect(
         }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_program_gets_the_credentials() {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .arg("--list")
+            .env("CLOUDFLARE_API_TOKEN", "x")
+            .stdout(Stdio::null());
+        spawn(&mut command).unwrap().wait().unwrap();
+        for name in cloudflare::VARIABLES {
+            let removed = (OsStr::new(name), None);
+            assert!(command.get_envs().any(|one| one == removed), "{name}");
+        }
+    }
+}

@@ -11,9 +11,14 @@ struct Subdomain {
     subdomain: Option<String>,
 }
 
+/// Whether a worker is served on workers.dev.
 #[derive(Debug, Deserialize)]
-struct Place {
-    enabled: bool,
+pub struct Served {
+    /// It is.
+    pub enabled: bool,
+    /// Each of its versions has a URL of its own there.
+    #[serde(default)]
+    pub previews_enabled: bool,
 }
 
 impl Account {
@@ -29,11 +34,11 @@ impl Account {
     }
 
     /// Whether a worker is served on workers.dev.
-    pub fn is_on_workers_dev(&self, name: &str) -> Result<bool> {
+    pub fn workers_dev(&self, name: &str) -> Result<Served> {
         let what = format!("asking whether {name} is served on workers.dev");
         let path = format!("{}/subdomain", script(name));
         let request = self.request(Endpoint::Subdomain, what, Method::GET, &path);
-        Ok(self.client.call::<Place>(&request)?.enabled)
+        self.client.call(&request)
     }
 
     /// Serves a worker on workers.dev, or no longer.

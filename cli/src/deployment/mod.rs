@@ -210,8 +210,11 @@ impl<'a> Deployment<'a> {
     pub fn upload(&self) -> Result<Upload> {
         let module = |name: &str, content_type| {
             let path = self.project.build_dir().join(name);
-            let bytes = fs::read(&path).with_context(|| {
-                format!("cannot read {}: the project is not built", path.display())
+            let bytes = fs::read(&path).map_err(|error| {
+                problem(
+                    format!("cannot read {}: {error}", path.display()),
+                    "build the project: leave --no-build out, or run `durable-streams build`",
+                )
             })?;
             anyhow::Ok(Module {
                 name: name.to_owned(),
@@ -252,6 +255,7 @@ impl<'a> Deployment<'a> {
     pub fn put(&mut self, upload: &Upload, findings: &Findings) -> Result<()> {
         let name = self.project.name.clone();
         if findings.script.is_none() {
+            self.record.forget_upload();
             self.record
                 .note(|created| created.worker = Some(name.clone()))?;
         }
@@ -276,28 +280,46 @@ impl<'a> Deployment<'a> {
     }
 
     /// Sees to it that requests reach the worker; says whether that changed anything.
-    pub fn expose(&self) -> Result<bool> {
-        let wrangler = &self.project.wrangler;
+    pub fn expose(&mut self) -> Result<bool> {
+        let on_workers_dev = self.expose_on_workers_dev()?;
+        let routes = self.project.wrangler.all_routes();
+        if self.record.has_routes(&routes) {
+            return Ok(on_workers_dev);
+        }
         let name = &self.project.name;
-        let wanted = wrangler.on_workers_dev();
-        let is_on = self.account.is_on_workers_dev(name);
-        if let Err(error) = &is_on {
-            self.ui.warn(error.to_string());
-        }
-        let is_so = is_on.is_ok_and(|on| on == wanted) && wrangler.preview_urls.is_none();
-        if !is_so {
-            self.account
-                .set_workers_dev(name, wanted, wrangler.preview_urls)?;
-        }
-        let (domains, routes): (Vec<_>, Vec<_>) = wrangler
-            .all_routes()
-            .into_iter()
+        let (domains, patterns): (Vec<_>, Vec<_>) = routes
+            .iter()
+            .cloned()
             .partition(|route| route.custom_domain);
-        if !routes.is_empty() {
-            self.account.set_routes(name, &routes)?;
+        // Like wrangler, this leaves what it finds where wrangler.toml says nothing.
+        if !patterns.is_empty() {
+            self.account.set_routes(name, &patterns)?;
         }
         if !domains.is_empty() {
             self.account.set_domains(name, &domains)?;
+        }
+        self.record.note_routes(&routes)?;
+        Ok(true)
+    }
+
+    fn expose_on_workers_dev(&self) -> Result<bool> {
+        let wrangler = &self.project.wrangler;
+        let name = &self.project.name;
+        let enabled = wrangler.on_workers_dev();
+        let previews = wrangler.preview_urls;
+        let is_so = match self.account.workers_dev(name) {
+            Ok(found) => {
+                found.enabled == enabled
+                    && previews.is_none_or(|previews| previews == found.previews_enabled)
+            }
+            // To say it once more does no harm.
+            Err(error) => {
+                self.ui.warn(error.to_string());
+                false
+            }
+        };
+        if !is_so {
+            self.account.set_workers_dev(name, enabled, previews)?;
         }
         Ok(!is_so)
     }

@@ -10,12 +10,13 @@ use std::{
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
     cloudflare::{Script, Upload},
     error::problem,
-    project::Project,
+    project::{Project, wrangler::FullRoute},
 };
 
 /// Beside `wrangler.toml`, and to be kept with it.
@@ -45,6 +46,8 @@ struct Uploaded {
     worker: String,
     digest: String,
     etag: String,
+    #[serde(default)]
+    routes: Value,
 }
 
 /// What a project has made and uploaded.
@@ -64,7 +67,12 @@ impl Record {
         let accounts = read(&path)?.unwrap_or_default();
         let uploaded_path = folder(project).join(UPLOADED);
         // Without it a worker is uploaded once more, which does no harm.
-        let uploaded = read(&uploaded_path).ok().flatten().unwrap_or_default();
+        let uploaded: Uploaded = read(&uploaded_path).ok().flatten().unwrap_or_default();
+        let is_of_this = uploaded.account == account && uploaded.worker == project.name;
+        let uploaded = match is_of_this {
+            true => uploaded,
+            false => Uploaded::default(),
+        };
         Ok(Self {
             path,
             account: account.to_owned(),
@@ -118,13 +126,42 @@ impl Record {
             worker: deployed.id.clone(),
             digest: digest(upload),
             etag: deployed.etag.clone(),
+            // They are set after the upload, and stay through it.
+            routes: self.uploaded.routes.clone(),
         }
+    }
+
+    /// Forgets what was uploaded, when there is no worker.
+    pub fn forget_upload(&mut self) {
+        self.uploaded = Uploaded::default();
+    }
+
+    /// Whether these routes were set last.
+    pub fn has_routes(&self, routes: &[FullRoute]) -> bool {
+        match &self.uploaded.routes {
+            Value::Null => routes.is_empty(),
+            set => *set == described(routes),
+        }
+    }
+
+    /// Remembers what routes were set.
+    pub fn note_routes(&mut self, routes: &[FullRoute]) -> Result<()> {
+        self.uploaded.routes = described(routes);
+        write(&self.uploaded_path, &self.uploaded)
     }
 }
 
 /// A folder of the project for what belongs to this machine only; git ignores it.
 pub fn folder(project: &Project) -> PathBuf {
     project.root.join(".wrangler/durable-streams")
+}
+
+/// Routes with everything that is said of them.
+fn described(routes: &[FullRoute]) -> Value {
+    routes
+        .iter()
+        .map(|route| json!([route, route.custom_domain]))
+        .collect()
 }
 
 fn digest(upload: &Upload) -> String {
@@ -169,8 +206,6 @@ fn write(path: &Path, document: &impl Serialize) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
     use crate::cloudflare::Module;
 
@@ -226,7 +261,7 @@ mod tests {
             }],
         };
         let script = |etag: &str| Script {
-            id: "w".into(),
+            id: "x".into(),
             etag: etag.into(),
             migration_tag: None,
             modified_on: None,

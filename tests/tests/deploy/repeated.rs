@@ -290,6 +290,22 @@ fn settings_that_would_be_lost_are_refused_before_anything_is_sent() -> Result<(
 }
 
 #[test]
+fn what_is_not_built_is_told_before_anything_is_sent() -> Result<()> {
+    let (_scratch, cloud, dir) = stage("repeated-unbuilt")?;
+    fs::remove_dir_all(dir.join("build"))?;
+    cloud
+        .run(&dir, DEPLOY)?
+        .fails(&["build/index.js", "--no-build"])?;
+    assert!(
+        cloud
+            .requests()?
+            .iter()
+            .all(|one| one.path.ends_with("/accounts"))
+    );
+    Ok(())
+}
+
+#[test]
 fn routes_and_custom_domains_are_set_and_replace_workers_dev() -> Result<()> {
     let (_scratch, cloud, dir) = stage("repeated-routes")?;
     let plain = manifest(&dir)?;
@@ -312,6 +328,9 @@ fn routes_and_custom_domains_are_set_and_replace_workers_dev() -> Result<()> {
         json!([{ "hostname": "b.example" }])
     );
     assert_eq!(script["domains"]["override_existing_dns_record"], false);
+    cloud.forget_requests()?;
+    assert_eq!(cloud.run(&dir, DEPLOY)?.ok()?.json()?["changed"], false);
+    assert!(cloud.requests()?.iter().all(|one| one.method == "GET"));
     Ok(())
 }
 
