@@ -9,6 +9,7 @@ pub mod npm;
 pub mod places;
 pub mod process;
 pub mod project;
+pub mod readers;
 pub mod server;
 pub mod storage;
 pub mod stream;

@@ -4,6 +4,7 @@ mod costs;
 mod dev;
 mod expiry;
 mod large;
+mod live;
 mod restart;
 mod session;
 mod validation;
