@@ -13,6 +13,7 @@ pub mod readers;
 pub mod server;
 pub mod storage;
 pub mod stream;
+pub mod terminal;
 
 use std::io::Write;
 use std::time::{Duration, Instant};

@@ -2,12 +2,15 @@
 //! run always ends right, and nothing is there twice.
 
 use std::fs;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use durable_streams_tests::cloud::{Cloud, small_project};
 use durable_streams_tests::places::Scratch;
+use durable_streams_tests::process::interrupt;
 use durable_streams_tests::wait_until;
 use serde_json::{Value, json};
 
@@ -130,5 +133,29 @@ fn a_removal_that_is_killed_is_finished_by_the_next_or_taken_back_by_a_deploy() 
             assert_deployed(&cloud, &dir)?;
         }
     }
+    Ok(())
+}
+
+#[test]
+fn ctrl_c_ends_it_while_cloudflare_says_nothing() -> Result<()> {
+    let scratch = Scratch::new("interrupted-ctrl-c")?;
+    let cloud = Cloud::answering(&scratch)?;
+    let dir = small_project(&scratch, "my-streams")?;
+    cloud.fail(json!([{ "method": "PUT", "hang": true }]))?;
+    let mut child = cloud
+        .command(&dir)?
+        .args(["deploy", "--no-build"])
+        .process_group(0)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()?;
+    wait_until("it uploads", || {
+        Ok(cloud.requests()?.iter().any(|one| one.method == "PUT"))
+    })?;
+    let pressed = Instant::now();
+    interrupt(&child)?;
+    assert_eq!(child.wait()?.code(), Some(130));
+    assert!(pressed.elapsed() < Duration::from_secs(2));
     Ok(())
 }

@@ -3,39 +3,52 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use durable_streams_tests::cloud::{Cloud, Ran, small_project};
+use durable_streams_tests::cloud::{Cloud, Ran, TOKEN, small_project};
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::process::interrupt;
 use durable_streams_tests::project::{Project, cli, command};
+use durable_streams_tests::readers::{Mode, Readers};
 use durable_streams_tests::stream::Stream;
+use durable_streams_tests::terminal::Terminal;
 use durable_streams_tests::{say, wait_until};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-#[test]
-fn from_nothing_to_a_served_stream_and_back() -> Result<()> {
-    // Its dependencies are built there already, and nobody else builds meanwhile.
-    let built = Project::take()?;
-    let scratch = Scratch::new("journey")?;
-    let cloud = Cloud::booting(&scratch)?;
+/// An empty place for a project, whose dependencies are those that were built for `built`.
+fn place(scratch: &Scratch, built: &Project) -> Result<PathBuf> {
     let dir = scratch.path().join("my-streams");
-    let mut init = command(&cli()?);
-    init.arg("init")
-        .arg(&dir)
-        .args(["--yes", "--auth", "none", "--no-git"]);
-    Ran::of(&mut init)?.ok()?;
+    fs::create_dir(&dir)?;
     std::os::unix::fs::symlink(built.dir.join("target"), dir.join("target"))?;
     if let Ok(lock) = fs::read(built.dir.join("Cargo.lock")) {
         fs::write(dir.join("Cargo.lock"), lock)?;
     }
+    Ok(dir)
+}
+
+#[test]
+fn from_nothing_to_a_served_stream_and_back() -> Result<()> {
+    // Nobody else builds meanwhile.
+    let built = Project::take()?;
+    let scratch = Scratch::new("journey")?;
+    let cloud = Cloud::booting(&scratch)?;
+    let dir = place(&scratch, &built)?;
+    let mut init = command(&cli()?);
+    init.arg("init").arg(&dir);
+    Ran::of(init.args(["--yes", "--auth", "none", "--no-git", "--overwrite"]))?.ok()?;
 
     let first = cloud.run(&dir, &["deploy", "--json"])?.ok()?.json()?;
     assert_eq!(first["changed"], true);
     let stream = Stream::create(&cloud.worker(), "a/b", "application/json")?;
-    stream.append("1")?;
+    stream.append(r#"{"n":1}"#)?;
+    let mut readers = Readers::of(&cloud.worker())?;
+    readers.add(stream.path(), "-1", Mode::Sse)?;
+    readers.read_until("the first message came", |all| all[0].seen() == [1])?;
+    stream.append(r#"{"n":2}"#)?;
+    readers.read_until("the second message came", |all| all[0].seen() == [1, 2])?;
     cloud.run(&dir, &["status"])?.ok()?;
 
     // Another version: the data is still there.
@@ -44,9 +57,10 @@ fn from_nothing_to_a_served_stream_and_back() -> Result<()> {
     fs::write(dir.join("wrangler.toml"), text)?;
     let second = cloud.run(&dir, &["deploy", "--json"])?.ok()?.json()?;
     assert_eq!(second["changed"], true);
-    let answer = stream.append("2")?;
+    let answer = stream.append(r#"{"n":3}"#)?;
     assert!(answer.header("server-timing").is_some());
-    assert_eq!(stream.read()?.messages()?, [json!(1), json!(2)]);
+    let messages = stream.read()?.messages()?;
+    assert_eq!(messages, [json!({"n":1}), json!({"n":2}), json!({"n":3})]);
     let third = cloud.run(&dir, &["deploy", "--json"])?.ok()?.json()?;
     assert_eq!(third["changed"], false);
     for (name, run) in [("first", &first), ("second", &second), ("third", &third)] {
@@ -65,6 +79,50 @@ fn from_nothing_to_a_served_stream_and_back() -> Result<()> {
     cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
     stream.head()?.expect(404)?;
     stream.put().send()?.expect(201)?;
+    Ok(())
+}
+
+#[test]
+fn init_on_a_terminal_goes_the_whole_way() -> Result<()> {
+    let built = Project::take()?;
+    let scratch = Scratch::new("journey-terminal")?;
+    let cloud = Cloud::booting(&scratch)?;
+    let dir = place(&scratch, &built)?;
+    let mut command = cloud.command(scratch.path())?;
+    // No login of wrangler, either.
+    command
+        .env_remove("CLOUDFLARE_API_TOKEN")
+        .env("XDG_CONFIG_HOME", scratch.path());
+    command.args(["init", "my-streams", "--overwrite", "--auth", "none"]);
+    let mut terminal = Terminal::run(command.args(["--git", "--port", "0"]))?;
+    terminal.answer("Add a GitHub Actions workflow", "y")?;
+    terminal.answer("Build and serve it now?", "y")?;
+    terminal.wait_for("Serving my-streams at http://127.0.0.1:")?;
+    terminal.interrupt()?;
+    terminal.answer("Deploy it to Cloudflare?", "y")?;
+    terminal.answer("Token", &format!("{TOKEN}\r"))?;
+    terminal.wait_for(&format!("it serves at {}", cloud.worker().base()))?;
+    let screen = terminal.screen();
+    assert!(!screen.contains(TOKEN), "{screen}");
+    assert_eq!(terminal.end()?.code(), Some(0));
+
+    assert!(dir.join(".github/workflows/deploy.yml").exists());
+    let stream = Stream::create(&cloud.worker(), "a", "application/json")?;
+    stream.append("1")?;
+    assert_eq!(stream.read()?.messages()?, [json!(1)]);
+
+    let mut command = cloud.command(&dir)?;
+    let mut terminal = Terminal::run(command.arg("destroy"))?;
+    terminal.wait_for("Will be lost: worker my-streams")?;
+    terminal.answer("Type `my-streams`", "my-stream\r")?;
+    terminal.wait_for("nothing was removed")?;
+    assert_eq!(terminal.end()?.code(), Some(1));
+    stream.head()?.expect(200)?;
+    let mut command = cloud.command(&dir)?;
+    let mut terminal = Terminal::run(command.arg("destroy"))?;
+    terminal.answer("Type `my-streams`", "my-streams\r")?;
+    assert_eq!(terminal.end()?.code(), Some(0));
+    assert_eq!(cloud.state()?["namespaces"], json!([]));
     Ok(())
 }
 

@@ -108,6 +108,20 @@ fn provisioning_adopts_what_is_there_and_writes_the_id_beside_the_comments() -> 
 }
 
 #[test]
+fn a_namespace_on_the_last_page_is_found() -> Result<()> {
+    let (_scratch, cloud, dir) = stage("repeated-pages")?;
+    let others =
+        (0..2500).map(|number| json!({ "id": format!("{number}"), "title": format!("a{number}") }));
+    let ours = json!({ "id": "ours", "title": "my-streams-registry" });
+    let all: Vec<Value> = others.chain([ours]).collect();
+    cloud.set(json!({ "namespaces": all }))?;
+    let document = cloud.run(&dir, &["provision", "--json"])?.ok()?.json()?;
+    assert_eq!(document["resources"][1]["id"], "ours");
+    assert!(manifest(&dir)?.contains("id = \"ours\""));
+    Ok(())
+}
+
+#[test]
 fn a_create_whose_answer_is_lost_is_repeated_and_adopted() -> Result<()> {
     let (_scratch, cloud, dir) = stage("repeated-lost")?;
     cloud.fail(json!([
