@@ -31,8 +31,17 @@ impl Worker {
 
     /// The plain JavaScript worker that ours is measured against.
     pub fn floor() -> Result<Self> {
+        Self::plain("worker.js")
+    }
+
+    /// The plain JavaScript worker that our live reads are measured against.
+    pub fn bridge() -> Result<Self> {
+        Self::plain("bridge.js")
+    }
+
+    fn plain(file: &str) -> Result<Self> {
         Ok(Self {
-            script: places::repository().join("tests/floor/worker.js"),
+            script: places::repository().join("tests/floor").join(file),
             ..Self::ours()?
         })
     }
