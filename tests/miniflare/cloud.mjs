@@ -38,7 +38,22 @@ class Refusal extends Error {
 
 // What is bound, and where it runs.
 
-const keeper = `export default { fetch: () => new Response("There is nothing here yet", { status: 404 }) }`
+// Holds every bucket and namespace, and reads and writes them for the REST API: miniflare's own
+// proxies of them do not always outlive a change of its options. Where no worker is served, it is
+// what a visitor meets.
+const keeper = `export default {
+  async fetch(request, env) {
+    const url = new URL(request.url)
+    if (url.hostname !== "keeper") return new Response("There is nothing here yet", { status: 404 })
+    const [store, verb, key] = url.pathname.slice(1).split("/").map(decodeURIComponent)
+    if (verb === "put") await env[store].put(key, await request.arrayBuffer())
+    if (verb === "delete") await env[store].delete(key)
+    if (verb === "list") return Response.json(await env[store].list(await request.json()))
+    if (verb !== "get") return new Response()
+    const value = await env[store].get(key, "arrayBuffer")
+    return new Response(value, { status: value === null ? 404 : 200 })
+  },
+}`
 const port = await freePort()
 let miniflare
 
@@ -84,7 +99,7 @@ function worker(name, { metadata, folder, modules, classes, secrets }) {
   return options
 }
 
-/** Runs what is deployed and served now. The keeper holds every bucket and namespace, for REST. */
+/** Runs what is deployed and served now. */
 async function run(scripts) {
   if (!boots) return
   const names = (list, key) => Object.fromEntries(list.map((one) => [one[key], one[key]]))
@@ -114,15 +129,25 @@ async function run(scripts) {
 
 const memory = new Map()
 
-/** A KV namespace as miniflare gives it, or in memory when nothing runs. */
-async function kv(id) {
-  if (boots) return miniflare.getKVNamespace(id, "keeper")
-  return inMemory(id)
-}
-
-async function r2(name) {
-  if (boots) return miniflare.getR2Bucket(name, "keeper")
-  return inMemory(name)
+/** A bucket, by its name, or a KV namespace, by its id. Nothing runs without workerd. */
+async function storage(name) {
+  if (!boots) return inMemory(name)
+  const fetcher = await miniflare.getWorker("keeper")
+  const ask = async (verb, key, body) => {
+    const url = `http://keeper/${encodeURIComponent(name)}/${verb}/${encodeURIComponent(key)}`
+    const answer = await fetcher.fetch(url, { method: "POST", body })
+    if (!answer.ok && answer.status !== 404) throw new Error(await answer.text())
+    return answer
+  }
+  return {
+    put: (key, value) => ask("put", key, value),
+    delete: (key) => ask("delete", key),
+    list: async (options = {}) => (await ask("list", "", JSON.stringify(options))).json(),
+    get: async (key) => {
+      const answer = await ask("get", key)
+      return answer.ok ? answer.arrayBuffer() : null
+    },
+  }
 }
 
 function inMemory(name) {
@@ -294,7 +319,7 @@ const routes = [
     "DELETE",
     "/r2/buckets/:b",
     async (b) => {
-      const { objects } = await (await r2(bucket(b).name)).list({ limit: 1 })
+      const { objects } = await (await storage(bucket(b).name)).list({ limit: 1 })
       if (objects.length > 0) throw new Refusal(409, 10008, "The bucket is not empty.")
       cloud.buckets = cloud.buckets.filter((one) => one.name !== b)
       await run(cloud.scripts)
@@ -305,7 +330,7 @@ const routes = [
     "GET",
     "/r2/buckets/:b/objects",
     async (b, { query }) => {
-      const { objects } = await (await r2(bucket(b).name)).list({ limit: Number(query.per_page) })
+      const { objects } = await (await storage(bucket(b).name)).list({ limit: Number(query.per_page) })
       return objects.map(({ key }) => ({ key }))
     },
   ],
@@ -313,7 +338,7 @@ const routes = [
     "DELETE",
     "/r2/buckets/:b/objects/:k",
     async (b, k) => {
-      await (await r2(bucket(b).name)).delete(k)
+      await (await storage(bucket(b).name)).delete(k)
       return { key: k }
     },
   ],
@@ -348,7 +373,7 @@ const routes = [
     "DELETE",
     "/storage/kv/namespaces/:n",
     async (n) => {
-      const store = await kv(namespace(n).id)
+      const store = await storage(namespace(n).id)
       for (const { name } of (await store.list()).keys) await store.delete(name)
       cloud.namespaces = cloud.namespaces.filter((one) => one.id !== n)
       await run(cloud.scripts)
@@ -360,7 +385,7 @@ const routes = [
     "/storage/kv/namespaces/:n/keys",
     async (n, { query, page }) => {
       const options = { prefix: query.prefix, cursor: query.cursor || undefined }
-      const found = await (await kv(namespace(n).id)).list(options)
+      const found = await (await storage(namespace(n).id)).list(options)
       page.cursor = found.list_complete ? "" : found.cursor
       return found.keys.map(({ name }) => ({ name }))
     },
@@ -369,7 +394,7 @@ const routes = [
     "GET",
     "/storage/kv/namespaces/:n/values/:k",
     async (n, k, { raw }) => {
-      const value = await (await kv(namespace(n).id)).get(k, "arrayBuffer")
+      const value = await (await storage(namespace(n).id)).get(k)
       if (value === null) throw new Refusal(404, 10009, "key not found")
       raw.body = Buffer.from(value)
     },
@@ -378,7 +403,7 @@ const routes = [
     "PUT",
     "/storage/kv/namespaces/:n/values/:k",
     async (n, k, { bytes }) => {
-      await (await kv(namespace(n).id)).put(k, boots ? new Uint8Array(bytes).buffer : bytes)
+      await (await storage(namespace(n).id)).put(k, bytes)
       return null
     },
   ],
@@ -386,7 +411,7 @@ const routes = [
     "DELETE",
     "/storage/kv/namespaces/:n/values/:k",
     async (n, k) => {
-      await (await kv(namespace(n).id)).delete(k)
+      await (await storage(namespace(n).id)).delete(k)
       return null
     },
   ],
@@ -550,7 +575,7 @@ async function api(request, response) {
     if (!(error instanceof Refusal)) console.error(error)
     status = error.status ?? 500
     document.success = false
-    document.errors = [{ code: error.code ?? 10013, message: error.message }]
+    document.errors = [{ code: error instanceof Refusal ? error.code : 10013, message: error.message }]
   }
   if (fault) return spoil(fault, response)
   if (request.raw.body && status === 200) return response.end(request.raw.body)
@@ -586,7 +611,7 @@ async function control(request, response) {
   if (verb === "forget") requests.length = 0
   if (verb === "faults") faults = said
   if (verb === "tail") result = tell(said)
-  if (verb === "object") await inTurn(async () => (await r2(said.bucket)).put(said.key, said.text))
+  if (verb === "object") await inTurn(async () => (await storage(said.bucket)).put(said.key, said.text))
   response.end(JSON.stringify(result))
 }
 

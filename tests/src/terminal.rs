@@ -5,12 +5,14 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use crate::wait_until;
+/// A first build takes minutes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(300);
 
 /// A program on a terminal of its own; dropping it ends the program.
 #[derive(Debug)]
@@ -68,14 +70,19 @@ impl Terminal {
 
     /// Waits until it shows this, after what was waited for before.
     pub fn wait_for(&mut self, text: &str) -> Result<()> {
-        let waited = wait_until("the text is on the screen", || {
-            Ok(self.screen()[self.seen..].contains(text))
-        });
-        let screen = self.screen();
-        waited.with_context(|| format!("{text:?} is not on the screen:\n{screen}"))?;
-        let at = screen[self.seen..].find(text).context("it is gone")?;
-        self.seen += at + text.len();
-        Ok(())
+        let started = Instant::now();
+        loop {
+            let screen = self.screen();
+            if let Some(at) = screen[self.seen..].find(text) {
+                self.seen += at + text.len();
+                return Ok(());
+            }
+            ensure!(
+                started.elapsed() < PATIENCE,
+                "{text:?} is not on the screen:\n{screen}"
+            );
+            thread::sleep(Duration::from_millis(20));
+        }
     }
 
     /// Waits for a question, and answers.
