@@ -1,8 +1,10 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::token::{self, Scope};
 
 /// The port `dev` serves on when none is named.
 pub const DEFAULT_PORT: u16 = 4437;
@@ -55,6 +57,13 @@ pub enum Command {
     Destroy(Destroy),
     /// Show the requests and logs of the deployed worker as they come
     Logs,
+    /// Make a project in the registry, with a secret that signs tokens
+    CreateProject(CreateProject),
+    /// List, show and change the projects in the registry
+    #[command(subcommand)]
+    Projects(Projects),
+    /// Print a token for the streams of a project
+    Token(Token),
     /// Say what is missing on this machine to build and run a project
     Doctor(Doctor),
     /// Print the completion script of a shell
@@ -73,9 +82,9 @@ pub struct Init {
     /// The name of the crate, the worker and the bucket [default: the name of DIR]
     #[arg(long)]
     pub name: Option<String>,
-    /// Who may use the streams [default: none]
-    #[arg(long, value_enum)]
-    pub auth: Option<Auth>,
+    /// Who may use the streams
+    #[arg(long, value_enum, default_value_t = Auth::ProjectJwt)]
+    pub auth: Auth,
     /// A cargo-generate template to use instead of the built-in one
     #[arg(long, value_name = "PATH|GIT")]
     pub template: Option<String>,
@@ -120,6 +129,16 @@ pub enum Auth {
     None,
 }
 
+impl Auth {
+    /// The word for it in options, templates and documents.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::ProjectJwt => "project-jwt",
+            Self::None => "none",
+        }
+    }
+}
+
 /// Options of `dev`.
 #[derive(Debug, Args)]
 pub struct Dev {
@@ -156,6 +175,112 @@ pub struct Destroy {
     /// Remove the worker only, and leave bucket and namespace; what the Durable Objects hold is lost
     #[arg(long)]
     pub keep_data: bool,
+}
+
+/// Which registry to work on.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct PlaceFlags {
+    /// Work on the data of local runs, in the project's folder [default]
+    #[arg(long, conflicts_with = "remote")]
+    pub local: bool,
+    /// Work on the deployed server's data at Cloudflare
+    #[arg(long)]
+    pub remote: bool,
+}
+
+/// Options of `create-project`.
+#[derive(Debug, Args)]
+pub struct CreateProject {
+    /// The project: the first segment of its streams' paths [default: the name of the worker]
+    #[arg(value_name = "NAME")]
+    pub name: Option<String>,
+    /// Let pages of this origin use the streams, `*` for all; may be given several times
+    #[arg(long, value_name = "ORIGIN")]
+    pub cors_origin: Vec<String>,
+    /// Let everyone read all streams without a token
+    #[arg(long)]
+    pub public: bool,
+    /// Take the secret from stdin instead of making a random one
+    #[arg(long)]
+    pub secret_stdin: bool,
+    /// Which registry.
+    #[command(flatten)]
+    pub place: PlaceFlags,
+}
+
+/// What to do with the projects in the registry.
+#[derive(Debug, Subcommand)]
+pub enum Projects {
+    /// List all projects
+    List {
+        /// Which registry.
+        #[command(flatten)]
+        place: PlaceFlags,
+    },
+    /// Show a project, without its secrets
+    Show {
+        /// The project
+        name: String,
+        /// Which registry.
+        #[command(flatten)]
+        place: PlaceFlags,
+    },
+    /// Give a project a new secret; tokens of the old one are still taken
+    Rotate {
+        /// The project
+        name: String,
+        /// Take the secret from stdin instead of making a random one
+        #[arg(long)]
+        secret_stdin: bool,
+        /// Which registry.
+        #[command(flatten)]
+        place: PlaceFlags,
+    },
+    /// Remove a secret of a project, and with it all tokens it has signed
+    RemoveSecret {
+        /// The project
+        name: String,
+        /// The secret's id [default: the only one that is not the newest]
+        #[arg(long, value_name = "ID")]
+        secret: Option<String>,
+        /// Which registry.
+        #[command(flatten)]
+        place: PlaceFlags,
+    },
+    /// Remove a project from the registry; its streams stay
+    Delete {
+        /// The project
+        name: String,
+        /// Ask nothing
+        #[arg(long, short)]
+        yes: bool,
+        /// Which registry.
+        #[command(flatten)]
+        place: PlaceFlags,
+    },
+}
+
+/// Options of `token`.
+#[derive(Debug, Args)]
+pub struct Token {
+    /// The project [default: the only one]
+    #[arg(long, short)]
+    pub project: Option<String>,
+    /// What the token allows
+    #[arg(long, value_enum)]
+    pub scope: Scope,
+    /// The only stream it is for: its path after the project [default: all]
+    #[arg(long)]
+    pub stream: Option<String>,
+    /// How long it lasts, as in 90s, 15m, 1h or 30d
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = token::parse_lifetime)]
+    pub expires_in: Duration,
+    /// Take the project's secret from stdin instead of the registry
+    #[arg(long, requires = "project", conflicts_with_all = ["local", "remote"])]
+    pub secret_stdin: bool,
+    /// Which registry.
+    #[command(flatten)]
+    pub place: PlaceFlags,
 }
 
 /// Options of `doctor`.

@@ -25,7 +25,8 @@ const SCRIPT: &str = include_str!("../assets/local.mjs");
 pub const STATE: &str = ".wrangler/state/v3";
 /// Far more than workerd needs, even on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(60);
-const STOP_LIMIT: Duration = Duration::from_secs(5);
+/// How long Node is given to end what it has started.
+pub const STOP_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the Node process has to say.
 #[derive(Debug, Deserialize)]
@@ -117,11 +118,7 @@ impl Server {
     /// Ends Node, which ends workerd, and whatever is left of both.
     pub fn end(&mut self) {
         drop(self.stdin.take());
-        let asked = Instant::now();
-        while asked.elapsed() < STOP_LIMIT && matches!(self.node.try_wait(), Ok(None)) {
-            thread::sleep(Duration::from_millis(10));
-        }
-        process::end_group(&mut self.node, Duration::ZERO);
+        process::let_end(&mut self.node, STOP_LIMIT);
     }
 
     /// How long it has been there.

@@ -1,6 +1,7 @@
 //! `durable-streams`: from nothing to your own Durable Streams server on Cloudflare.
 
 mod args;
+mod auth;
 mod bundle;
 mod cloudflare;
 mod commands;
@@ -11,11 +12,13 @@ mod local;
 mod name;
 mod process;
 mod project;
+mod registry;
 mod render;
 mod runtime_source;
 mod scaffold;
 mod session;
 mod snippets;
+mod token;
 mod toolchain;
 mod ui;
 mod watch;

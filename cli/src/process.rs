@@ -166,6 +166,15 @@ pub fn first_line(command: &mut Command) -> Option<String> {
         .then(|| text.lines().next().unwrap_or_default().trim().to_owned())
 }
 
+/// Lets a program end that was told to, and after `patience` ends it with all it has started.
+pub fn let_end(child: &mut Child, patience: Duration) {
+    let told = Instant::now();
+    while told.elapsed() < patience && matches!(child.try_wait(), Ok(None)) {
+        thread::sleep(Duration::from_millis(10));
+    }
+    end_group(child, Duration::ZERO);
+}
+
 /// Asks the program's whole process group to end, and after `patience` makes it.
 pub fn end_group(child: &mut Child, patience: Duration) {
     signal_group(child, false);

@@ -160,12 +160,18 @@ pub fn check_definitions(template: &Path, define: &BTreeMap<String, String>) -> 
                     "use --github-actions",
                 ));
             }
+            "auth" => {
+                return Err(problem(
+                    "--define auth: who may use the streams has an option of its own",
+                    "use --auth",
+                ));
+            }
             key if known.iter().any(|name| name == key) || BUILT_IN.contains(&key) => {}
             key => {
                 let known: Vec<&str> = known
                     .iter()
                     .map(String::as_str)
-                    .filter(|name| !["runtime", GITHUB_ACTIONS].contains(name))
+                    .filter(|name| !["auth", "runtime", GITHUB_ACTIONS].contains(name))
                     .collect();
                 let hint = if known.is_empty() {
                     "the template has no values to set".to_owned()

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::{
+    args::Auth,
     error::problem,
     git,
     render::{self, Request},
@@ -48,6 +49,8 @@ pub struct NewProject {
     pub template: Option<String>,
     /// Values of the template.
     pub define: BTreeMap<String, String>,
+    /// Who may use the streams.
+    pub auth: Auth,
     /// Where the runtime crate comes from.
     pub runtime: RuntimeSource,
     /// Add a workflow that deploys from GitHub Actions.
@@ -118,6 +121,7 @@ pub fn stage(ui: &Ui, project: &NewProject) -> Result<Staged> {
     let into = workshop.path().join("out");
     fs::create_dir(&into)?;
     let mut define = project.define.clone();
+    define.insert("auth".to_owned(), project.auth.name().to_owned());
     define.insert("runtime".to_owned(), project.runtime.value().to_owned());
     let github_actions = project.github_actions.to_string();
     define.insert(render::GITHUB_ACTIONS.to_owned(), github_actions);

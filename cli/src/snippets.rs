@@ -5,6 +5,8 @@ use handlebars::Handlebars;
 use serde::Serialize;
 use serde_json::json;
 
+use crate::auth::Access;
+
 const TEMPLATE: &str = include_str!("../assets/snippets.hbs");
 
 /// A command line and what it does.
@@ -16,14 +18,26 @@ pub struct Snippet {
     pub command: String,
 }
 
-/// The snippets for a server, in the order to try them.
-pub fn render(url: &str) -> Result<Vec<Snippet>> {
+/// The snippets for a server, in the order to try them, with tokens where they are needed.
+pub fn render(url: &str, access: Option<&Access>) -> Result<Vec<Snippet>> {
+    let bearer = |token: &String| format!(" -H 'Authorization: Bearer {token}'");
+    let (stream, write, read) = match access {
+        None => ("my-stream".to_owned(), String::new(), String::new()),
+        Some(access) => (
+            format!("{}/my-stream", access.project),
+            bearer(&access.write_token),
+            bearer(&access.read_token),
+        ),
+    };
     let mut handlebars = Handlebars::new();
     handlebars.set_strict_mode(true);
     // The result is for a shell, not for a page.
     handlebars.register_escape_fn(handlebars::no_escape);
     let text = handlebars
-        .render_template(TEMPLATE, &json!({ "url": url, "stream": "my-stream" }))
+        .render_template(
+            TEMPLATE,
+            &json!({ "url": url, "stream": stream, "write": write, "read": read }),
+        )
         .context("cannot fill in the snippets")?;
     Ok(text.trim().split("\n\n").filter_map(paragraph).collect())
 }
@@ -52,7 +66,7 @@ mod tests {
 
     #[test]
     fn the_snippets_create_append_and_read() {
-        let snippets = render("http://127.0.0.1:4437").unwrap();
+        let snippets = render("http://127.0.0.1:4437", None).unwrap();
         let commands: Vec<&str> = snippets.iter().map(|s| s.command.as_str()).collect();
         assert_eq!(
             commands,
@@ -71,8 +85,17 @@ mod tests {
 
     #[test]
     fn the_text_is_the_template_again() {
-        let snippets = render("{{url}}").unwrap();
-        let again = text(&snippets).replace("my-stream", "{{stream}}");
+        let access = Access {
+            project: "p".into(),
+            write_token: "w".into(),
+            read_token: "r".into(),
+            expires_at: 0,
+        };
+        let snippets = render("{{url}}", Some(&access)).unwrap();
+        let again = text(&snippets)
+            .replace("p/my-stream", "{{stream}}")
+            .replace(" -H 'Authorization: Bearer w'", "{{write}}")
+            .replace(" -H 'Authorization: Bearer r'", "{{read}}");
         assert_eq!(again, TEMPLATE.trim());
     }
 }

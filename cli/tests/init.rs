@@ -161,7 +161,7 @@ fn json_is_one_document() {
             "project": { "name": "my-streams", "dir": place.work("my-streams") },
             "files": [".gitignore", "Cargo.toml", "README.md", "src/lib.rs", "wrangler.toml"],
             "runtime": { "version": "0.1.0" },
-            "auth": "none",
+            "auth": "project-jwt",
             "git": false,
             "githubActions": false,
             "dryRun": false,
@@ -179,18 +179,36 @@ fn json_is_one_document() {
 fn that_anyone_can_read_and_write_is_said_openly() {
     let place = Place::new();
     let run = place.init(&["my-streams", "--auth", "none"]).succeeds();
-    assert!(
-        run.stdout
-            .contains("anyone who knows the URL can read and write")
-    );
+    let text = "anyone who knows the URL can read and write";
+    assert!(run.stdout.contains(text), "{}", run.stdout);
+    let readme = fs::read_to_string(place.work("my-streams/README.md")).unwrap();
+    assert!(readme.contains(text), "{readme}");
 }
 
 #[test]
-fn project_jwt_is_not_pretended() {
+fn auth_is_a_choice_with_a_safe_default() {
     let place = Place::new();
-    place
-        .init(&["my-streams", "--auth", "project-jwt"])
-        .fails(1, &["not available yet", "--auth none"]);
+    let source = |args: &[&str]| {
+        let dir = format!("p-{}", args.len());
+        place.init(&[&[dir.as_str()], args].concat()).succeeds();
+        let read = |file: &str| fs::read_to_string(place.work(&format!("{dir}/{file}"))).unwrap();
+        (read("src/lib.rs"), read("Cargo.toml"))
+    };
+    let (safe, manifest) = source(&[]);
+    assert!(safe.contains(".auth(ProjectJwt)"), "{safe}");
+    assert!(manifest.contains("auth = \"project-jwt\""), "{manifest}");
+    assert_eq!(source(&["--auth=project-jwt"]).0, safe);
+    let (open, manifest) = source(&["--auth", "none"]);
+    assert!(
+        open.contains(".no_auth()") && !open.contains("ProjectJwt"),
+        "{open}"
+    );
+    assert!(manifest.contains("auth = \"none\""), "{manifest}");
+}
+
+#[test]
+fn there_is_no_other_auth() {
+    let place = Place::new();
     place
         .init(&["my-streams", "--auth", "magic"])
         .fails(2, &["magic", "project-jwt", "none"]);
@@ -219,6 +237,7 @@ fn values_of_the_template_can_be_set_and_only_those() {
     );
     refused("runtime=1", 1, &["use --runtime"]);
     refused("project-name=x", 1, &["use --name"]);
+    refused("auth=none", 1, &["use --auth"]);
     refused("compatibility_date=tomorrow", 1, &["compatibility_date"]);
     refused("nonsense", 2, &["KEY=VALUE"]);
 }

@@ -33,6 +33,9 @@ fn help_names_every_command() {
         "status",
         "destroy",
         "logs",
+        "create-project",
+        "projects",
+        "token",
         "doctor",
         "completions",
     ] {

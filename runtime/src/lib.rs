@@ -6,6 +6,7 @@
 //!
 //! | module | what it knows |
 //! |---|---|
+//! | [`auth`] | who may do what, and project tokens |
 //! | [`protocol`] | the protocol as pure values and rules |
 //! | [`stream`] | the sequencer, over a port to its storage |
 //! | `cloudflare` | the platform: edge, object, SQLite, metrics |
@@ -15,8 +16,10 @@
     allow(clippy::arithmetic_side_effects, reason = "a test may panic")
 )]
 
+pub mod auth;
 mod cloudflare;
 pub mod protocol;
 pub mod stream;
 
-pub use cloudflare::{NoAuth, StreamDO, StreamWorker, Undecided};
+pub use auth::{AuthorizeMutation, AuthorizeRead, NoAuth, ProjectJwt};
+pub use cloudflare::{StreamDO, StreamWorker, Undecided};

@@ -137,7 +137,7 @@ impl Cloud {
 
     /// The program, ready for arguments, with this Cloudflare and its token.
     pub fn command(&self, dir: &Path) -> Result<Command> {
-        let mut command = command(&cli()?);
+        let mut command = command(&cli()?)?;
         command
             .arg("-C")
             .arg(dir)
@@ -226,9 +226,9 @@ impl Drop for Cloud {
 /// A project whose bundle stands for a real one: it is small, and is not built.
 pub fn small_project(scratch: &Scratch, name: &str) -> Result<PathBuf> {
     let dir = scratch.path().join(name);
-    let mut init = command(&cli()?);
+    let mut init = command(&cli()?)?;
     init.arg("init").arg(&dir);
-    run(init.args(["--yes", "--no-git", "--runtime", "0.1.0"]))?;
+    run(init.args(["--yes", "--auth", "none", "--no-git", "--runtime", "0.1.0"]))?;
     let fixture = places::repository().join("tests/small");
     fs::create_dir(dir.join("build"))?;
     fs::copy(fixture.join("index.js"), dir.join("build/index.js"))?;

@@ -38,13 +38,28 @@ impl Outcome {
 /// tests wait that long.
 pub const LONG_POLL_TIMEOUT_MS: &str = "2000";
 
+/// A project for the suite's streams, and a token for them.
+#[derive(Clone, Copy, Debug)]
+pub struct Access<'a> {
+    /// The project.
+    pub project: &'a str,
+    /// A token to write.
+    pub token: &'a str,
+}
+
 /// Runs the suite against the server at `url`.
-pub fn run(url: &str) -> Result<Vec<Outcome>> {
+pub fn run(url: &str, access: Option<Access>) -> Result<Vec<Outcome>> {
     let dir = npm::installed("conformance")?;
-    let report = dir.join("report.json");
+    let name = access.map_or("open", |access| access.project);
+    let report = dir.join(format!("report-{name}.json"));
     let _ = fs::remove_file(&report);
     // Its exit code only says that something failed, which the report says better.
-    let output = Command::new("node")
+    let mut command = Command::new("node");
+    if let Some(Access { project, token }) = access {
+        command.env("DURABLE_STREAMS_PROJECT", project);
+        command.env("DURABLE_STREAMS_TOKEN", token);
+    }
+    let output = command
         .args(["node_modules/vitest/vitest.mjs", "run", "--reporter=json"])
         .arg(format!("--outputFile={}", report.display()))
         .current_dir(&dir)

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
 
 use crate::http::Client;
+use crate::places;
 use crate::process::{Process, interrupt};
 use crate::project::{Project, cli, command};
 use crate::wait_until;
@@ -27,13 +28,37 @@ pub struct Document {
     pub url: String,
     /// The port of `url`.
     pub port: u16,
+    /// Tokens, where they are needed.
+    pub access: Option<Access>,
+    /// Lines for a shell.
+    pub snippets: Vec<Snippet>,
+}
+
+/// Tokens to try it with.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// The project.
+    pub project: String,
+    /// Allows everything.
+    pub write_token: String,
+    /// Allows reading.
+    pub read_token: String,
+}
+
+/// A line for a shell.
+#[derive(Debug, Deserialize)]
+pub struct Snippet {
+    /// The line.
+    pub command: String,
 }
 
 impl Dev {
     /// Builds and serves `project` on a free port, and waits until it answers.
     pub fn start(project: &Project) -> Result<Self> {
-        let log = project.dir.join("target/dev.log");
-        let mut child = command(&cli()?)
+        let name = project.dir.file_name().context("a project in no folder")?;
+        let log = places::work_dir("logs")?.join(name);
+        let mut child = command(&cli()?)?
             .arg("-C")
             .arg(&project.dir)
             .args(["dev", "--json", "--port", "0"])

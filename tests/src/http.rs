@@ -17,6 +17,7 @@ const TIMEOUT: Duration = Duration::from_secs(120);
 pub struct Client {
     agent: Agent,
     base: String,
+    headers: Vec<(&'static str, String)>,
 }
 
 impl Client {
@@ -32,7 +33,14 @@ impl Client {
         Self {
             agent: config.new_agent(),
             base: base.trim_end_matches('/').to_owned(),
+            headers: Vec::new(),
         }
+    }
+
+    /// The same client with a header in each of its requests.
+    pub fn with_header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
     }
 
     /// The server's address, without a slash at its end.
@@ -42,25 +50,35 @@ impl Client {
 
     /// A request for `path`, sent by [`Call::send`] or one of its siblings.
     pub fn call(&self, method: Method, path: &str) -> Call {
-        Call {
+        let call = Call {
             agent: self.agent.clone(),
             name: format!("{method} {path}"),
             request: Request::builder()
                 .method(method)
                 .uri(format!("{}{path}", self.base)),
-        }
+        };
+        self.headers
+            .iter()
+            .fold(call, |call, (name, value)| call.header(name, value))
     }
 
     /// Sends `request_line` (method and target) byte for byte, which no HTTP library does
     /// for a target that is not a valid URL.
     pub fn raw(&self, request_line: &str) -> Result<Response> {
+        self.raw_with(request_line, b"")
+    }
+
+    /// The same with `headers`, each with its line end, which need not be text either.
+    pub fn raw_with(&self, request_line: &str, headers: &[u8]) -> Result<Response> {
         let host = self.base.trim_start_matches("http://");
         let mut socket = TcpStream::connect(host).context("connecting")?;
         socket.set_read_timeout(Some(TIMEOUT))?;
         write!(
             socket,
-            "{request_line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
+            "{request_line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
         )?;
+        socket.write_all(headers)?;
+        socket.write_all(b"\r\n")?;
         // Otherwise the server waits for a next request, whatever `Connection` says.
         socket.shutdown(Shutdown::Write)?;
         let mut bytes = Vec::new();

@@ -14,6 +14,7 @@ pub mod server;
 pub mod storage;
 pub mod stream;
 pub mod terminal;
+pub mod token;
 
 use std::io::Write;
 use std::time::{Duration, Instant};

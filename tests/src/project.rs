@@ -21,11 +21,47 @@ pub struct Worker {
     pub compatibility_date: String,
 }
 
+/// Who may use the streams of a project under test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Auth {
+    /// Everyone.
+    None,
+    /// Whoever has a token of the project.
+    ProjectJwt,
+    /// Whoever has a key: `tests/custom-auth/lib.rs`.
+    ApiKeys,
+}
+
+impl Auth {
+    /// The name of the project.
+    fn project(self) -> &'static str {
+        match self {
+            Self::None => "my-streams",
+            Self::ProjectJwt => "my-projects",
+            Self::ApiKeys => "api-keys",
+        }
+    }
+
+    /// The option of `init`.
+    fn option(self) -> &'static str {
+        match self {
+            Self::None | Self::ApiKeys => "none",
+            Self::ProjectJwt => "project-jwt",
+        }
+    }
+}
+
 impl Worker {
-    /// The bundle of the scaffolded project. The first call of a process builds it.
+    /// The bundle of the scaffolded project that is open to everyone.
     pub fn ours() -> Result<Self> {
-        static BUILT: OnceLock<Result<Worker, String>> = OnceLock::new();
-        let built = BUILT.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+        Self::with(Auth::None)
+    }
+
+    /// The bundle of a scaffolded project. The first call of a process builds it.
+    pub fn with(auth: Auth) -> Result<Self> {
+        static BUILT: [OnceLock<Result<Worker, String>>; 3] = [const { OnceLock::new() }; 3];
+        let built =
+            BUILT[auth as usize].get_or_init(|| build(auth).map_err(|error| format!("{error:#}")));
         built.clone().map_err(|error| anyhow!(error))
     }
 
@@ -57,16 +93,27 @@ pub struct Project {
 
 impl Project {
     /// Waits for the project and scaffolds it if the program is newer than what it wrote last.
-    pub fn take() -> Result<Self> {
-        let lock = places::lock("project")?;
+    pub fn take(auth: Auth) -> Result<Self> {
+        let lock = places::lock(auth.project())?;
         let program = cli()?;
-        let dir = places::work_dir("my-streams")?;
+        let dir = places::work_dir(auth.project())?;
         if modified(&dir.join("Cargo.toml")) < modified(&program) {
-            let mut init = command(&program);
+            let mut init = command(&program)?;
             init.arg("init").arg(&dir);
-            run(init.args(["--yes", "--auth", "none", "--no-git", "--overwrite"]))?;
+            run(init.args(["--yes", "--auth", auth.option(), "--no-git", "--overwrite"]))?;
+        }
+        if auth == Auth::ApiKeys {
+            let source = places::repository().join("tests/custom-auth/lib.rs");
+            fs::copy(source, dir.join("src/lib.rs"))?;
         }
         Ok(Self { dir, _lock: lock })
+    }
+
+    /// Runs a command of the program in it, which must succeed, and gives its stdout.
+    pub fn run(&self, args: &[&str]) -> Result<String> {
+        let mut command = command(&cli()?)?;
+        let stdout = run(command.arg("-C").arg(&self.dir).args(args))?;
+        Ok(String::from_utf8(stdout)?)
     }
 
     /// Removes the data of earlier runs of `dev`.
@@ -79,11 +126,13 @@ impl Project {
 }
 
 /// The command line program, ready for arguments, in an environment like a person's.
-pub fn command(program: &Path) -> Command {
+pub fn command(program: &Path) -> Result<Command> {
     let mut command = Command::new(program);
-    // The project is no part of the workspace, and neither are its outputs.
-    command.env_remove("CARGO_TARGET_DIR");
-    command
+    // The projects are no part of the workspace, and neither are their outputs, which they share:
+    // what is compiled for one is not compiled again for the others.
+    let target = places::work_dir(Auth::None.project())?.join("target");
+    command.env("CARGO_TARGET_DIR", target);
+    Ok(command)
 }
 
 /// The command line program of this checkout, brought up to date.
@@ -118,11 +167,11 @@ fn build_cli() -> Result<PathBuf> {
     Ok(profile_dir.join("durable-streams"))
 }
 
-fn build() -> Result<Worker> {
-    let project = Project::take()?;
-    run(command(&cli()?).arg("-C").arg(&project.dir).arg("build"))?;
+fn build(auth: Auth) -> Result<Worker> {
+    let project = Project::take(auth)?;
+    run(command(&cli()?)?.arg("-C").arg(&project.dir).arg("build"))?;
     // A copy, which `dev` does not rewrite while other tests start servers.
-    let bundle = places::work_dir("bundle")?;
+    let bundle = places::work_dir("bundle")?.join(auth.project());
     copy_dir(&project.dir.join("build"), &bundle)?;
     let config = fs::read_to_string(project.dir.join("wrangler.toml"))?;
     let date = config

@@ -1,11 +1,13 @@
 //! A worker served on workerd with a state of its own.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::http::Client;
@@ -20,10 +22,48 @@ use crate::{npm, wait_until};
 pub struct Server {
     node: Child,
     client: Client,
+    state: PathBuf,
 }
 
 /// Names and values of a worker's variables.
 pub type Vars<'a> = &'a [(&'a str, &'a str)];
+
+/// What is behind the worker's binding `REGISTRY`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kv {
+    /// A KV namespace.
+    #[default]
+    Usual,
+    /// The same, and every call is counted: [`Server::kv_calls`].
+    Counted,
+    /// One that fails.
+    Failing,
+    /// One that never answers.
+    Silent,
+    /// Nothing.
+    Missing,
+}
+
+/// How often KV was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct KvCalls {
+    /// To read.
+    pub reads: u32,
+    /// To write or delete.
+    pub writes: u32,
+}
+
+/// What a server is given besides its worker and its state.
+#[derive(Clone, Debug, Default)]
+pub struct Setup<'a> {
+    /// The worker's variables.
+    pub vars: Vars<'a>,
+    /// What is behind its registry.
+    pub kv: Kv,
+    /// Keys and values put into the registry before the first request.
+    pub entries: Vec<(&'a str, String)>,
+}
 
 #[derive(Deserialize)]
 struct Ready {
@@ -38,15 +78,24 @@ impl Server {
 
     /// Serves any worker with what `state` holds, and waits until it answers.
     pub fn serve(worker: &Worker, state: &Scratch, vars: Vars) -> Result<Self> {
-        let vars: serde_json::Map<_, _> = vars
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), json!(value)))
-            .collect();
+        let setup = Setup {
+            vars,
+            ..Setup::default()
+        };
+        Self::set_up(worker, state, &setup)
+    }
+
+    /// The same with more to say.
+    pub fn set_up(worker: &Worker, state: &Scratch, setup: &Setup) -> Result<Self> {
+        let vars: BTreeMap<_, _> = setup.vars.iter().copied().collect();
+        let entries: BTreeMap<_, _> = setup.entries.iter().cloned().collect();
         let options = json!({
             "script": worker.script,
             "compatibilityDate": worker.compatibility_date,
             "state": state.path(),
             "vars": vars,
+            "registry": setup.kv,
+            "entries": entries,
         });
         let log = state.path().join("server.log");
         let mut node = Command::new("node")
@@ -73,12 +122,27 @@ impl Server {
                 return Err(error);
             }
         };
-        Ok(Self { node, client })
+        Ok(Self {
+            node,
+            client,
+            state: state.path().to_owned(),
+        })
     }
 
     /// A client of it.
     pub fn client(&self) -> &Client {
         &self.client
+    }
+
+    /// How often the worker has asked its registry; counted with [`Kv::Counted`].
+    pub fn kv_calls(&self) -> Result<KvCalls> {
+        let counts = fs::read(self.state.join("kv.json")).context("no counts")?;
+        Ok(serde_json::from_slice(&counts)?)
+    }
+
+    /// What the worker has printed so far.
+    pub fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(self.state.join("server.log"))?)
     }
 
     /// The runtime's process.

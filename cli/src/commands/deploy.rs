@@ -111,7 +111,7 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
 
     let headline = headline(&deployment, &urls, is_deployed, is_exposed);
     let snippets = match urls.first() {
-        Some(url) => snippets::render(url)?,
+        Some(url) => snippets::render(url, None)?,
         None => Vec::new(),
     };
     ui.result(

@@ -6,6 +6,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{
+    args::Auth,
+    auth::{self, Access},
     local,
     session::Session,
     snippets::{self, Snippet},
@@ -20,29 +22,46 @@ pub fn run(ui: &Ui, dir: &Path, port: u16) -> Result<()> {
 /// The same, with more to say in the JSON document.
 pub fn run_with(ui: &Ui, dir: &Path, port: u16, more: &Value) -> Result<()> {
     let session = Session::start(ui, dir, port)?;
-    let snippets = snippets::render(&session.url())?;
+    let access = match auth::of(&session.project().root)? {
+        Auth::ProjectJwt => Some(auth::local_access(ui, session.project())?),
+        Auth::None => None,
+    };
+    let snippets = snippets::render(&session.url(), access.as_ref())?;
     ui.result(
-        text(&session, &snippets),
-        &document(&session, &snippets, more),
+        text(&session, &snippets, access.as_ref()),
+        &document(&session, &snippets, access.as_ref(), more),
     );
     session.run()
 }
 
-fn text(session: &Session, snippets: &[Snippet]) -> String {
+fn text(session: &Session, snippets: &[Snippet], access: Option<&Access>) -> String {
+    let tokens = access.map(|access| {
+        format!(
+            "The project {} has tokens for a day, to write and to read:\n{}\n{}\n\n",
+            access.project, access.write_token, access.read_token
+        )
+    });
     format!(
-        "\nServing {} at {}\nCtrl-C stops it; the data stays in {}.\n\n{}\n",
+        "\nServing {} at {}\nCtrl-C stops it; the data stays in {}.\n\n{}{}\n",
         session.project().name,
         session.url(),
         local::STATE,
+        tokens.unwrap_or_default(),
         snippets::text(snippets),
     )
 }
 
-fn document(session: &Session, snippets: &[Snippet], more: &Value) -> Value {
+fn document(
+    session: &Session,
+    snippets: &[Snippet],
+    access: Option<&Access>,
+    more: &Value,
+) -> Value {
     let mut document = json!({
         "url": session.url(),
         "port": session.port(),
         "project": { "name": session.project().name, "dir": session.project().root },
+        "access": access,
         "snippets": snippets,
         "pids": { "node": session.node_pid() },
     });

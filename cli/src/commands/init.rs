@@ -22,17 +22,18 @@ use crate::{
 
 /// The folder when none is named.
 const DEFAULT_DIR: &str = "my-streams";
+const CLOSED: &str = "Who uses the streams needs a token; `durable-streams token` makes some.";
 const OPEN: &str = "There is no authentication: anyone who knows the URL can read and write.";
 
 /// Writes a project, and serves it when asked to.
 pub fn run(ui: &Ui, args: Init) -> Result<()> {
     let ask = ui.can_ask() && !args.yes;
     process::note_interrupts();
-    check_auth(args.auth)?;
     let (dir, name) = place(&args, ask)?;
     scaffold::check_destination(&dir, args.overwrite)?;
     let git = wants_git(&args, &dir, ask)?;
     let project = NewProject {
+        auth: args.auth,
         runtime: runtime(&args)?,
         name,
         template: args.template.clone(),
@@ -107,16 +108,6 @@ fn credentials(ui: &Ui) -> Result<Credentials> {
     ));
     let token = Password::new().with_prompt("Token").interact()?;
     Credentials::token(&Secret::new(&token), "typed in")
-}
-
-fn check_auth(auth: Option<Auth>) -> Result<()> {
-    match auth {
-        None | Some(Auth::None) => Ok(()),
-        Some(Auth::ProjectJwt) => Err(problem(
-            "--auth project-jwt is not available yet",
-            "`--auth none` is: anyone who knows the URL can then read and write",
-        )),
-    }
 }
 
 /// The folder and the name, asked for where nobody has said them.
@@ -214,11 +205,15 @@ fn plan(project: &NewProject, staged: &Staged) -> String {
 
 fn written(project: &NewProject, staged: &Staged) -> String {
     format!(
-        "Wrote {} to {}: {} files, with {}.\n{OPEN}",
+        "Wrote {} to {}: {} files, with {}.\n{}",
         project.name,
         project.dir.display(),
         staged.files.len(),
         project.runtime,
+        match project.auth {
+            Auth::ProjectJwt => CLOSED,
+            Auth::None => OPEN,
+        },
     )
 }
 
@@ -251,7 +246,7 @@ fn document(project: &NewProject, staged: &Staged, git: bool, dry_run: bool) -> 
         "project": { "name": project.name, "dir": project.dir },
         "files": staged.files,
         "runtime": project.runtime.document(),
-        "auth": "none",
+        "auth": project.auth.name(),
         "git": git,
         "githubActions": project.github_actions,
         "dryRun": dry_run,
@@ -267,13 +262,5 @@ mod tests {
         assert_eq!(quoted("a/b-c.d_e"), "a/b-c.d_e");
         assert_eq!(quoted("a b"), "'a b'");
         assert_eq!(quoted("it's"), r"'it'\''s'");
-    }
-
-    #[test]
-    fn project_jwt_is_refused_openly() {
-        let error = check_auth(Some(Auth::ProjectJwt)).unwrap_err();
-        assert!(error.to_string().contains("not available yet"), "{error}");
-        assert!(crate::error::hint(&error).unwrap().contains("--auth none"));
-        check_auth(None).unwrap();
     }
 }

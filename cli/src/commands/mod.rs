@@ -2,14 +2,17 @@
 
 mod build;
 mod completions;
+mod create_project;
 mod deploy;
 mod destroy;
 mod dev;
 mod doctor;
 mod init;
 mod logs;
+mod projects;
 mod provision;
 mod status;
+mod token;
 
 use std::{path::Path, process::ExitCode};
 
@@ -37,6 +40,9 @@ pub fn run(command: Command, ui: &Ui) -> Result<ExitCode> {
         Command::Status => return status::run(ui),
         Command::Destroy(args) => destroy::run(ui, &args)?,
         Command::Logs => logs::run(ui)?,
+        Command::CreateProject(args) => create_project::run(ui, &args)?,
+        Command::Projects(args) => projects::run(ui, &args)?,
+        Command::Token(args) => token::run(ui, &args)?,
         Command::Doctor(args) => return doctor::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::RenderTemplate => render::serve()?,

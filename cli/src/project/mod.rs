@@ -78,6 +78,18 @@ impl Project {
         self.wrangler.not_served()
     }
 
+    /// The id of the KV namespace of a binding, as wrangler chooses it for local runs.
+    pub fn namespace(&self, binding: &str) -> Option<&str> {
+        let mut namespaces = self.wrangler.kv_namespaces.iter();
+        let namespace = namespaces.find(|namespace| namespace.binding == binding)?;
+        Some(namespace.id.as_ref().unwrap_or(&namespace.binding))
+    }
+
+    /// The date whose runtime behaviour the worker expects.
+    pub fn compatibility_date(&self) -> &str {
+        &self.wrangler.compatibility_date
+    }
+
     /// The worker as miniflare's options describe it. Names and ids are chosen as wrangler chooses
     /// them, so that `wrangler dev` finds the same data.
     pub fn worker_options(&self) -> Value {

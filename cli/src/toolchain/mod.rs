@@ -115,6 +115,14 @@ pub fn ready(ui: &Ui, project: &Project) -> Result<Toolchain> {
     })
 }
 
+/// Puts a script where it can import the Node packages, which are installed if need be, and returns
+/// its path.
+pub fn node_script(ui: &Ui, name: &str, text: &str) -> Result<PathBuf> {
+    meet(ui, &node::Node)?;
+    meet(ui, &node::Packages)?;
+    node::place_script(&node::folder()?, name, text)
+}
+
 /// The tools, all of them there.
 #[derive(Debug)]
 pub struct Toolchain {

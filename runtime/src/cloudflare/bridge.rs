@@ -16,6 +16,7 @@ use super::config::LiveConfig;
 use super::forward::{self, Stub};
 use super::live::random;
 use super::respond::respond;
+use crate::auth::{Audience, Grant};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::cursor;
 use crate::protocol::error::Error;
@@ -75,8 +76,7 @@ pub fn is_live(method: &str, query: &str) -> bool {
     method == "GET" && (query.starts_with("live=") || query.contains("&live="))
 }
 
-/// Serves a live read. `ends_at`, in milliseconds since the Unix epoch, is the latest time until
-/// which the reader may be served.
+/// Serves a live read for as long as it is granted.
 ///
 /// # Errors
 ///
@@ -85,7 +85,7 @@ pub async fn serve(
     request: &Request,
     env: &Env,
     path: &StreamPath,
-    ends_at: Option<u64>,
+    grant: Grant,
 ) -> Result<Response, Error> {
     let config = LiveConfig::from_env(env)?;
     let url = request.url();
@@ -94,9 +94,12 @@ pub async fn serve(
     let place = Place {
         stub: forward::stub(env, path)?,
         base: format!("http://live{}{raw_path}", path::LIVE),
+        audience: grant.audience,
     };
     let now = now();
-    let left = ends_at.map_or(u64::MAX, |end| end.saturating_sub(now));
+    let left = grant
+        .expires_at
+        .map_or(u64::MAX, |end| end.saturating_mul(1000).saturating_sub(now));
     match read.live {
         Some(Live::Sse) => {
             let ends_at = now.saturating_add(config.sse_timeout_ms.min(left));
@@ -110,6 +113,7 @@ pub async fn serve(
 struct Place {
     stub: Stub,
     base: String,
+    audience: Audience,
 }
 
 /// What the object says to a live read.
@@ -135,7 +139,7 @@ impl Place {
         };
         let cursor = cursor.map_or_else(String::new, |cursor| format!("&cursor={cursor}"));
         let url = format!("{}?offset={offset}&live={mode}{cursor}", self.base);
-        let response = self.stub.upgrade(&url).await?;
+        let response = self.stub.upgrade(&url, self.audience).await?;
         let socket = response.unchecked_ref::<SocketResponse>().web_socket();
         let Some(socket) = socket else {
             return Ok(Answer::Now(response));

@@ -7,6 +7,10 @@ use crate::protocol::error::Error;
 
 /// The binding of the [`StreamDO`](super::StreamDO) namespace.
 pub const STREAMS: &str = "STREAMS";
+/// The binding of the KV namespace with projects and public streams; [`ProjectJwt`] needs it.
+///
+/// [`ProjectJwt`]: crate::auth::ProjectJwt
+pub const REGISTRY: &str = "REGISTRY";
 /// The binding of the Analytics Engine dataset; optional.
 pub const METRICS: &str = "METRICS";
 

@@ -1,31 +1,34 @@
 //! The worker's entry: finds the stream's object and hands the request on untouched, so that
 //! neither body passes through here.
 
-use worker::web_sys::{Headers, Request, Response, ResponseInit};
-use worker::{Context, Env, Result};
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{Request, Response};
+use worker::{Context, Date, Env, Result};
 
 use super::bridge;
 use super::config;
 use super::forward;
+use super::present::{present, with_timing};
 use super::respond::respond;
-use super::timing::{self, Clock};
+use super::timing::Clock;
+use crate::auth::{self, Audience, AuthorizeMutation, AuthorizeRead, Cors, NoAuth, Refusal};
 use crate::protocol::error::Error;
+use crate::protocol::header;
 use crate::protocol::path::{self, StreamPath};
 use crate::protocol::reply::Reply;
+
+/// The longest body that is read for nothing, in bytes.
+const MAX_DRAINED: u32 = 1 << 16;
 
 /// Marks a [`StreamWorker`] for which nobody has said yet who may do what.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Undecided;
 
-/// Lets everybody do everything.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct NoAuth;
-
 /// A Durable Streams server: what a worker's `fetch` handler calls.
 ///
 /// ```no_run
 /// # fn main() {}
-/// use durable_streams_cloudflare::StreamWorker;
+/// use durable_streams_cloudflare::{ProjectJwt, StreamWorker};
 /// use worker::web_sys::{Request, Response};
 /// use worker::{Context, Env, Result, event};
 ///
@@ -33,11 +36,13 @@ pub struct NoAuth;
 ///
 /// #[event(fetch)]
 /// async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Response> {
-///     StreamWorker::new().no_auth().fetch(req, env, ctx).await
+///     StreamWorker::new().auth(ProjectJwt).fetch(req, env, ctx).await
 /// }
 /// ```
 ///
-/// Who may do what has to be said before requests can be served:
+/// [`StreamWorker::auth`] takes anything that implements the two traits, and
+/// [`StreamWorker::no_auth`] opens the streams to everyone. One of them has to be said before
+/// requests can be served:
 ///
 /// ```compile_fail
 /// # use durable_streams_cloudflare::StreamWorker;
@@ -48,8 +53,9 @@ pub struct NoAuth;
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, Default)]
-pub struct StreamWorker<Auth = Undecided> {
-    _auth: Auth,
+pub struct StreamWorker<Mutations = Undecided, Reads = Undecided> {
+    mutations: Mutations,
+    reads: Reads,
 }
 
 impl StreamWorker {
@@ -61,12 +67,44 @@ impl StreamWorker {
 
     /// Anyone who can reach the worker can read, write and delete every stream.
     #[must_use]
-    pub fn no_auth(self) -> StreamWorker<NoAuth> {
-        StreamWorker { _auth: NoAuth }
+    pub fn no_auth(self) -> StreamWorker<NoAuth, NoAuth> {
+        self.auth(NoAuth)
+    }
+
+    /// `auth` decides about everything.
+    #[must_use]
+    pub fn auth<A: AuthorizeMutation<Env> + AuthorizeRead<Env> + Clone>(
+        self,
+        auth: A,
+    ) -> StreamWorker<A, A> {
+        self.authorize_mutations(auth.clone()).authorize_reads(auth)
     }
 }
 
-impl StreamWorker<NoAuth> {
+impl<Mutations, Reads> StreamWorker<Mutations, Reads> {
+    /// `mutations` decides who may change streams.
+    #[must_use]
+    pub fn authorize_mutations<A: AuthorizeMutation<Env>>(
+        self,
+        mutations: A,
+    ) -> StreamWorker<A, Reads> {
+        StreamWorker {
+            mutations,
+            reads: self.reads,
+        }
+    }
+
+    /// `reads` decides who may read streams.
+    #[must_use]
+    pub fn authorize_reads<A: AuthorizeRead<Env>>(self, reads: A) -> StreamWorker<Mutations, A> {
+        StreamWorker {
+            mutations: self.mutations,
+            reads,
+        }
+    }
+}
+
+impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<Mutations, Reads> {
     /// Serves a request.
     ///
     /// # Errors
@@ -77,69 +115,116 @@ impl StreamWorker<NoAuth> {
         let debug_timing = config::debug_timing(&env);
         let clock = Clock::new(debug_timing);
         let started = clock.now();
-        let answer = match route(&request) {
-            Ok(Route::Stream(path)) => serve(&request, &env, &path).await.map_err(refuse),
-            Ok(Route::Preflight) => Err(Reply::preflight()),
-            Err(error) => Err(refuse(error)),
-        };
-        let response = match answer {
-            Ok(response) => response,
-            Err(reply) => respond(reply)?.into(),
+        let url = request.url();
+        let (path, query) = path::split_url(&url);
+        let response = match StreamPath::parse(path) {
+            Ok(path) => self.serve(&request, query, &path, &env).await?,
+            Err(error) => {
+                drain(&request).await;
+                respond(refuse(error.into()))?.into()
+            }
         };
         if debug_timing {
             return with_timing(&response, clock.now() - started);
         }
         Ok(response)
     }
-}
 
-/// Where a request goes.
-enum Route {
-    Stream(StreamPath),
-    Preflight,
-}
+    async fn serve(
+        &self,
+        request: &Request,
+        query: &str,
+        path: &StreamPath,
+        env: &Env,
+    ) -> Result<Response> {
+        let method = request.method();
+        let header = |name: &str| request.headers().get(name).ok().flatten();
+        let asked = auth::Request {
+            method: &method,
+            query,
+            header: &header,
+            now: Date::now().as_millis() / 1000,
+        };
+        let cors = self.reads.cors(&asked, path, env).await;
+        let outcome = match method.as_str() {
+            "OPTIONS" if cors == Cors::Nobody => Err(Reply::new(204).into()),
+            "OPTIONS" => Err(Reply::preflight().into()),
+            "GET" | "HEAD" => self.read(request, &asked, path, env).await,
+            _ => self.change(request, &asked, path, env).await,
+        };
+        if outcome.is_err() {
+            drain(request).await;
+        }
+        let (response, audience) = match outcome {
+            Ok(answered) => answered,
+            Err(Refusal::Error(error)) => (respond(refuse(error))?.into(), Audience::Everyone),
+            Err(Refusal::Reply(reply)) => (respond(reply)?.into(), Audience::Everyone),
+        };
+        present(response, cors, &asked, audience)
+    }
 
-fn route(request: &Request) -> std::result::Result<Route, Error> {
-    let url = request.url();
-    let path = StreamPath::parse(path::split_url(&url).0)?;
-    match request.method().as_str() {
-        "GET" | "HEAD" | "POST" | "PUT" | "DELETE" => Ok(Route::Stream(path)),
-        "OPTIONS" => Ok(Route::Preflight),
-        _ => Err(Error::MethodNotAllowed),
+    async fn read(
+        &self,
+        request: &Request,
+        asked: &auth::Request<'_>,
+        path: &StreamPath,
+        env: &Env,
+    ) -> Outcome {
+        let grant = self.reads.authorize_read(asked, path, env).await?;
+        let response = if bridge::is_live(asked.method, asked.query) {
+            bridge::serve(request, env, path, grant).await?
+        } else {
+            let changed = forward::for_object(request, asked.query, grant.audience)?;
+            let request = changed.as_ref().unwrap_or(request);
+            forward::stub(env, path)?.forward(request).await?
+        };
+        Ok((response, grant.audience))
+    }
+
+    async fn change(
+        &self,
+        request: &Request,
+        asked: &auth::Request<'_>,
+        path: &StreamPath,
+        env: &Env,
+    ) -> Outcome {
+        let grant = self.mutations.authorize_mutation(asked, path, env).await?;
+        if !matches!(asked.method, "POST" | "PUT" | "DELETE") {
+            return Err(Error::MethodNotAllowed.into());
+        }
+        let response = forward::stub(env, path)?.forward(request).await?;
+        let settled = self
+            .mutations
+            .settle_mutation(asked, path, response.status(), env);
+        settled.await?;
+        Ok((response, grant.audience))
     }
 }
 
-async fn serve(
-    request: &Request,
-    env: &Env,
-    path: &StreamPath,
-) -> std::result::Result<Response, Error> {
-    let url = request.url();
-    if bridge::is_live(&request.method(), path::split_url(&url).1) {
-        return bridge::serve(request, env, path, None).await;
+/// Reads a short body that nobody wants. workerd closes a connection on which a body was left, and
+/// the client's next request may be on its way on it already.
+async fn drain(request: &Request) {
+    let length = request.headers().get(header::CONTENT_LENGTH).ok().flatten();
+    let length = length.and_then(|length| length.parse::<u32>().ok());
+    let is_short = length.is_some_and(|length| (1..=MAX_DRAINED).contains(&length));
+    if is_short && !request.body_used() {
+        let Ok(rest) = request.array_buffer() else {
+            return;
+        };
+        // A body that breaks off takes the connection with it anyway.
+        let _ = JsFuture::from(rest).await;
     }
-    forward::stub(env, path)?.forward(request).await
 }
+
+/// A response and whom it is for, or why there is none.
+type Outcome = std::result::Result<(Response, Audience), Refusal>;
 
 fn refuse(error: Error) -> Reply {
-    if let Error::Unavailable(detail) | Error::Misconfigured(detail) = &error {
+    if let Error::Unavailable(detail)
+    | Error::RegistryUnavailable(detail)
+    | Error::Misconfigured(detail) = &error
+    {
         worker::console_error!("{}: {detail}", error.code());
     }
     Reply::refused(&error)
-}
-
-/// The same response with the edge's time in it. The headers of a response that came from
-/// elsewhere cannot be changed.
-fn with_timing(response: &Response, millis: f64) -> Result<Response> {
-    let headers = Headers::new_with_headers(&response.headers())?;
-    let of_object = headers.get(timing::SERVER_TIMING)?;
-    headers.set(timing::SERVER_TIMING, &timing::join(millis, of_object))?;
-    let init = ResponseInit::new();
-    init.set_status(response.status());
-    init.set_headers(&headers);
-    let body = response.body();
-    Ok(Response::new_with_opt_readable_stream_and_init(
-        body.as_ref(),
-        &init,
-    )?)
 }

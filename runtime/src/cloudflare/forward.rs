@@ -7,7 +7,10 @@ use worker::web_sys::{Headers, Request, RequestInit, Response};
 use worker::{Env, js_sys};
 
 use super::config;
+use crate::auth::Audience;
+use crate::auth::project_jwt::without_token;
 use crate::protocol::error::Error;
+use crate::protocol::header;
 use crate::protocol::path::StreamPath;
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
@@ -49,18 +52,53 @@ impl Stub {
         respond(self.fetch(request)).await
     }
 
-    /// Asks for a WebSocket at a URL. A response without one is an answer, too.
+    /// Asks for a WebSocket at a URL, for these readers. A response without one is an answer, too.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] when the object does not answer.
-    pub async fn upgrade(&self, url: &str) -> Result<Response, Error> {
+    pub async fn upgrade(&self, url: &str, audience: Audience) -> Result<Response, Error> {
         let headers = Headers::new().map_err(unavailable)?;
         headers.set("Upgrade", "websocket").map_err(unavailable)?;
+        if audience == Audience::EveryoneIfPublic {
+            headers
+                .set(header::STREAM_IF_PUBLIC, "true")
+                .map_err(unavailable)?;
+        }
         let init = RequestInit::new();
         init.set_headers(&headers);
         respond(self.fetch_url(url, &init)).await
     }
+}
+
+/// The request without what is meant for the edge alone, and with what the object has to check;
+/// nothing when it can go on as it is.
+///
+/// # Errors
+///
+/// None that depend on the request.
+pub fn for_object(
+    request: &Request,
+    query: &str,
+    audience: Audience,
+) -> Result<Option<Request>, Error> {
+    let mut changed = None;
+    if let Some(query) = without_token(query) {
+        let url = request.url();
+        let url = format!("{}?{query}", url.split('?').next().unwrap_or_default());
+        let rest: &RequestInit = request.unchecked_ref();
+        changed = Some(Request::new_with_str_and_init(&url, rest).map_err(unavailable)?);
+    }
+    if audience == Audience::EveryoneIfPublic {
+        let copy = Request::new_with_request(changed.as_ref().unwrap_or(request));
+        let copy = copy.map_err(unavailable)?;
+        let headers = copy.headers();
+        headers
+            .set(header::STREAM_IF_PUBLIC, "true")
+            .map_err(unavailable)?;
+        changed = Some(copy);
+    }
+    Ok(changed)
 }
 
 async fn respond(promise: Result<js_sys::Promise, JsValue>) -> Result<Response, Error> {

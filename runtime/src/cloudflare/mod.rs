@@ -5,9 +5,11 @@
 //! | [`edge`] | the worker: who asks for which stream, and how |
 //! | [`forward`] | from the edge to a stream's object |
 //! | [`bridge`] | live reads at the edge |
+//! | [`present`] | answers as their clients may have them |
 //! | [`object`] | the Durable Object: from a request to a verb and back |
 //! | [`live`] | the object's live readers |
 //! | [`sql`] | the object's SQLite as the sequencer's storage |
+//! | [`registry`] | projects and public streams in KV |
 //! | [`body`] | reading request bodies up to a limit |
 //! | [`config`] | bindings and variables |
 //! | [`respond`] | replies as platform responses |
@@ -22,9 +24,11 @@ mod forward;
 mod live;
 mod metrics;
 mod object;
+mod present;
+mod registry;
 mod respond;
 mod sql;
 mod timing;
 
-pub use edge::{NoAuth, StreamWorker, Undecided};
+pub use edge::{StreamWorker, Undecided};
 pub use object::StreamDO;

@@ -23,6 +23,7 @@ use super::sql::{Sql, Usage};
 use super::timing::{self, Clock};
 use crate::protocol::cursor;
 use crate::protocol::error::Error;
+use crate::protocol::header;
 use crate::protocol::path::{self, StreamPath};
 use crate::protocol::reply::{Page, Reply};
 use crate::protocol::request::{Append, Create, Live, Read};
@@ -155,6 +156,7 @@ impl Done {
 impl StreamDO {
     async fn handle(&self, request: &mut Request) -> std::result::Result<Done, Error> {
         let config = self.config.as_ref().map_err(Clone::clone)?;
+        self.check_audience(request)?;
         match request.method() {
             Method::Put => self.put(request, config).await,
             Method::Post => self.post(request, config).await,
@@ -168,13 +170,24 @@ impl StreamDO {
         }
     }
 
+    /// The edge lets readers without credentials through to streams that may be public.
+    fn check_audience(&self, request: &Request) -> std::result::Result<(), Error> {
+        let is_read = matches!(request.method(), Method::Get | Method::Head);
+        if is_read && header_of(request)(header::STREAM_IF_PUBLIC).is_some() {
+            self.stream.borrow_mut().require_public(now())?;
+        }
+        Ok(())
+    }
+
     async fn put(
         &self,
         request: &mut Request,
         config: &Config,
     ) -> std::result::Result<Done, Error> {
         let body = body::read(request, config.max_append_bytes).await?;
-        let create = Create::parse(&header_of(request))?;
+        let url = request.inner().url();
+        let (_, query) = path::split_url(&url);
+        let create = Create::parse(query, &header_of(request))?;
         let now = now();
         let created = self
             .stream
@@ -183,7 +196,6 @@ impl StreamDO {
         if created.is_new {
             self.schedule_end().await;
         }
-        let url = request.inner().url();
         let location = url.split('?').next().unwrap_or_default();
         let reply = Reply::created(&created, location);
         Ok(Done::new(reply, created.count, body.len()))

@@ -8,6 +8,10 @@ use super::offset::Offset;
 /// A refusal. [`Error::status`], [`Error::headers`] and the message are all a client sees of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
+    /// The request shows no valid credentials; the text says what is wrong.
+    Unauthorized(&'static str),
+    /// The credentials do not allow the request; the text says why.
+    Forbidden(&'static str),
     /// The URL is no stream's.
     UnknownRoute,
     /// The method is none that streams have.
@@ -75,6 +79,8 @@ pub enum Error {
     Storage(String),
     /// The server cannot be reached; the request may or may not have been carried out.
     Unavailable(String),
+    /// The registry of projects and public streams cannot be reached; nothing was decided.
+    RegistryUnavailable(String),
     /// A variable or binding of the worker is wrong; the text says which, and what would be
     /// right.
     Misconfigured(String),
@@ -93,7 +99,8 @@ impl Error {
     pub fn status(&self) -> u16 {
         match self {
             Self::Invalid { .. } | Self::EpochStart { .. } => 400,
-            Self::StaleEpoch { .. } => 403,
+            Self::Unauthorized(_) => 401,
+            Self::StaleEpoch { .. } | Self::Forbidden(_) => 403,
             Self::UnknownRoute | Self::NotFound => 404,
             Self::MethodNotAllowed => 405,
             Self::Exists(_)
@@ -105,7 +112,7 @@ impl Error {
             Self::TooManyReaders { .. } => 429,
             Self::Storage(_) | Self::Misconfigured(_) => 500,
             Self::NotImplemented(_) => 501,
-            Self::Unavailable(_) => 503,
+            Self::Unavailable(_) | Self::RegistryUnavailable(_) => 503,
             Self::Full => 507,
         }
     }
@@ -113,6 +120,8 @@ impl Error {
     /// A stable name for programs.
     pub fn code(&self) -> &'static str {
         match self {
+            Self::Unauthorized(_) => "unauthorized",
+            Self::Forbidden(_) => "forbidden",
             Self::UnknownRoute => "unknown_route",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Invalid { .. } => "invalid_request",
@@ -130,6 +139,7 @@ impl Error {
             Self::Full => "stream_full",
             Self::Storage(_) => "storage_error",
             Self::Unavailable(_) => "unavailable",
+            Self::RegistryUnavailable(_) => "registry_unavailable",
             Self::Misconfigured(_) => "misconfigured",
         }
     }
@@ -137,6 +147,8 @@ impl Error {
     /// The headers the protocol gives this refusal.
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         match self {
+            // RFC 9110 section 11.6.1 wants it of every 401.
+            Self::Unauthorized(_) => vec![("WWW-Authenticate", "Bearer".to_owned())],
             Self::MethodNotAllowed => {
                 vec![("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS".to_owned())]
             }
@@ -158,6 +170,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Unauthorized(what) | Self::Forbidden(what) => f.write_str(what),
             Self::UnknownRoute => f.write_str("nothing is here; streams are at /v1/stream/<path>"),
             Self::MethodNotAllowed => {
                 f.write_str("streams take GET, HEAD, POST, PUT, DELETE and OPTIONS")
@@ -191,6 +204,9 @@ impl fmt::Display for Error {
             // What went wrong inside is for the log, not for the client.
             Self::Storage(_) => f.write_str("storage failed; nothing was changed"),
             Self::Unavailable(_) => f.write_str("the stream cannot be reached; try again"),
+            Self::RegistryUnavailable(_) => {
+                f.write_str("the registry of projects cannot be reached; try again")
+            }
             Self::Misconfigured(what) => write!(f, "the worker is misconfigured: {what}"),
         }
     }

@@ -20,6 +20,7 @@ pub const STREAM_EXPIRES_AT: &str = "Stream-Expires-At";
 pub const STREAM_FORKED_FROM: &str = "Stream-Forked-From";
 pub const STREAM_FORK_OFFSET: &str = "Stream-Fork-Offset";
 pub const STREAM_FORK_SUB_OFFSET: &str = "Stream-Fork-Sub-Offset";
+pub const STREAM_IF_PUBLIC: &str = "Stream-If-Public";
 pub const STREAM_NEXT_OFFSET: &str = "Stream-Next-Offset";
 pub const STREAM_SEQ: &str = "Stream-Seq";
 pub const STREAM_SSE_DATA_ENCODING: &str = "Stream-SSE-Data-Encoding";

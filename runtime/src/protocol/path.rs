@@ -82,7 +82,13 @@ impl StreamPath {
 
     /// The first segment of a path of several: what groups streams into projects.
     pub fn project(&self) -> Option<&str> {
-        self.0.split_once('/').map(|(project, _)| project)
+        self.in_project().map(|(project, _)| project)
+    }
+
+    /// The path of several segments as its first one, the project, and the rest, which names the
+    /// stream in it.
+    pub fn in_project(&self) -> Option<(&str, &str)> {
+        self.0.split_once('/')
     }
 
     /// The decoded path: the name of the stream's object.

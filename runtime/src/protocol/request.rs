@@ -23,23 +23,45 @@ pub struct Create {
     pub expiry: Option<Expiry>,
     /// Whether the stream is to be closed from the start.
     pub closed: bool,
+    /// Whether the stream is to be read without credentials where others need some.
+    pub public: bool,
 }
 
 impl Create {
-    /// Reads the headers of a PUT.
+    /// Reads the query (without `?`) and headers of a PUT.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] for a header that breaks a rule.
-    pub fn parse(header: HeaderLookup) -> Result<Self, Error> {
+    /// [`Error::Invalid`] for a header or parameter that breaks a rule.
+    pub fn parse(query: &str, header: HeaderLookup) -> Result<Self, Error> {
         refuse_forks(header)?;
         let content_type = content_type(header)?.unwrap_or_else(ContentType::default_type);
         Ok(Self {
             content_type,
             expiry: lifetime(header)?,
             closed: closes(header),
+            public: is_public(query)?,
         })
     }
+}
+
+/// Whether the query of a PUT asks for a public stream.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] for another value than `true` or `false`, or several.
+pub fn is_public(query: &str) -> Result<bool, Error> {
+    let mut public = None;
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if name == "public" {
+            public = match (public, &*value) {
+                (None, "true") => Some(true),
+                (None, "false") => Some(false),
+                _ => return Err(Error::invalid("public", "must be true or false, once")),
+            };
+        }
+    }
+    Ok(public.unwrap_or(false))
 }
 
 /// A POST (sections 5.2 and 5.3).
@@ -295,7 +317,7 @@ mod tests {
 
     #[test]
     fn create_has_defaults() {
-        let create = Create::parse(&lookup(&[])).unwrap();
+        let create = Create::parse("", &lookup(&[])).unwrap();
         assert_eq!(create.content_type, ContentType::default_type());
         assert_eq!(create.expiry, None);
         assert!(!create.closed);
@@ -310,7 +332,7 @@ mod tests {
             ("1", false),
             ("", false),
         ] {
-            let create = Create::parse(&lookup(&[("Stream-Closed", value)])).unwrap();
+            let create = Create::parse("", &lookup(&[("Stream-Closed", value)])).unwrap();
             assert_eq!(create.closed, expected, "{value}");
         }
     }
@@ -321,19 +343,36 @@ mod tests {
             ("Stream-TTL", "1"),
             ("Stream-Expires-At", "2030-01-01T00:00:00Z"),
         ];
-        assert_eq!(field_of(Create::parse(&lookup(&both))), "Stream-TTL");
+        assert_eq!(field_of(Create::parse("", &lookup(&both))), "Stream-TTL");
         assert_eq!(
-            field_of(Create::parse(&lookup(&[("Stream-TTL", "01")]))),
+            field_of(Create::parse("", &lookup(&[("Stream-TTL", "01")]))),
             "Stream-TTL"
         );
         assert_eq!(
-            field_of(Create::parse(&lookup(&[("Stream-Expires-At", "x")]))),
+            field_of(Create::parse("", &lookup(&[("Stream-Expires-At", "x")]))),
             "Stream-Expires-At"
         );
         assert_eq!(
-            field_of(Create::parse(&lookup(&[("Content-Type", "json")]))),
+            field_of(Create::parse("", &lookup(&[("Content-Type", "json")]))),
             "Content-Type"
         );
+    }
+
+    #[test]
+    fn a_stream_is_public_only_when_asked_for_in_so_many_words() {
+        let public = |query: &str| Create::parse(query, &lookup(&[])).map(|create| create.public);
+        assert_eq!(public(""), Ok(false));
+        assert_eq!(public("public=false"), Ok(false));
+        assert_eq!(public("x=1&public=true"), Ok(true));
+        for bad in [
+            "public",
+            "public=1",
+            "public=True",
+            "public=true&public=false",
+            "public=true&public=true",
+        ] {
+            assert_eq!(field_of(public(bad)), "public", "{bad}");
+        }
     }
 
     #[test]

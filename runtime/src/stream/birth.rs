@@ -24,6 +24,8 @@ pub struct Birth {
     pub expiry: Option<Expiry>,
     /// Whether the stream was closed from the start.
     pub closed: bool,
+    /// Whether the stream can be read without credentials where others need some.
+    pub public: bool,
     /// Tells this stream from others that had or will have its path.
     pub incarnation: String,
     /// Milliseconds since the Unix epoch.
@@ -40,6 +42,8 @@ struct Record {
     expires_at: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     closed: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    public: bool,
     incarnation: String,
     created_at: u64,
 }
@@ -84,6 +88,7 @@ impl Birth {
             ttl,
             expires_at,
             closed: self.closed,
+            public: self.public,
             incarnation: self.incarnation.clone(),
             created_at: self.created_at,
         };
@@ -102,6 +107,7 @@ impl Birth {
             content_type: ContentType::parse(&record.content_type)?,
             expiry,
             closed: record.closed,
+            public: record.public,
             incarnation: record.incarnation,
             created_at: record.created_at,
         })
@@ -128,11 +134,12 @@ mod tests {
             parameter in "[ -~]{0,60}",
             expiry in any_expiry(),
             closed: bool,
+            public: bool,
             incarnation in "[0-9a-f]{16}",
             created_at: u64,
         ) {
             let content_type = ContentType::parse(&format!("text/plain; x={parameter}")).unwrap();
-            let birth = Birth { content_type, expiry, closed, incarnation, created_at };
+            let birth = Birth { content_type, expiry, closed, public, incarnation, created_at };
             let database = rusqlite::Connection::open_in_memory().unwrap();
             database.execute(&birth.create_table(), []).unwrap();
             let sql: String = database.query_row(SELECT, [], |row| row.get(0)).unwrap();
@@ -148,6 +155,7 @@ mod tests {
             content_type,
             expiry: None,
             closed: false,
+            public: false,
             incarnation: "1".into(),
             created_at: 0,
         };

@@ -45,6 +45,7 @@ impl<S: Storage> Stream<S> {
             content_type: request.content_type.clone(),
             expiry: request.expiry.clone(),
             closed: request.closed,
+            public: request.public,
             incarnation,
             created_at: now,
         };
@@ -103,6 +104,9 @@ fn found(present: &Present, request: &Create) -> Result<Created, Error> {
     }
     if present.state.closed != request.closed {
         return Err(Error::Exists("closed status (Stream-Closed)"));
+    }
+    if present.birth.public != request.public {
+        return Err(Error::Exists("audience (public)"));
     }
     Ok(Created {
         is_new: false,

@@ -79,6 +79,20 @@ impl<S: Storage> Stream<S> {
         }
     }
 
+    /// Refuses readers without credentials, unless the stream was created for them. Whether
+    /// another stream exists is not told to them.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unauthorized`], [`Error::Storage`].
+    pub fn require_public(&mut self, now: u64) -> Result<(), Error> {
+        self.turn(|stream| match stream.present(now) {
+            Ok((_, _, present)) if present.birth.public => Ok(()),
+            Ok(_) | Err(Error::NotFound) => Err(Error::Unauthorized("the stream is not public")),
+            Err(error) => Err(error),
+        })
+    }
+
     /// Where the stream lies.
     pub fn storage(&self) -> &S {
         &self.storage

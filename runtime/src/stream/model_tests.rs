@@ -30,6 +30,7 @@ fn create(content_type: ContentType, ttl: bool) -> Create {
         content_type,
         expiry,
         closed: false,
+        public: false,
     }
 }
 
@@ -622,6 +623,7 @@ fn pages_tell_caches_how_long() {
         content_type: json(),
         expiry: at,
         closed: false,
+        public: false,
     };
     stream.create(&request, b"[1]", "1".into(), 0).unwrap();
     let mut caching = |from, now| {

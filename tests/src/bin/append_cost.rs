@@ -1,17 +1,20 @@
-//! What an append costs above the floor: a plain JavaScript worker that does one INSERT.
+//! What an append costs above the floor, a plain JavaScript worker that does one INSERT, and what
+//! it costs more with project tokens.
 //!
-//! `append-cost [ROUNDS] [APPENDS]` runs both on the same runtime, in turns within each round, so
-//! that whatever else the machine does meets both.
+//! `append-cost [ROUNDS] [APPENDS]` runs all on the same runtime, in turns within each round, so
+//! that whatever else the machine does meets all.
 
 use std::fs;
 use std::io::Write;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use durable_streams_tests::http::Client;
 use durable_streams_tests::places::Scratch;
-use durable_streams_tests::project::Worker;
-use durable_streams_tests::server::Server;
+use durable_streams_tests::project::{Auth, Worker};
+use durable_streams_tests::server::{Server, Setup};
 use durable_streams_tests::stream::Stream;
+use durable_streams_tests::token;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
@@ -25,12 +28,18 @@ fn main() -> Result<()> {
     let rounds = numbers.next().transpose()?.unwrap_or(9).max(1);
     let appends = numbers.next().transpose()?.unwrap_or(2000).max(1);
 
-    let ours = Subject::new("ours", Worker::ours()?)?;
-    let floor = Subject::new("floor", Worker::floor()?)?;
-    cold_starts(&ours, &floor)?;
-    appending(&ours, &floor, rounds, appends)?;
-    sizes(&ours.worker)
+    let subjects = [
+        Subject::new("floor", Worker::floor()?)?,
+        Subject::new("ours", Worker::ours()?)?,
+        Subject::new("tokens", Worker::with(Auth::ProjectJwt)?)?,
+    ];
+    cold_starts(&subjects)?;
+    appending(&subjects, rounds, appends)?;
+    subjects[1..].iter().try_for_each(sizes)
 }
+
+const PROJECT: &str = "p";
+const SECRET: &str = "the secret of the project called p";
 
 /// A worker under measurement.
 struct Subject {
@@ -50,25 +59,36 @@ impl Subject {
     }
 
     fn serve(&self) -> Result<Server> {
-        Server::serve(&self.worker, &self.state, &[])
+        let setup = Setup {
+            entries: vec![(PROJECT, token::record(SECRET))],
+            ..Setup::default()
+        };
+        Server::set_up(&self.worker, &self.state, &setup)
     }
+}
+
+/// A client with a token, which only one of the workers looks at.
+fn client(server: &Server) -> Client {
+    let token = token::token(SECRET, PROJECT, "write");
+    let client = server.client().clone();
+    client.with_header("authorization", format!("Bearer {token}"))
 }
 
 /// From the start of the runtime's process to the answer to the first creation of a stream. Each
 /// start finds the data of the ones before it.
-fn cold_starts(ours: &Subject, floor: &Subject) -> Result<()> {
+fn cold_starts(subjects: &[Subject]) -> Result<()> {
     println!("cold start, {COLD_STARTS} in turns");
-    let mut times = [Vec::new(), Vec::new()];
+    let mut times = vec![Vec::new(); subjects.len()];
     for round in 0..COLD_STARTS {
-        for (subject, times) in [ours, floor].into_iter().zip(&mut times) {
+        for (subject, times) in subjects.iter().zip(&mut times) {
             let server = subject.serve()?;
             let runtime = server.workerd()?;
-            Stream::create(server.client(), &format!("cold-{round}"), TYPE)?;
+            Stream::create(&client(&server), &format!("{PROJECT}/cold-{round}"), TYPE)?;
             times.push(runtime.age()?);
             server.stop()?;
         }
     }
-    for (subject, times) in [ours, floor].into_iter().zip(&mut times) {
+    for (subject, times) in subjects.iter().zip(&mut times) {
         times.sort();
         let (least, most) = (times[0], times[times.len() - 1]);
         let middle = percentile(times, 50);
@@ -80,33 +100,46 @@ fn cold_starts(ours: &Subject, floor: &Subject) -> Result<()> {
     Ok(())
 }
 
-fn appending(ours: &Subject, floor: &Subject, rounds: usize, appends: usize) -> Result<()> {
+fn appending(subjects: &[Subject], rounds: usize, appends: usize) -> Result<()> {
     println!(
         "\nappends of {} bytes, one after the other on one connection, {rounds} rounds of {appends} in turns",
         MESSAGE.len()
     );
-    let servers = [ours.serve()?, floor.serve()?];
+    let mut servers = Vec::new();
     let mut streams = Vec::new();
-    for server in &servers {
-        let stream = Stream::create(server.client(), "appends", TYPE)?;
+    for subject in subjects {
+        let server = subject.serve()?;
+        let stream = Stream::create(&client(&server), &format!("{PROJECT}/appends"), TYPE)?;
         // The first ones are spent on the runtime's compiler.
-        append(server, &stream, appends)?;
+        append(&server, &stream, appends)?;
+        servers.push(server);
         streams.push(stream);
     }
-    let mut cpu = [Vec::new(), Vec::new()];
-    let mut wall = [Vec::new(), Vec::new()];
-    let mut ratios = Vec::new();
+    let mut cpu = vec![Vec::new(); subjects.len()];
+    let mut wall = vec![Vec::new(); subjects.len()];
     for round in 0..rounds {
-        for turn in 0..2 {
+        for turn in 0..subjects.len() {
             // Who comes first changes, too.
-            let at = (round + turn) % 2;
+            let at = (round + turn) % subjects.len();
             let cost = append(&servers[at], &streams[at], appends)?;
             cpu[at].push(cost.cpu_each);
             wall[at].extend(cost.wall);
         }
-        ratios.push(cpu[0][round].as_secs_f64() / cpu[1][round].as_secs_f64());
     }
-    for (at, subject) in [ours, floor].into_iter().enumerate() {
+    for at in 1..subjects.len() {
+        let ratio = |round: usize| cpu[at][round].as_secs_f64() / cpu[at - 1][round].as_secs_f64();
+        let mut ratios: Vec<f64> = (0..rounds).map(ratio).collect();
+        ratios.sort_by(f64::total_cmp);
+        println!(
+            "  CPU, {} to {}: median {:.3} of the rounds' ratios ({:.3} to {:.3})",
+            subjects[at].name,
+            subjects[at - 1].name,
+            ratios[ratios.len() / 2],
+            ratios[0],
+            ratios[ratios.len() - 1]
+        );
+    }
+    for (at, subject) in subjects.iter().enumerate() {
         cpu[at].sort();
         wall[at].sort();
         println!(
@@ -117,13 +150,6 @@ fn appending(ours: &Subject, floor: &Subject, rounds: usize, appends: usize) -> 
             percentile(&wall[at], 99)
         );
     }
-    ratios.sort_by(f64::total_cmp);
-    println!(
-        "  CPU, ours to the floor: median {:.3} of the rounds' ratios ({:.3} to {:.3})",
-        ratios[ratios.len() / 2],
-        ratios[0],
-        ratios[ratios.len() - 1]
-    );
     servers.into_iter().try_for_each(Server::stop)
 }
 
@@ -149,9 +175,10 @@ fn append(server: &Server, stream: &Stream, appends: usize) -> Result<Cost> {
 }
 
 /// What is uploaded to Cloudflare.
-fn sizes(worker: &Worker) -> Result<()> {
-    println!("\nbundle");
-    let dir = worker
+fn sizes(subject: &Subject) -> Result<()> {
+    println!("\nbundle of {}", subject.name);
+    let dir = subject
+        .worker
         .script
         .parent()
         .context("the script is in no folder")?;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use durable_streams_tests::cloud::{Cloud, Ran, TOKEN, small_project};
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::process::interrupt;
-use durable_streams_tests::project::{Project, cli, command};
+use durable_streams_tests::project::{Auth, Project, cli, command};
 use durable_streams_tests::readers::{Mode, Readers};
 use durable_streams_tests::stream::Stream;
 use durable_streams_tests::terminal::Terminal;
@@ -32,11 +32,11 @@ fn place(scratch: &Scratch, built: &Project) -> Result<PathBuf> {
 #[test]
 fn from_nothing_to_a_served_stream_and_back() -> Result<()> {
     // Nobody else builds meanwhile.
-    let built = Project::take()?;
+    let built = Project::take(Auth::None)?;
     let scratch = Scratch::new("journey")?;
     let cloud = Cloud::booting(&scratch)?;
     let dir = place(&scratch, &built)?;
-    let mut init = command(&cli()?);
+    let mut init = command(&cli()?)?;
     init.arg("init").arg(&dir);
     Ran::of(init.args(["--yes", "--auth", "none", "--no-git", "--overwrite"]))?.ok()?;
 
@@ -84,7 +84,7 @@ fn from_nothing_to_a_served_stream_and_back() -> Result<()> {
 
 #[test]
 fn init_on_a_terminal_goes_the_whole_way() -> Result<()> {
-    let built = Project::take()?;
+    let built = Project::take(Auth::None)?;
     let scratch = Scratch::new("journey-terminal")?;
     let cloud = Cloud::booting(&scratch)?;
     let dir = place(&scratch, &built)?;

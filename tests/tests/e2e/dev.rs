@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use durable_streams_tests::dev::Dev;
-use durable_streams_tests::project::Project;
+use durable_streams_tests::project::{Auth, Project};
 use durable_streams_tests::stream::Stream;
 use serde_json::json;
 
@@ -11,7 +11,7 @@ use crate::session::try_it;
 
 #[test]
 fn ctrl_c_ends_it_whole_and_the_next_run_has_all_data() -> Result<()> {
-    let project = Project::take()?;
+    let project = Project::take(Auth::None)?;
     project.forget_data()?;
 
     let dev = Dev::start(&project)?;

@@ -1,10 +1,12 @@
 //! What a client sees of the scaffolded project when it runs on workerd.
 
+mod auth;
 mod costs;
 mod dev;
 mod expiry;
 mod large;
 mod live;
+mod projects;
 mod restart;
 mod session;
 mod validation;

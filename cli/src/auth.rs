@@ -1,0 +1,113 @@
+//! Who may use the streams of a project: what its `Cargo.toml` says, and what to try it with.
+
+use std::{path::Path, time::Duration};
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use toml_edit::DocumentMut;
+
+use crate::{
+    args::Auth,
+    project::Project,
+    registry::{Place, Record, Registry, Secret},
+    token::{self, Claims, Scope},
+    ui::Ui,
+};
+
+/// How long the tokens last that a local run shows.
+const LIFETIME: Duration = Duration::from_secs(24 * 3600);
+
+/// Tokens to try a local run with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Access {
+    /// The project.
+    pub project: String,
+    /// Allows everything in the project.
+    pub write_token: String,
+    /// Allows reading.
+    pub read_token: String,
+    /// When both end, in seconds since the Unix epoch.
+    pub expires_at: u64,
+}
+
+/// What the project in a folder says of itself: `package.metadata.durable-streams.auth`.
+pub fn of(root: &Path) -> Result<Auth> {
+    let path = root.join("Cargo.toml");
+    let text = std::fs::read_to_string(&path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let manifest: DocumentMut = text
+        .parse()
+        .with_context(|| format!("{} is not TOML", path.display()))?;
+    let mut item = Some(manifest.as_item());
+    for key in ["package", "metadata", "durable-streams", "auth"] {
+        item = item.and_then(|item| item.get(key));
+    }
+    Ok(match item.and_then(|item| item.as_str()) {
+        Some("project-jwt") => Auth::ProjectJwt,
+        _ => Auth::None,
+    })
+}
+
+/// Tokens for a local run. Without any project, one of the worker's name is made.
+pub fn local_access(ui: &Ui, project: &Project) -> Result<Access> {
+    let mut registry = Registry::open(ui, project, Place::Local)?;
+    let names = registry.names()?;
+    let name = match names.iter().find(|name| **name == project.name) {
+        Some(name) => name,
+        None => names.first().unwrap_or(&project.name),
+    };
+    let record = match registry.find(name)? {
+        Some(record) => record,
+        None => {
+            let record = Record::new(Secret::generate()?);
+            registry.create(name, &record)?;
+            ui.note(format!("Made the project {name} (local)"));
+            record
+        }
+    };
+    let expires_at = token::expiry(LIFETIME)?;
+    let mint = |scope| {
+        let claims = Claims {
+            project: name.clone(),
+            scope,
+            expires_at,
+            stream: None,
+        };
+        token::mint(record.primary()?, &claims)
+    };
+    Ok(Access {
+        project: name.clone(),
+        write_token: mint(Scope::Write)?,
+        read_token: mint(Scope::Read)?,
+        expires_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manifest_says_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let auth = |text: &str| {
+            std::fs::write(dir.path().join("Cargo.toml"), text).unwrap();
+            of(dir.path())
+        };
+        let table = "[package.metadata.durable-streams]\n";
+        assert_eq!(
+            auth(&format!("{table}auth = \"project-jwt\"")).unwrap(),
+            Auth::ProjectJwt
+        );
+        for text in [
+            "",
+            "[package]\nname = \"x\"",
+            &format!("{table}auth = \"none\""),
+            &format!("{table}auth = 1"),
+        ] {
+            assert_eq!(auth(text).unwrap(), Auth::None, "{text}");
+        }
+        assert!(auth("[").is_err());
+    }
+}

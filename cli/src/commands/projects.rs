@@ -1,0 +1,193 @@
+//! `projects`: what is in the registry, and changes to it.
+
+use std::path::Path;
+
+use anyhow::Result;
+use dialoguer::Confirm;
+use serde_json::{Value, json};
+
+use crate::{
+    args::{PlaceFlags, Projects},
+    error::problem,
+    project::Project,
+    registry::{Place, Record, Registry, Secret},
+    ui::Ui,
+};
+
+/// Works on the projects of the server in the current folder.
+pub fn run(ui: &Ui, args: &Projects) -> Result<()> {
+    match args {
+        Projects::List { place } => list(ui, *place),
+        Projects::Show { name, place } => show(ui, name, *place),
+        Projects::Rotate {
+            name,
+            secret_stdin,
+            place,
+        } => rotate(ui, name, *secret_stdin, *place),
+        Projects::RemoveSecret {
+            name,
+            secret,
+            place,
+        } => remove_secret(ui, name, secret.as_deref(), *place),
+        Projects::Delete { name, yes, place } => delete(ui, name, *yes, *place),
+    }
+}
+
+/// Where to work: as told, else on the data of local runs.
+pub fn place(flags: PlaceFlags) -> Place {
+    match flags.remote {
+        true => Place::Remote,
+        false => Place::Local,
+    }
+}
+
+/// A secret from stdin, or a new one.
+pub fn secret(from_stdin: bool) -> Result<Secret> {
+    match from_stdin {
+        true => Secret::from_stdin(),
+        false => Secret::generate(),
+    }
+}
+
+fn open(ui: &Ui, flags: PlaceFlags) -> Result<Registry> {
+    let project = Project::open(Path::new("."))?;
+    Registry::open(ui, &project, place(flags))
+}
+
+fn list(ui: &Ui, flags: PlaceFlags) -> Result<()> {
+    let mut registry = open(ui, flags)?;
+    let place = registry.place().name();
+    let names = registry.names()?;
+    let mut lines = Vec::new();
+    let mut documents = Vec::new();
+    for name in &names {
+        match registry.get(name) {
+            Ok(record) => {
+                lines.push(line(name, &record));
+                documents.push(document(name, place, &record));
+            }
+            Err(error) => {
+                lines.push(format!("{name}: {error:#}"));
+                documents.push(json!({ "project": name, "error": format!("{error:#}") }));
+            }
+        }
+    }
+    if names.is_empty() {
+        lines.push(format!(
+            "There is no project yet ({place}); `durable-streams create-project` makes one."
+        ));
+    }
+    ui.result(
+        lines.join("\n"),
+        &json!({ "place": place, "projects": documents }),
+    );
+    Ok(())
+}
+
+fn show(ui: &Ui, name: &str, flags: PlaceFlags) -> Result<()> {
+    let mut registry = open(ui, flags)?;
+    let place = registry.place().name();
+    let record = registry.get(name)?;
+    let mut lines = vec![format!("{} ({place})", line(name, &record))];
+    for (at, secret) in record.signing_secrets.iter().enumerate() {
+        let role = if at == 0 {
+            ", which signs new tokens"
+        } else {
+            ""
+        };
+        lines.push(format!("  secret {}{role}", secret.id()));
+    }
+    ui.result(lines.join("\n"), &document(name, place, &record));
+    Ok(())
+}
+
+fn rotate(ui: &Ui, name: &str, from_stdin: bool, flags: PlaceFlags) -> Result<()> {
+    let new = secret(from_stdin)?;
+    let mut registry = open(ui, flags)?;
+    let place = registry.place().name();
+    let mut record = registry.get(name)?;
+    record.rotate(new.clone())?;
+    registry.set(name, &record)?;
+    let shown = (!from_stdin).then(|| new.reveal());
+    let mut text = format!("The project {name} ({place}) has a new secret.");
+    if let Some(secret) = shown {
+        text.push_str(&format!("\nIt is not shown again: {secret}"));
+    }
+    text.push_str(&format!(
+        "\nTokens of the old one are taken until `durable-streams projects remove-secret {name}`."
+    ));
+    let mut document = document(name, place, &record);
+    document["secret"] = json!(shown);
+    ui.result(text, &document);
+    Ok(())
+}
+
+fn remove_secret(ui: &Ui, name: &str, id: Option<&str>, flags: PlaceFlags) -> Result<()> {
+    let mut registry = open(ui, flags)?;
+    let place = registry.place().name();
+    let mut record = registry.get(name)?;
+    let removed = record.remove_secret(id)?;
+    registry.set(name, &record)?;
+    let mut document = document(name, place, &record);
+    document["removed"] = json!(removed);
+    ui.result(
+        format!(
+            "The project {name} ({place}) has lost the secret {removed}. A running server takes \
+             tokens signed with it for up to a minute."
+        ),
+        &document,
+    );
+    Ok(())
+}
+
+fn delete(ui: &Ui, name: &str, yes: bool, flags: PlaceFlags) -> Result<()> {
+    let mut registry = open(ui, flags)?;
+    let place = registry.place().name();
+    if ui.can_ask() && !yes {
+        let sure = Confirm::new()
+            .with_prompt(format!(
+                "Delete the project {name} ({place})? Its secrets are lost, its streams stay"
+            ))
+            .default(false)
+            .interact()?;
+        if !sure {
+            return Err(problem("nothing was deleted", ""));
+        }
+    }
+    registry.delete(name)?;
+    ui.result(
+        format!(
+            "Deleted the project {name} ({place}). Its streams are still there, for a project of \
+             this name. A running server takes its tokens for up to a minute."
+        ),
+        &json!({ "project": name, "place": place, "deleted": true }),
+    );
+    Ok(())
+}
+
+fn line(name: &str, record: &Record) -> String {
+    let secrets = match record.signing_secrets.len() {
+        1 => "1 secret".to_owned(),
+        count => format!("{count} secrets"),
+    };
+    let readers = match record.is_public {
+        true => "everyone reads",
+        false => "readers need a token",
+    };
+    let pages = match record.cors_origins.as_slice() {
+        [] => "no pages of other origins".to_owned(),
+        origins => format!("pages of {}", origins.join(", ")),
+    };
+    format!("{name}: {secrets}, {readers}, {pages}")
+}
+
+fn document(name: &str, place: &str, record: &Record) -> Value {
+    let ids: Vec<String> = record.signing_secrets.iter().map(Secret::id).collect();
+    json!({
+        "project": name,
+        "place": place,
+        "secretIds": ids,
+        "corsOrigins": record.cors_origins,
+        "isPublic": record.is_public,
+    })
+}

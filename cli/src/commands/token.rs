@@ -1,0 +1,66 @@
+//! `token`: a token for the streams of a project.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::projects::place;
+use crate::{
+    args::Token,
+    project::Project,
+    registry::{self, Registry, Secret},
+    token::{self, Claims, Scope},
+    ui::Ui,
+};
+
+/// Prints a token, and nothing else on stdout.
+pub fn run(ui: &Ui, args: &Token) -> Result<()> {
+    if let Some(stream) = &args.stream {
+        token::check_stream(stream)?;
+    }
+    let (project, secret) = match args.secret_stdin {
+        true => {
+            let project = args.project.clone().context("--project is missing")?;
+            registry::check_name(&project)?;
+            (project, Secret::from_stdin()?)
+        }
+        false => registered(ui, args)?,
+    };
+    let claims = Claims {
+        project,
+        scope: args.scope,
+        expires_at: token::expiry(args.expires_in)?,
+        stream: args.stream.clone(),
+    };
+    let token = token::mint(&secret, &claims)?;
+    ui.result(
+        &token,
+        &json!({
+            "token": token,
+            "project": claims.project,
+            "scope": claims.scope,
+            "stream": claims.stream,
+            "expiresAt": claims.expires_at,
+        }),
+    );
+    Ok(())
+}
+
+/// The project, the only one if none is named, and its primary secret.
+fn registered(ui: &Ui, args: &Token) -> Result<(String, Secret)> {
+    let project = Project::open(Path::new("."))?;
+    let mut registry = Registry::open(ui, &project, place(args.place))?;
+    let name = match &args.project {
+        Some(name) => name.clone(),
+        None => registry.only()?,
+    };
+    let secret = registry.get(&name)?.primary()?.clone();
+    let allowed = match args.scope {
+        Scope::Read => "to read",
+        Scope::Write => "to read and write",
+    };
+    let place = registry.place().name();
+    ui.note(format!("A token {allowed} in the project {name} ({place})"));
+    Ok((name, secret))
+}

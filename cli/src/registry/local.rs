@@ -1,0 +1,108 @@
+//! The registry of local runs: miniflare's KV, beside the streams in the project's folder.
+
+use std::{
+    io::{BufRead, BufReader, Write},
+    process::{Child, ChildStdin, ChildStdout, Command, Stdio},
+};
+
+use anyhow::{Context, Result, bail};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::{BINDING, Store};
+use crate::{error::problem, local, process, project::Project, toolchain, ui::Ui};
+
+const SCRIPT: &str = include_str!("../../assets/registry.mjs");
+
+/// A Node process that holds the namespace open, until this is dropped.
+#[derive(Debug)]
+pub struct LocalStore {
+    node: Child,
+    stdin: Option<ChildStdin>,
+    stdout: BufReader<ChildStdout>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Answer {
+    Ok(Value),
+    Error(String),
+}
+
+impl LocalStore {
+    /// Opens the namespace, which is empty before the first run.
+    pub fn start(ui: &Ui, project: &Project) -> Result<Self> {
+        let Some(namespace) = project.namespace(BINDING) else {
+            return Err(problem(
+                format!("wrangler.toml has no KV namespace with the binding {BINDING}"),
+                format!("add [[kv_namespaces]] with binding = \"{BINDING}\""),
+            ));
+        };
+        let script = toolchain::node_script(ui, "registry.mjs", SCRIPT)?;
+        let mut command = Command::new("node");
+        command
+            .arg(script)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let mut node = process::spawn(&mut command)?;
+        let stdin = node.stdin.take();
+        let stdout = node.stdout.take().context("node has no stdout")?;
+        let mut store = Self {
+            node,
+            stdin,
+            stdout: BufReader::new(stdout),
+        };
+        store.say(&json!({
+            "kvNamespaces": { BINDING: namespace },
+            "defaultPersistRoot": project.root.join(local::STATE),
+            "compatibilityDate": project.compatibility_date(),
+            // Otherwise miniflare asks a server of Cloudflare where this machine is.
+            "cf": false,
+        }))?;
+        Ok(store)
+    }
+
+    /// Requests go through a pipe: nobody else sees what is in them.
+    fn say(&mut self, document: &Value) -> Result<()> {
+        let stdin = self.stdin.as_mut().context("node was stopped")?;
+        writeln!(stdin, "{document}").context("node does not listen")
+    }
+
+    fn ask(&mut self, request: &Value) -> Result<Value> {
+        self.say(request)?;
+        let mut line = String::new();
+        self.stdout.read_line(&mut line)?;
+        match serde_json::from_str(&line).context("node ended")? {
+            Answer::Ok(value) => Ok(value),
+            Answer::Error(message) => bail!("the local KV cannot be used: {message}"),
+        }
+    }
+}
+
+impl Store for LocalStore {
+    fn get(&mut self, key: &str) -> Result<Option<String>> {
+        let value = self.ask(&json!({ "get": key }))?;
+        Ok(value.as_str().map(str::to_owned))
+    }
+
+    fn put(&mut self, key: &str, value: &str) -> Result<()> {
+        self.ask(&json!({ "put": key, "value": value })).map(drop)
+    }
+
+    fn delete(&mut self, key: &str) -> Result<()> {
+        self.ask(&json!({ "delete": key })).map(drop)
+    }
+
+    fn list(&mut self) -> Result<Vec<String>> {
+        let keys = self.ask(&json!({ "list": true }))?;
+        serde_json::from_value(keys).context("the local KV lists no keys")
+    }
+}
+
+impl Drop for LocalStore {
+    fn drop(&mut self) {
+        // The end of its input ends Node, and with it workerd, once all is written.
+        drop(self.stdin.take());
+        process::let_end(&mut self.node, local::STOP_LIMIT);
+    }
+}

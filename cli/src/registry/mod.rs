@@ -1,0 +1,291 @@
+//! The registry: which projects a server knows, with their secrets. It is the KV namespace
+//! `REGISTRY` of the worker; the runtime crate reads what is written here.
+//!
+//! A project here is what the first segment of a stream's path names. The folder with the worker's
+//! sources is another thing of the same name: [`crate::project`].
+
+mod local;
+mod origin;
+mod record;
+mod secret;
+
+use anyhow::{Context, Result};
+
+pub use origin::check as check_origin;
+pub use record::Record;
+pub use secret::Secret;
+
+use crate::{error::problem, project::Project, ui::Ui};
+
+/// The binding of the namespace.
+const BINDING: &str = "REGISTRY";
+/// The longest name of a project.
+const MAX_NAME: usize = 64;
+
+/// Where a registry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// With the data of local runs.
+    Local,
+    /// At Cloudflare.
+    Remote,
+}
+
+impl Place {
+    /// A word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Remote => "remote",
+        }
+    }
+}
+
+/// Keys with values, which are texts.
+trait Store {
+    /// The value of a key, if there is one.
+    fn get(&mut self, key: &str) -> Result<Option<String>>;
+    /// Sets the value of a key.
+    fn put(&mut self, key: &str, value: &str) -> Result<()>;
+    /// Removes a key.
+    fn delete(&mut self, key: &str) -> Result<()>;
+    /// All keys.
+    fn list(&mut self) -> Result<Vec<String>>;
+}
+
+/// The registry of one server.
+pub struct Registry {
+    place: Place,
+    store: Box<dyn Store>,
+}
+
+impl Registry {
+    /// Opens the registry of a project's server.
+    pub fn open(ui: &Ui, project: &Project, place: Place) -> Result<Self> {
+        let store = match place {
+            Place::Local => Box::new(local::LocalStore::start(ui, project)?),
+            Place::Remote => {
+                return Err(problem(
+                    "--remote is not available yet",
+                    "`--local` works on the data of local runs",
+                ));
+            }
+        };
+        Ok(Self { place, store })
+    }
+
+    /// Where it is.
+    pub fn place(&self) -> Place {
+        self.place
+    }
+
+    /// The names of all projects, sorted. Keys with a slash are streams.
+    pub fn names(&mut self) -> Result<Vec<String>> {
+        let mut names = self.store.list()?;
+        names.retain(|name| !name.contains('/'));
+        names.sort();
+        Ok(names)
+    }
+
+    /// The only project there is.
+    pub fn only(&mut self) -> Result<String> {
+        let names = self.names()?;
+        match names.as_slice() {
+            [only] => Ok(only.clone()),
+            [] => Err(problem(
+                format!("there is no project yet ({})", self.place.name()),
+                "`durable-streams create-project` makes one",
+            )),
+            several => Err(problem(
+                format!("there are several projects: {}", several.join(", ")),
+                "name one with --project",
+            )),
+        }
+    }
+
+    /// A project that must exist.
+    pub fn get(&mut self, name: &str) -> Result<Record> {
+        match self.find(name)? {
+            Some(record) => Ok(record),
+            None => Err(problem(
+                format!("there is no project `{name}` ({})", self.place.name()),
+                "`durable-streams projects list` lists them, `durable-streams create-project` makes one",
+            )),
+        }
+    }
+
+    /// A project, if it exists.
+    pub fn find(&mut self, name: &str) -> Result<Option<Record>> {
+        check_name(name)?;
+        let Some(text) = self.store.get(name)? else {
+            return Ok(None);
+        };
+        // The cause would quote the record, and with it a secret.
+        let record = serde_json::from_str(&text).ok();
+        record.map(Some).with_context(|| {
+            format!("the record of project `{name}` is malformed; `projects delete` removes it")
+        })
+    }
+
+    /// Makes a project, which must not exist.
+    pub fn create(&mut self, name: &str, record: &Record) -> Result<()> {
+        if self.find(name)?.is_some() {
+            return Err(problem(
+                format!(
+                    "there is a project `{name}` already ({})",
+                    self.place.name()
+                ),
+                format!("`durable-streams projects rotate {name}` gives it a new secret"),
+            ));
+        }
+        self.set(name, record)
+    }
+
+    /// Writes the record of a project.
+    pub fn set(&mut self, name: &str, record: &Record) -> Result<()> {
+        self.store.put(name, &serde_json::to_string(record)?)
+    }
+
+    /// Removes a project, readable or not.
+    pub fn delete(&mut self, name: &str) -> Result<()> {
+        check_name(name)?;
+        if self.store.get(name)?.is_none() {
+            self.get(name)?;
+        }
+        self.store.delete(name)
+    }
+}
+
+/// Refuses what cannot be the first segment of a URL's path as it is.
+pub fn check_name(name: &str) -> Result<()> {
+    let stray = |c: char| !c.is_ascii_alphanumeric() && !"-_.".contains(c);
+    let wrong = if name.is_empty() {
+        "it is empty".to_owned()
+    } else if name.len() > MAX_NAME {
+        format!("it is longer than {MAX_NAME} characters")
+    } else if let Some(c) = name.chars().find(|c| stray(*c)) {
+        format!("it contains {c:?}")
+    } else if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) {
+        "it does not begin with a letter or a digit".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(problem(
+        format!("`{name}` cannot be a project: {wrong}"),
+        "take letters, digits, `-`, `_` and `.`, as in `my-project`",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    impl Store for BTreeMap<String, String> {
+        fn get(&mut self, key: &str) -> Result<Option<String>> {
+            Ok(BTreeMap::get(self, key).cloned())
+        }
+
+        fn put(&mut self, key: &str, value: &str) -> Result<()> {
+            self.insert(key.to_owned(), value.to_owned());
+            Ok(())
+        }
+
+        fn delete(&mut self, key: &str) -> Result<()> {
+            self.remove(key);
+            Ok(())
+        }
+
+        fn list(&mut self) -> Result<Vec<String>> {
+            Ok(self.keys().cloned().collect())
+        }
+    }
+
+    fn registry(entries: &[(&str, &str)]) -> Registry {
+        let entries = entries.iter();
+        let store: BTreeMap<String, String> = entries
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect();
+        Registry {
+            place: Place::Local,
+            store: Box::new(store),
+        }
+    }
+
+    fn record() -> Record {
+        Record::new(Secret::generate().unwrap())
+    }
+
+    #[test]
+    fn a_project_is_made_found_and_removed() {
+        let mut registry = registry(&[]);
+        let record = record();
+        registry.create("chat", &record).unwrap();
+        assert_eq!(registry.get("chat").unwrap(), record);
+        let error = registry.create("chat", &record).unwrap_err();
+        assert!(error.to_string().contains("already"), "{error}");
+        registry.delete("chat").unwrap();
+        assert_eq!(registry.find("chat").unwrap(), None);
+        for error in [
+            registry.get("chat").unwrap_err(),
+            registry.delete("chat").unwrap_err(),
+        ] {
+            assert!(error.to_string().contains("no project `chat`"), "{error}");
+        }
+    }
+
+    #[test]
+    fn streams_are_no_projects() {
+        let mut registry = registry(&[("b", ""), ("a", ""), ("a/s", r#"{"public":true}"#)]);
+        assert_eq!(registry.names().unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn the_only_project_need_not_be_named() {
+        assert_eq!(registry(&[("a", ""), ("a/s", "")]).only().unwrap(), "a");
+        let none = registry(&[]).only().unwrap_err();
+        assert!(
+            crate::error::hint(&none)
+                .unwrap()
+                .contains("create-project")
+        );
+        let several = registry(&[("a", ""), ("b", "")]).only().unwrap_err();
+        assert!(several.to_string().contains("a, b"), "{several}");
+        assert!(crate::error::hint(&several).unwrap().contains("--project"));
+    }
+
+    #[test]
+    fn a_malformed_record_is_told_without_what_is_in_it_and_can_be_removed() {
+        let mut registry = registry(&[("a", r#"{"signingSecrets":"hunter2"}"#)]);
+        let error = format!("{:?}", registry.get("a").unwrap_err());
+        assert!(
+            error.contains("malformed") && !error.contains("hunter2"),
+            "{error}"
+        );
+        registry.delete("a").unwrap();
+        assert!(registry.names().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_name_is_one_plain_segment_of_a_path() {
+        for name in ["a", "my-project", "My_Project.2", "9", &"x".repeat(64)] {
+            check_name(name).unwrap();
+        }
+        for name in [
+            "",
+            ".",
+            "..",
+            "__ds",
+            "-a",
+            "a/b",
+            "a b",
+            "é",
+            "a%20",
+            "a?",
+            &"x".repeat(65),
+        ] {
+            assert!(check_name(name).is_err(), "{name}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Minting JSON Web Tokens, as `ProjectJwt` of the runtime crate takes them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::{
+    Algorithm, EncodingKey, Header,
+    crypto::{CryptoProvider, JwtSigner, KeyUtils},
+    errors::{Error, ErrorKind},
+    signature::{self, Signer},
+};
+use serde::Serialize;
+use sha2::Sha256;
+
+use crate::{error::problem, registry::Secret};
+
+/// What a token allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// Reading streams
+    Read,
+    /// Creating, appending to, closing, deleting and reading streams
+    Write,
+}
+
+/// What a token says.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Claims {
+    /// The project.
+    #[serde(rename = "sub")]
+    pub project: String,
+    /// What it allows.
+    pub scope: Scope,
+    /// When it ends, in seconds since the Unix epoch.
+    #[serde(rename = "exp")]
+    pub expires_at: u64,
+    /// The only stream it is for: its path after the project.
+    #[serde(rename = "stream_id", skip_serializing_if = "Option::is_none")]
+    pub stream: Option<String>,
+}
+
+/// Makes a token.
+pub fn mint(secret: &Secret, claims: &Claims) -> Result<String> {
+    // An error says that there is a provider already, which can only be this one.
+    let _ = PROVIDER.install_default();
+    let key = EncodingKey::from_secret(secret.reveal().as_bytes());
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key)
+        .context("the token cannot be signed")
+}
+
+/// When something ends that begins now, in seconds since the Unix epoch.
+pub fn expiry(lifetime: Duration) -> Result<u64> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .context("the clock of this machine is before 1970")?;
+    let end = now.checked_add(lifetime).map(|end| end.as_secs());
+    // What JavaScript counts exactly, and the runtime crate takes.
+    end.filter(|end| *end < 1 << 53)
+        .context("the token would last too long")
+}
+
+/// Reads `90s`, `15m`, `1h`, `30d`.
+pub fn parse_lifetime(text: &str) -> Result<Duration, String> {
+    let wrong = || {
+        let rule = "a number with `s`, `m`, `h` or `d` behind it, as in 15m or 1h";
+        format!("`{text}` is not {rule}")
+    };
+    let unit = text.chars().next_back().ok_or_else(wrong)?;
+    let seconds = match unit {
+        's' => 1,
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let digits = &text[..text.len() - 1];
+    let number: u64 = match digits.bytes().all(|b| b.is_ascii_digit()) {
+        true => digits.parse().map_err(|_| wrong())?,
+        false => return Err(wrong()),
+    };
+    match number.checked_mul(seconds) {
+        Some(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
+        _ => Err(wrong()),
+    }
+}
+
+/// Refuses what can be no stream's path after the project.
+pub fn check_stream(stream: &str) -> Result<()> {
+    let bad = |segment: &str| matches!(segment, "" | "." | "..");
+    if stream.split('/').any(bad) || stream.chars().any(char::is_control) {
+        return Err(problem(
+            format!("--stream `{stream}` names no stream"),
+            "give the path after the project, as in my-stream or chats/42",
+        ));
+    }
+    Ok(())
+}
+
+/// `jsonwebtoken` leaves the cryptography to others. What it offers for that brings RSA and elliptic
+/// curves with it; HMAC is all that is needed here.
+static PROVIDER: CryptoProvider = CryptoProvider {
+    signer_factory: |algorithm, key| match algorithm {
+        Algorithm::HS256 => Ok(Box::new(Hs256(key.as_bytes().to_vec()))),
+        _ => Err(ErrorKind::InvalidAlgorithm.into()),
+    },
+    verifier_factory: |_, _| Err(Error::from(ErrorKind::InvalidAlgorithm)),
+    key_utils: KeyUtils::new_unimplemented(),
+};
+
+struct Hs256(Vec<u8>);
+
+impl Signer<Vec<u8>> for Hs256 {
+    fn try_sign(&self, message: &[u8]) -> Result<Vec<u8>, signature::Error> {
+        let mac = Hmac::<Sha256>::new_from_slice(&self.0).map_err(|_| signature::Error::new())?;
+        Ok(mac.chain_update(message).finalize().into_bytes().to_vec())
+    }
+}
+
+impl JwtSigner for Hs256 {
+    fn algorithm(&self) -> Algorithm {
+        Algorithm::HS256
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_token_says_what_the_runtime_reads() {
+        let mut claims = Claims {
+            project: "p".into(),
+            scope: Scope::Write,
+            expires_at: 4_102_444_800,
+            stream: None,
+        };
+        let secret: Secret =
+            serde_json::from_value(json!("0123456789abcdef0123456789abcdef")).unwrap();
+        // As Python's hmac module signs it.
+        assert_eq!(
+            mint(&secret, &claims).unwrap(),
+            "eyJ0eXAiOiJKV1QiLCJhbGciOiJIUzI1NiJ9.\
+             eyJzdWIiOiJwIiwic2NvcGUiOiJ3cml0ZSIsImV4cCI6NDEwMjQ0NDgwMH0.\
+             h8IX1_J7KvHv_scEjrqB1CzOxquV07V9aUOeiW4OXTM"
+        );
+        claims.stream = Some("s".into());
+        claims.scope = Scope::Read;
+        let limited = mint(&secret, &claims).unwrap();
+        let said = URL_SAFE_NO_PAD.decode(limited.split('.').nth(1).unwrap());
+        assert_eq!(
+            serde_json::from_slice::<Value>(&said.unwrap()).unwrap(),
+            json!({ "sub": "p", "scope": "read", "exp": 4_102_444_800_u64, "stream_id": "s" })
+        );
+    }
+
+    #[test]
+    fn lifetimes_have_a_unit() {
+        for (text, seconds) in [("90s", 90), ("15m", 900), ("1h", 3600), ("30d", 2_592_000)] {
+            assert_eq!(parse_lifetime(text), Ok(Duration::from_secs(seconds)));
+        }
+        for text in [
+            "",
+            "1",
+            "h",
+            "0s",
+            "-1h",
+            "+1h",
+            "1.5h",
+            "1 h",
+            "1H",
+            "1é",
+            "99999999999999999d",
+        ] {
+            assert!(parse_lifetime(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_would_never_end_is_refused() {
+        expiry(Duration::from_secs(u64::MAX)).unwrap_err();
+        expiry(Duration::from_secs(1 << 53)).unwrap_err();
+        assert!(expiry(Duration::from_secs(60)).unwrap() > 1_700_000_000);
+    }
+
+    #[test]
+    fn a_stream_is_a_path_below_its_project() {
+        for stream in ["s", "chats/42", "a b", "é"] {
+            check_stream(stream).unwrap();
+        }
+        for stream in ["", "/s", "s/", "a//b", "..", "a/../b", "a\nb"] {
+            assert!(check_stream(stream).is_err(), "{stream}");
+        }
+    }
+}

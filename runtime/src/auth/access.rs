@@ -1,0 +1,169 @@
+//! The two questions a server asks before it touches a stream, and their answers.
+
+use std::future::Future;
+
+use super::cors::Cors;
+use crate::protocol::error::Error;
+use crate::protocol::path::StreamPath;
+use crate::protocol::reply::Reply;
+use crate::protocol::request::HeaderLookup;
+
+/// A request, as far as it matters for who may do what.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The method in upper case.
+    pub method: &'a str,
+    /// The query as sent, without `?`.
+    pub query: &'a str,
+    /// Looks up a header.
+    pub header: HeaderLookup<'a>,
+    /// Seconds since the Unix epoch.
+    pub now: u64,
+}
+
+impl Request<'_> {
+    /// The value of a header; several values are joined by `, `.
+    pub fn header(&self, name: &str) -> Option<String> {
+        (self.header)(name)
+    }
+}
+
+impl std::fmt::Debug for Request<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the query: it may hold a token.
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whom the answer to an allowed request is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Audience {
+    /// Everyone: caches outside may keep and share it.
+    Everyone,
+    /// Whoever holds the credentials that came with the request: shared caches must not keep it.
+    Holder,
+    /// Everyone, if the stream was created as a public one, which its object knows. Otherwise
+    /// nobody.
+    EveryoneIfPublic,
+}
+
+/// What was allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Grant {
+    /// When it ends, in seconds since the Unix epoch; `None` for never. No live read goes on
+    /// after that.
+    pub expires_at: Option<u64>,
+    /// Whom the answer is for.
+    pub audience: Audience,
+}
+
+impl Grant {
+    /// A grant that anyone would have got.
+    pub const EVERYONE: Self = Self {
+        expires_at: None,
+        audience: Audience::Everyone,
+    };
+
+    /// A grant to whoever holds the request's credentials, for as long as they are not taken away.
+    pub const HOLDER: Self = Self {
+        expires_at: None,
+        audience: Audience::Holder,
+    };
+}
+
+/// What a request that is not allowed is answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The usual document for this error. What happened inside the server is logged.
+    Error(Error),
+    /// This.
+    Reply(Reply),
+}
+
+impl From<Error> for Refusal {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+impl From<Reply> for Refusal {
+    fn from(reply: Reply) -> Self {
+        Self::Reply(reply)
+    }
+}
+
+/// Decides who may change a stream: every method but GET, HEAD and OPTIONS, also those that
+/// streams do not have. `Env` is where an implementation may look things up: in a worker, its
+/// `Env`.
+pub trait AuthorizeMutation<Env> {
+    /// Allows the request, or says what to answer instead.
+    fn authorize_mutation(
+        &self,
+        request: &Request<'_>,
+        stream: &StreamPath,
+        env: &Env,
+    ) -> impl Future<Output = Result<Grant, Refusal>>;
+
+    /// Is told of an allowed request that has been answered with `status`, before the client is.
+    /// A refusal goes to the client in place of that answer.
+    fn settle_mutation(
+        &self,
+        _request: &Request<'_>,
+        _stream: &StreamPath,
+        _status: u16,
+        _env: &Env,
+    ) -> impl Future<Output = Result<(), Refusal>> {
+        std::future::ready(Ok(()))
+    }
+}
+
+/// Decides who may read a stream or its metadata: GET and HEAD.
+pub trait AuthorizeRead<Env> {
+    /// Allows the request, or says what to answer instead.
+    fn authorize_read(
+        &self,
+        request: &Request<'_>,
+        stream: &StreamPath,
+        env: &Env,
+    ) -> impl Future<Output = Result<Grant, Refusal>>;
+
+    /// Says whether a page of the request's origin may see the answer, of whatever method. This
+    /// opens or closes browsers only; it is asked whether or not the request is allowed.
+    fn cors(
+        &self,
+        _request: &Request<'_>,
+        _stream: &StreamPath,
+        _env: &Env,
+    ) -> impl Future<Output = Cors> {
+        std::future::ready(Cors::Any)
+    }
+}
+
+/// Lets everybody do everything.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoAuth;
+
+impl<Env> AuthorizeMutation<Env> for NoAuth {
+    async fn authorize_mutation(
+        &self,
+        _request: &Request<'_>,
+        _stream: &StreamPath,
+        _env: &Env,
+    ) -> Result<Grant, Refusal> {
+        Ok(Grant::EVERYONE)
+    }
+}
+
+impl<Env> AuthorizeRead<Env> for NoAuth {
+    async fn authorize_read(
+        &self,
+        _request: &Request<'_>,
+        _stream: &StreamPath,
+        _env: &Env,
+    ) -> Result<Grant, Refusal> {
+        Ok(Grant::EVERYONE)
+    }
+}

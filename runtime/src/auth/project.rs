@@ -1,0 +1,117 @@
+//! What is registered of a project.
+
+use std::future::Future;
+use std::rc::Rc;
+
+use serde::Deserialize;
+
+use super::token::MIN_SECRET_BYTES;
+use crate::protocol::error::Error;
+use crate::protocol::path::StreamPath;
+
+/// A project, as its record in the registry says: a JSON document under the project's name.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Project {
+    /// Whoever knows one of these signs tokens. New tokens are signed with the first one.
+    pub signing_secrets: Vec<String>,
+    /// The origins whose pages may use the project's streams; `*` for all.
+    #[serde(default)]
+    pub cors_origins: Vec<String>,
+    /// Whether every stream can be read without a token.
+    #[serde(default)]
+    pub is_public: bool,
+}
+
+impl std::fmt::Debug for Project {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Project")
+            .field("signing_secrets", &self.signing_secrets.len())
+            .field("cors_origins", &self.cors_origins)
+            .field("is_public", &self.is_public)
+            .finish()
+    }
+}
+
+impl Project {
+    /// Reads the record of the project called `name`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misconfigured`] for one that is malformed, or holds a secret that is too short to
+    /// be one. No secret is in the message.
+    pub fn parse(name: &str, record: &str) -> Result<Self, Error> {
+        let wrong = |what| Error::Misconfigured(format!("the record of project {name:?} {what}"));
+        let project: Self = serde_json::from_str(record)
+            .map_err(|_| wrong("is not {\"signingSecrets\", \"corsOrigins\", \"isPublic\"}"))?;
+        let is_short = |secret: &String| secret.len() < MIN_SECRET_BYTES;
+        if project.signing_secrets.iter().any(is_short) {
+            return Err(wrong("has a secret of less than 32 bytes"));
+        }
+        Ok(project)
+    }
+}
+
+/// Where projects and public streams are registered.
+pub trait Registry {
+    /// The project of this name, if there is one.
+    fn project(&self, name: &str) -> impl Future<Output = Result<Option<Rc<Project>>, Error>>;
+
+    /// Whether a stream is registered as public. It may be so after its end.
+    fn is_public(&self, stream: &StreamPath) -> impl Future<Output = Result<bool, Error>>;
+
+    /// Registers a stream as public.
+    fn publish(&self, stream: &StreamPath) -> impl Future<Output = Result<(), Error>>;
+
+    /// Takes that back.
+    fn unpublish(&self, stream: &StreamPath) -> impl Future<Output = Result<(), Error>>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECRET: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn a_record_is_read() {
+        let full = format!(
+            r#"{{"signingSecrets":["{SECRET}"],"corsOrigins":["*"],"isPublic":true,"more":1}}"#
+        );
+        let expected = Project {
+            signing_secrets: vec![SECRET.to_owned()],
+            cors_origins: vec!["*".to_owned()],
+            is_public: true,
+        };
+        assert_eq!(Project::parse("p", &full), Ok(expected));
+        let short = Project::parse("p", r#"{"signingSecrets":[]}"#).unwrap();
+        assert!(short.signing_secrets.is_empty() && short.cors_origins.is_empty());
+        assert!(!short.is_public);
+    }
+
+    #[test]
+    fn debug_output_keeps_the_secrets() {
+        let record = format!(r#"{{"signingSecrets":["{SECRET}"]}}"#);
+        let project = Project::parse("p", &record).unwrap();
+        assert!(!format!("{project:?}").contains(SECRET));
+    }
+
+    #[test]
+    fn a_malformed_record_is_named_without_what_is_in_it() {
+        for record in [
+            "",
+            "{}",
+            "null",
+            r#"{"signingSecrets":"hunter2 hunter2"}"#,
+            r#"{"signingSecrets":["hunter2"]}"#,
+            r#"{"signingSecrets":[""]}"#,
+            r#"{"signingSecrets":["0123456789abcdef0123456789abcdef","hunter2"]}"#,
+            r#"{"signingSecrets":[],"isPublic":"hunter2"}"#,
+        ] {
+            let error = Project::parse("my-project", record).unwrap_err();
+            assert!(matches!(error, Error::Misconfigured(_)), "{error:?}");
+            assert!(error.to_string().contains("my-project"), "{error}");
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+}

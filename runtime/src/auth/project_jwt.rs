@@ -1,0 +1,279 @@
+//! Tokens signed with a secret of each project, and public streams.
+
+use std::rc::Rc;
+
+use super::access::{Audience, AuthorizeMutation, AuthorizeRead, Grant, Refusal, Request};
+use super::cors::Cors;
+use super::fork;
+use super::project::{Project, Registry};
+use super::token::{Claims, LEEWAY, Token};
+use crate::protocol::error::Error;
+use crate::protocol::header;
+use crate::protocol::path::{self, StreamPath};
+use crate::protocol::request as protocol_request;
+
+/// The parameter of a URL that carries a token where no header can: in a browser's `EventSource`.
+pub const TOKEN_PARAMETER: &str = "token";
+
+/// The longest time a token in a URL may still have, in seconds. URLs end up in logs and
+/// histories: what is found there has to be worthless by then.
+pub const MAX_URL_TOKEN_LIFE: u64 = 300;
+
+/// Streams belong to projects, the first segment of their path, and whoever uses them shows a
+/// JSON Web Token that a secret of the project has signed with HS256.
+///
+/// A token comes as `Authorization: Bearer`. Its claims: `sub`, the project; `scope`, `read` or
+/// `write`, which includes reading; `exp`, the end; `stream_id` if it is for one stream only, its
+/// path after the project; `nbf` if it counts from some time on. Clocks may differ by
+/// [`LEEWAY`] seconds.
+///
+/// `EventSource` cannot set headers. Its requests, a GET with `live=sse`, may carry the token as
+/// the parameter `token`, if its scope is `read` and it ends within [`MAX_URL_TOKEN_LIFE`]
+/// seconds: what may change a stream, or lives for long, has no place in a URL.
+///
+/// A stream created with `?public=true`, and every stream of a public project, can be read
+/// without a token.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ProjectJwt;
+
+impl<E: Registry> AuthorizeMutation<E> for ProjectJwt {
+    async fn authorize_mutation(
+        &self,
+        request: &Request<'_>,
+        stream: &StreamPath,
+        registry: &E,
+    ) -> Result<Grant, Refusal> {
+        let place = Place::of(stream)?;
+        let token = bearer(request).ok_or(MISSING)?;
+        let claims = place.verify(&token, request, registry).await?;
+        if claims.scope != "write" {
+            return Err(Error::Forbidden("the token's scope does not include writing").into());
+        }
+        if request.method == "PUT" {
+            check_fork(request, stream, &claims)?;
+        }
+        place.check_reserved()?;
+        Ok(granted(&claims))
+    }
+
+    /// Registers and unregisters public streams. The stream's object knows it, too: what is
+    /// registered only saves it requests it would refuse.
+    async fn settle_mutation(
+        &self,
+        request: &Request<'_>,
+        stream: &StreamPath,
+        status: u16,
+        registry: &E,
+    ) -> Result<(), Refusal> {
+        match (request.method, status) {
+            // A creation that finds its stream may complete one that broke off before this.
+            ("PUT", 200 | 201)
+                if protocol_request::is_public(request.query)?
+                    && (status == 201 || !registry.is_public(stream).await?) =>
+            {
+                registry.publish(stream).await?;
+            }
+            ("DELETE", 200..300) if registry.is_public(stream).await? => {
+                registry.unpublish(stream).await?;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+impl<E: Registry> AuthorizeRead<E> for ProjectJwt {
+    async fn authorize_read(
+        &self,
+        request: &Request<'_>,
+        stream: &StreamPath,
+        registry: &E,
+    ) -> Result<Grant, Refusal> {
+        let place = Place::of(stream)?;
+        let refusal = match place.verify_read(request, registry).await {
+            Ok(claims) => {
+                place.check_reserved()?;
+                return Ok(granted(&claims));
+            }
+            Err(refusal @ (Error::Unauthorized(_) | Error::Forbidden(_))) => refusal,
+            Err(error) => return Err(error.into()),
+        };
+        // Whoever may read without a token may also bring one that is of no use.
+        let Some(project) = registry.project(place.project).await? else {
+            return Err(refusal.into());
+        };
+        if project.is_public {
+            place.check_reserved()?;
+            return Ok(Grant::EVERYONE);
+        }
+        if registry.is_public(stream).await? {
+            return Ok(Grant {
+                expires_at: None,
+                audience: Audience::EveryoneIfPublic,
+            });
+        }
+        Err(refusal.into())
+    }
+
+    async fn cors(&self, request: &Request<'_>, stream: &StreamPath, registry: &E) -> Cors {
+        // No page of another origin is behind a request that names none.
+        let Some(origin) = request.header("Origin") else {
+            return Cors::Nobody;
+        };
+        let Ok(place) = Place::of(stream) else {
+            return Cors::Nobody;
+        };
+        match registry.project(place.project).await {
+            Ok(Some(project)) => Cors::decide(&project.cors_origins, Some(&origin)),
+            _ => Cors::Nobody,
+        }
+    }
+}
+
+const MISSING: Error = Error::Unauthorized("a token is needed: Authorization: Bearer <token>");
+
+/// Where a stream is.
+struct Place<'a> {
+    project: &'a str,
+    stream: &'a str,
+}
+
+impl<'a> Place<'a> {
+    /// A path of one segment is a project's, and no stream's.
+    fn of(stream: &'a StreamPath) -> Result<Self, Error> {
+        let (project, stream) = stream.in_project().ok_or(Error::UnknownRoute)?;
+        Ok(Self { project, stream })
+    }
+
+    /// Nothing is under the reserved segment, which is told to those only who may know.
+    fn check_reserved(&self) -> Result<(), Error> {
+        match self.stream.split('/').next() {
+            Some(path::RESERVED) => Err(Error::UnknownRoute),
+            _ => Ok(()),
+        }
+    }
+
+    /// What a token says, if it is one of this project and may be used for this stream.
+    async fn verify(
+        &self,
+        token: &str,
+        request: &Request<'_>,
+        registry: &impl Registry,
+    ) -> Result<Claims, Error> {
+        let token = Token::parse(token)?;
+        // Before anything is looked up: this project's secrets have nothing to say about it.
+        if token.claimed_project() != self.project {
+            return Err(Error::Forbidden("the token is for another project"));
+        }
+        let project = registry.project(self.project).await?;
+        let secrets = project.as_ref().map(secrets).unwrap_or_default();
+        let claims = token.verify(secrets, request.now)?;
+        let is_other = |only: &String| only != self.stream;
+        if claims.stream_id.as_ref().is_some_and(is_other) {
+            return Err(Error::Forbidden("the token is for another stream"));
+        }
+        Ok(claims)
+    }
+
+    async fn verify_read(
+        &self,
+        request: &Request<'_>,
+        registry: &impl Registry,
+    ) -> Result<Claims, Error> {
+        if let Some(token) = bearer(request) {
+            let claims = self.verify(&token, request, registry).await?;
+            return match claims.scope.as_str() {
+                "read" | "write" => Ok(claims),
+                _ => Err(Error::Forbidden(
+                    "the token's scope does not include reading",
+                )),
+            };
+        }
+        let token = url_token(request)?.ok_or(MISSING)?;
+        let claims = self.verify(&token, request, registry).await?;
+        if claims.scope != "read" {
+            return Err(Error::Forbidden(
+                "a token in a URL must have the scope read",
+            ));
+        }
+        let latest = request.now.saturating_add(MAX_URL_TOKEN_LIFE + LEEWAY);
+        if claims.exp > latest {
+            return Err(Error::Forbidden(
+                "a token in a URL must end within 300 seconds",
+            ));
+        }
+        Ok(claims)
+    }
+}
+
+fn secrets(project: &Rc<Project>) -> &[String] {
+    &project.signing_secrets
+}
+
+fn granted(claims: &Claims) -> Grant {
+    Grant {
+        expires_at: Some(claims.exp),
+        audience: Audience::Holder,
+    }
+}
+
+/// A fork reads its source, and so must its creator be allowed to.
+fn check_fork(request: &Request<'_>, stream: &StreamPath, claims: &Claims) -> Result<(), Error> {
+    let Some(value) = request.header(header::STREAM_FORKED_FROM) else {
+        return Ok(());
+    };
+    let source = fork::source(&value)?;
+    if !fork::same_project(stream, &source) {
+        return Err(Error::Forbidden("a fork cannot start in another project"));
+    }
+    if claims.stream_id.is_some() && source != *stream {
+        return Err(Error::Forbidden(
+            "the token is for another stream than the source",
+        ));
+    }
+    Ok(())
+}
+
+/// The token in `Authorization`. What is no bearer token counts as none.
+fn bearer(request: &Request<'_>) -> Option<String> {
+    let value = request.header("Authorization")?;
+    let (scheme, token) = value.split_once(' ')?;
+    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+    is_bearer.then(|| token.trim().to_owned())
+}
+
+/// The token in the URL of a request that may carry it there.
+fn url_token(request: &Request<'_>) -> Result<Option<String>, Error> {
+    let mut token = None;
+    let mut is_sse = false;
+    for (name, value) in form_urlencoded::parse(request.query.as_bytes()) {
+        match &*name {
+            "live" => is_sse = value == "sse",
+            TOKEN_PARAMETER if token.is_some() => {
+                return Err(Error::Unauthorized(
+                    "the parameter token must be given once",
+                ));
+            }
+            TOKEN_PARAMETER => token = Some(value.into_owned()),
+            _ => {}
+        }
+    }
+    match token {
+        Some(_) if !is_sse || request.method != "GET" => Err(Error::Unauthorized(
+            "a token in the URL is for live=sse only; use Authorization: Bearer <token>",
+        )),
+        token => Ok(token),
+    }
+}
+
+/// The query without any token, or nothing when there is none in it.
+pub fn without_token(query: &str) -> Option<String> {
+    let is_token = |part: &&str| {
+        let pair = form_urlencoded::parse(part.as_bytes()).next();
+        pair.is_some_and(|(name, _)| name == TOKEN_PARAMETER)
+    };
+    query.split('&').any(|part| is_token(&part)).then(|| {
+        let rest: Vec<&str> = query.split('&').filter(|part| !is_token(part)).collect();
+        rest.join("&")
+    })
+}

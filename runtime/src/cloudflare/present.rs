@@ -1,0 +1,65 @@
+//! Answers as their clients may have them.
+
+use worker::Result;
+use worker::wasm_bindgen::JsCast;
+use worker::web_sys::{Response, ResponseInit};
+
+use super::timing;
+use crate::auth::cors::header_changes;
+use crate::auth::{Audience, Cors, Request};
+use crate::protocol::header;
+
+/// The response with the headers that its readers call for.
+///
+/// # Errors
+///
+/// None that depend on the request.
+pub fn present(
+    response: Response,
+    cors: Cors,
+    asked: &Request<'_>,
+    audience: Audience,
+) -> Result<Response> {
+    if cors == Cors::Any && audience != Audience::Holder {
+        return Ok(response);
+    }
+    let origin = asked.header("Origin");
+    let caching = response.headers().get(header::CACHE_CONTROL)?;
+    let changes = header_changes(cors, origin.as_deref(), audience, caching.as_deref());
+    if changes.is_empty() {
+        return Ok(response);
+    }
+    let response = changeable(&response)?;
+    let headers = response.headers();
+    for (name, value) in changes {
+        match value {
+            Some(value) => headers.set(name, &value)?,
+            None => headers.delete(name)?,
+        }
+    }
+    Ok(response)
+}
+
+/// The response with the edge's time in it.
+///
+/// # Errors
+///
+/// None that depend on the request.
+pub fn with_timing(response: &Response, millis: f64) -> Result<Response> {
+    let response = changeable(response)?;
+    let headers = response.headers();
+    let of_object = headers.get(timing::SERVER_TIMING)?;
+    headers.set(timing::SERVER_TIMING, &timing::join(millis, of_object))?;
+    Ok(response)
+}
+
+/// The same response with headers that can be changed. Those of a response that came from
+/// elsewhere cannot.
+fn changeable(response: &Response) -> Result<Response> {
+    let init: &ResponseInit = response.unchecked_ref();
+    let body = response.body();
+    Ok(Response::new_with_opt_readable_stream_and_init(
+        body.as_ref(),
+        init,
+    )?)
+}

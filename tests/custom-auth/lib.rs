@@ -1,0 +1,44 @@
+//! A worker with an answer of its own to who may do what: everyone reads, and whoever changes a
+//! stream shows a key that is in a KV namespace.
+
+use durable_streams_cloudflare::auth::{Grant, Refusal, Request};
+use durable_streams_cloudflare::protocol::error::Error;
+use durable_streams_cloudflare::protocol::path::StreamPath;
+use durable_streams_cloudflare::{AuthorizeMutation, NoAuth, StreamWorker};
+use worker::web_sys::Response;
+use worker::{Context, Env, Result, event, web_sys};
+
+pub use durable_streams_cloudflare::StreamDO;
+
+struct ApiKeys;
+
+impl AuthorizeMutation<Env> for ApiKeys {
+    async fn authorize_mutation(
+        &self,
+        request: &Request<'_>,
+        stream: &StreamPath,
+        env: &Env,
+    ) -> std::result::Result<Grant, Refusal> {
+        let key = request
+            .header("X-API-Key")
+            .ok_or(Error::Unauthorized("X-API-Key is missing"))?;
+        let unavailable = |error: String| Error::RegistryUnavailable(error);
+        let keys = env.kv("REGISTRY").map_err(|e| unavailable(e.to_string()))?;
+        let found = keys.get(&format!("api-keys/{key}")).text().await;
+        let prefix = found.map_err(|e| unavailable(e.to_string()))?;
+        match prefix {
+            Some(prefix) if stream.as_str().starts_with(&prefix) => Ok(Grant::HOLDER),
+            Some(_) => Err(Error::Forbidden("the key is for other streams").into()),
+            None => Err(Error::Unauthorized("the key is unknown").into()),
+        }
+    }
+}
+
+#[event(fetch)]
+async fn fetch(req: web_sys::Request, env: Env, ctx: Context) -> Result<Response> {
+    StreamWorker::new()
+        .authorize_mutations(ApiKeys)
+        .authorize_reads(NoAuth)
+        .fetch(req, env, ctx)
+        .await
+}

@@ -1,0 +1,142 @@
+//! Projects and tokens from the command line, against the server they are for.
+
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use durable_streams_tests::dev::Dev;
+use durable_streams_tests::http::Client;
+use durable_streams_tests::process::run;
+use durable_streams_tests::project::{Auth, Project};
+use durable_streams_tests::stream::Stream;
+use durable_streams_tests::wait_until;
+use serde_json::Value;
+
+use crate::JSON;
+
+fn with(client: &Client, token: &str) -> Client {
+    let token = token.trim_end();
+    client
+        .clone()
+        .with_header("authorization", format!("Bearer {token}"))
+}
+
+fn json(project: &Project, args: &[&str]) -> Result<Value> {
+    let stdout = project.run(&[args, &["--json"]].concat())?;
+    Ok(serde_json::from_str(&stdout)?)
+}
+
+fn refusal(project: &Project, args: &[&str]) -> String {
+    match project.run(args) {
+        Ok(stdout) => panic!("{args:?} succeeded: {stdout}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+#[test]
+fn projects_and_their_tokens_are_made_while_the_server_runs() -> Result<()> {
+    let project = Project::take(Auth::ProjectJwt)?;
+    project.forget_data()?;
+    let none = refusal(&project, &["token", "--scope", "read"]);
+    assert!(none.contains("create-project"), "{none}");
+    // Before the first run there is a registry, too.
+    project.run(&["create-project", "early"])?;
+    project.run(&["projects", "delete", "early"])?;
+
+    let dev = Dev::start(&project)?;
+    let document = dev.document();
+    let access = document.access.as_ref().context("no tokens")?;
+    assert_eq!(access.project, "my-projects");
+    // The lines to paste, as they are.
+    let mut printed = Vec::new();
+    for snippet in &document.snippets {
+        let line = snippet
+            .command
+            .replacen("curl", "curl -sS --fail-with-body", 1);
+        printed = run(Command::new("sh").args(["-c", &line]))?;
+    }
+    let printed = String::from_utf8(printed)?;
+    assert_eq!(printed, r#"[{"op":"insert","text":"hello"}]"#);
+
+    let client = dev.client();
+    let only = project.run(&["token", "--scope", "read"])?;
+    assert_eq!(only.lines().count(), 1, "{only}");
+    let stream = Stream::named(&with(&client, &only), "my-projects/my-stream", JSON);
+    stream.get("-1").send()?.expect(200)?;
+    stream.post().send_bytes(b"1")?.expect(403)?;
+    let read = stream.on(&with(&client, &access.read_token));
+    read.get("-1").send()?.expect(200)?;
+
+    let create = ["create-project", "chat", "--cors-origin"];
+    let made = json(&project, &[&create[..], &["https://app.example"]].concat())?;
+    let secret = made["secret"].as_str().context("no secret")?;
+    assert_eq!(made["place"], "local");
+    assert_eq!(secret.len(), 43);
+    let again = refusal(&project, &["create-project", "chat"]);
+    assert!(again.contains("already") && !again.contains(secret));
+    let several = refusal(&project, &["token", "--scope", "read"]);
+    assert!(several.contains("chat, my-projects"), "{several}");
+
+    let token = |scope: &str| project.run(&["token", "--project", "chat", "--scope", scope]);
+    let stream = Stream::create(&with(&client, &token("write")?), "chat/room", JSON)?;
+    let page = stream.get("-1").header("origin", "https://app.example");
+    let page = page.send()?.expect(200)?;
+    let allowed = page.header("access-control-allow-origin");
+    assert_eq!(allowed, Some("https://app.example"));
+    let limited = [
+        "token", "-p", "chat", "--scope", "write", "--stream", "other",
+    ];
+    let limited = stream.on(&with(&client, &project.run(&limited)?));
+    limited.head()?.expect(403)?;
+
+    let rotated = json(&project, &["projects", "rotate", "chat"])?;
+    let new_secret = rotated["secret"].as_str().context("no secret")?;
+    assert_ne!(new_secret, secret);
+    stream.append("1")?;
+    // The server may not have heard of the new secret yet.
+    let renewed = stream.on(&with(&client, &token("write")?));
+    wait_until(
+        "the new secret counts",
+        || Ok(renewed.head()?.status == 200),
+    )?;
+    stream.append("2")?;
+
+    for args in [
+        &["projects", "list"][..],
+        &["projects", "show", "chat"],
+        &["projects", "list", "--json"],
+    ] {
+        let shown = project.run(args)?;
+        assert!(shown.contains("chat"), "{shown}");
+        assert!(!shown.contains(secret) && !shown.contains(new_secret));
+    }
+
+    project.run(&["projects", "remove-secret", "chat"])?;
+    project.run(&["projects", "delete", "my-projects"])?;
+    wait_until(
+        "the old secret and the deleted project do not count",
+        || Ok(stream.head()?.status == 401 && read.head()?.status == 401),
+    )?;
+    renewed.append("3")?;
+    assert_eq!(renewed.read()?.messages()?, [1, 2, 3]);
+    dev.interrupt()?;
+    Ok(())
+}
+
+#[test]
+fn a_server_that_is_open_to_everyone_needs_no_tokens() -> Result<()> {
+    let project = Project::take(Auth::None)?;
+    let dev = Dev::start(&project)?;
+    let document = dev.document();
+    assert!(document.access.is_none());
+    let lines = &document.snippets;
+    assert!(!lines.is_empty());
+    assert!(
+        lines
+            .iter()
+            .all(|line| !line.command.contains("Authorization"))
+    );
+    dev.interrupt()?;
+    let made = project.run(&["projects", "list"])?;
+    assert!(made.contains("no project"), "{made}");
+    Ok(())
+}
