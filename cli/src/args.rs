@@ -164,6 +164,9 @@ pub struct Deploy {
     /// Deploy what is in build/
     #[arg(long)]
     pub no_build: bool,
+    /// Then make this project in the registry if it is not there, and print tokens for it
+    #[arg(long, value_name = "NAME", conflicts_with = "dry_run")]
+    pub create_project: Option<String>,
 }
 
 /// Options of `destroy`.

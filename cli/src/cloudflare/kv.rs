@@ -24,7 +24,6 @@ pub struct Namespace {
     pub title: String,
 }
 
-#[allow(dead_code, reason = "the registry of projects is about to use it")]
 #[derive(Debug, Deserialize)]
 struct Key {
     name: String,
@@ -79,10 +78,7 @@ impl Account {
         );
         done_or_gone(self.client.tell(&request))
     }
-}
 
-#[allow(dead_code, reason = "the registry of projects is about to use it")]
-impl Account {
     /// A value of a namespace, if it is there.
     pub fn value(&self, id: &str, key: &str) -> Result<Option<Vec<u8>>> {
         let what = format!("reading {key} of the KV namespace {id}");

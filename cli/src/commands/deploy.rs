@@ -2,6 +2,7 @@
 
 use std::{
     path::Path,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -10,13 +11,15 @@ use serde_json::{Map, Value, json};
 
 use super::provision;
 use crate::{
-    args::Deploy,
+    args::{Auth, Deploy},
+    auth,
     bundle::{self, Effort, Sizes},
     cloudflare::{Credentials, Upload},
     deployment::{self, Deployment, Findings, Health, addresses, wait_until_healthy},
     error::problem,
     process,
     project::Project,
+    registry::{self, Registry},
     snippets, toolchain,
     ui::{self, Ui},
 };
@@ -59,6 +62,9 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
     process::note_interrupts();
     let mut times = Times::default();
     let project = Project::open(dir)?;
+    if let Some(name) = &args.create_project {
+        registry::check_name(name)?;
+    }
     let credentials = credentials.map_or_else(Credentials::find, Ok)?;
     let mut deployment = Deployment::with(ui, project, credentials)?;
     if !args.dry_run {
@@ -109,10 +115,33 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
         times.measure("answer", || await_answer(&deployment, url))?;
     }
 
+    let access = match &args.create_project {
+        Some(name) => Some(times.measure("project", || {
+            let account = Rc::clone(&deployment.account);
+            let mut registry = Registry::remote(account, &deployment.project)?;
+            auth::access(ui, &mut registry, name)
+        })?),
+        None => None,
+    };
     let headline = headline(&deployment, &urls, is_deployed, is_exposed);
+    // Without tokens, there is nothing to paste where tokens are needed.
+    let can_try = access.is_some() || auth::of(&deployment.project.root)? == Auth::None;
     let snippets = match urls.first() {
-        Some(url) => snippets::render(url, None)?,
-        None => Vec::new(),
+        Some(url) if can_try => snippets::render(url, access.as_ref())?,
+        _ => Vec::new(),
+    };
+    let next = match (&access, can_try) {
+        (Some(access), _) => format!(
+            "The project {} has tokens for a day, to write and to read:\n{}\n{}\n\n{}",
+            access.project,
+            access.write_token,
+            access.read_token,
+            snippets::text(&snippets)
+        ),
+        (None, true) => snippets::text(&snippets),
+        (None, false) => "`durable-streams create-project --remote` makes a project, \
+                          `durable-streams token --remote --scope write` a token for it."
+            .to_owned(),
     };
     ui.result(
         format!(
@@ -120,7 +149,7 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
             provision::text(&findings.resources, false),
             sizes.against_limits(),
             times.text(),
-            snippets::text(&snippets)
+            next
         ),
         &document(
             &deployment,
@@ -132,6 +161,7 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
                 "changed": !is_deployed || is_exposed,
                 "url": urls.first(),
                 "urls": urls,
+                "access": access,
                 "snippets": snippets,
             }),
         ),

@@ -14,7 +14,7 @@ use crate::{
     args::{Auth, DEFAULT_PORT, Deploy, Init},
     cloudflare::{Credentials, PERMISSIONS, Secret, TOKENS},
     error::problem,
-    git, local, name, process,
+    git, local, name, process, registry,
     runtime_source::RuntimeSource,
     scaffold::{self, NewProject, Staged},
     ui::Ui,
@@ -72,22 +72,42 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
         &document,
     );
     if ask {
-        go_on(ui, &project.dir, args.port)?;
+        go_on(ui, &project, args.port)?;
     }
     Ok(())
 }
 
-/// Offers the rest of the way: a try on this machine, then Cloudflare.
-fn go_on(ui: &Ui, dir: &Path, port: u16) -> Result<()> {
+/// Offers the rest of the way: a try on this machine, then Cloudflare with a first project.
+fn go_on(ui: &Ui, project: &NewProject, port: u16) -> Result<()> {
+    let dir = &project.dir;
     if yes("Build and serve it now? Ctrl-C ends that", true)? {
         dev::run(ui, dir, port)?;
         process::forget_interrupt();
     }
     if yes("Deploy it to Cloudflare?", false)? {
         let credentials = credentials(ui)?;
-        deploy::run(ui, dir, &Deploy::default(), Some(credentials))?;
+        let args = Deploy {
+            create_project: first_project(project)?,
+            ..Deploy::default()
+        };
+        deploy::run(ui, dir, &args, Some(credentials))?;
     }
     Ok(())
+}
+
+/// The name of the first project, where projects are needed to use the streams.
+fn first_project(project: &NewProject) -> Result<Option<String>> {
+    if project.auth == Auth::None {
+        return Ok(None);
+    }
+    let name = Input::<String>::new()
+        .with_prompt("Name of the first project")
+        .default(project.name.clone())
+        .validate_with(|name: &String| {
+            registry::check_name(name).map_err(|error| error.to_string())
+        })
+        .interact_text()?;
+    Ok(Some(name))
 }
 
 fn yes(question: &str, default: bool) -> Result<bool> {

@@ -12,6 +12,7 @@ pub use resources::{Kind, Resource};
 use std::{
     fs::{self, File},
     path::Path,
+    rc::Rc,
 };
 
 use anyhow::{Context, Result};
@@ -32,7 +33,7 @@ pub struct Deployment<'a> {
     /// The project.
     pub project: Project,
     /// Its account.
-    pub account: Account,
+    pub account: Rc<Account>,
     /// What the project has made there.
     pub record: Record,
     /// Held while something is changed.
@@ -63,7 +64,7 @@ impl<'a> Deployment<'a> {
     /// The same with a project and credentials that are at hand.
     pub fn with(ui: &'a Ui, project: Project, credentials: Credentials) -> Result<Self> {
         let named = project.wrangler.account_id.as_deref();
-        let account = Account::open(ui, credentials, named)?;
+        let account = Rc::new(Account::open(ui, credentials, named)?);
         let record = Record::load(&project, &account.id)?;
         Ok(Self {
             ui,

@@ -3,14 +3,14 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use durable_streams_tests::cloud::{Cloud, Ran, TOKEN, small_project};
+use durable_streams_tests::http::Client;
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::process::interrupt;
-use durable_streams_tests::project::{Auth, Project, cli, command};
+use durable_streams_tests::project::{cli, command};
 use durable_streams_tests::readers::{Mode, Readers};
 use durable_streams_tests::stream::Stream;
 use durable_streams_tests::terminal::Terminal;
@@ -18,40 +18,43 @@ use durable_streams_tests::{say, wait_until};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-/// An empty place for a project, whose dependencies are those that were built for `built`.
-fn place(scratch: &Scratch, built: &Project) -> Result<PathBuf> {
-    let dir = scratch.path().join("my-streams");
-    fs::create_dir(&dir)?;
-    std::os::unix::fs::symlink(built.dir.join("target"), dir.join("target"))?;
-    if let Ok(lock) = fs::read(built.dir.join("Cargo.lock")) {
-        fs::write(dir.join("Cargo.lock"), lock)?;
-    }
-    Ok(dir)
+/// A client of the worker that shows a token.
+fn with_token(cloud: &Cloud, token: &str) -> Client {
+    let worker = cloud.worker();
+    worker.with_header("authorization", format!("Bearer {token}"))
 }
 
 #[test]
 fn from_nothing_to_a_served_stream_and_back() -> Result<()> {
-    // Nobody else builds meanwhile.
-    let built = Project::take(Auth::None)?;
     let scratch = Scratch::new("journey")?;
     let cloud = Cloud::booting(&scratch)?;
-    let dir = place(&scratch, &built)?;
+    // A name of its own: all projects are built in one target folder.
+    let dir = scratch.path().join("journey");
     let mut init = command(&cli()?)?;
-    init.arg("init").arg(&dir);
-    Ran::of(init.args(["--yes", "--auth", "none", "--no-git", "--overwrite"]))?.ok()?;
+    Ran::of(init.arg("init").arg(&dir).args(["--yes", "--no-git"]))?.ok()?;
 
     let first = cloud.run(&dir, &["deploy", "--json"])?.ok()?.json()?;
     assert_eq!(first["changed"], true);
-    let stream = Stream::create(&cloud.worker(), "a/b", "application/json")?;
+    let create = ["create-project", "--remote", "--public", "chat"];
+    cloud.run(&dir, &create)?.ok()?;
+    let token = ["token", "--remote", "--scope", "write"];
+    let token = cloud.run(&dir, &token)?.ok()?.stdout;
+    let client = with_token(&cloud, token.trim());
+    let stream = Stream::create(&client, "chat/a/b", "application/json")?;
     stream.append(r#"{"n":1}"#)?;
-    let mut readers = Readers::of(&cloud.worker())?;
+    stream
+        .on(&cloud.worker())
+        .post()
+        .send_bytes(b"1")?
+        .expect(401)?;
+    let mut readers = Readers::of(&client)?;
     readers.add(stream.path(), "-1", Mode::Sse)?;
     readers.read_until("the first message came", |all| all[0].seen() == [1])?;
     stream.append(r#"{"n":2}"#)?;
     readers.read_until("the second message came", |all| all[0].seen() == [1, 2])?;
     cloud.run(&dir, &["status"])?.ok()?;
 
-    // Another version: the data is still there.
+    // Another version: the data is still there, and so is the project.
     let text = fs::read_to_string(dir.join("wrangler.toml"))?;
     let text = text.replace("DEBUG_TIMING = \"0\"", "DEBUG_TIMING = \"1\"");
     fs::write(dir.join("wrangler.toml"), text)?;
@@ -75,8 +78,12 @@ fn from_nothing_to_a_served_stream_and_back() -> Result<()> {
     let state = cloud.state()?;
     assert_eq!(state["scripts"], json!({}));
     assert_eq!(state["buckets"], json!([]));
-    // A new worker of the same name has none of the old one's data.
-    cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
+    // A new worker of the same name knows neither the old projects nor the old streams.
+    let again = ["deploy", "--no-build", "--json", "--create-project", "chat"];
+    let again = cloud.run(&dir, &again)?.ok()?.json()?;
+    stream.head()?.expect(401)?;
+    let token = again["access"]["writeToken"].as_str().context("no token")?;
+    let stream = stream.on(&with_token(&cloud, token));
     stream.head()?.expect(404)?;
     stream.put().send()?.expect(201)?;
     Ok(())
@@ -84,43 +91,47 @@ fn from_nothing_to_a_served_stream_and_back() -> Result<()> {
 
 #[test]
 fn init_on_a_terminal_goes_the_whole_way() -> Result<()> {
-    let built = Project::take(Auth::None)?;
     let scratch = Scratch::new("journey-terminal")?;
     let cloud = Cloud::booting(&scratch)?;
-    let dir = place(&scratch, &built)?;
+    let dir = scratch.path().join("terminal");
     let mut command = cloud.command(scratch.path())?;
     // No login of wrangler, either.
     command
         .env_remove("CLOUDFLARE_API_TOKEN")
         .env("XDG_CONFIG_HOME", scratch.path());
-    command.args(["init", "my-streams", "--overwrite", "--auth", "none"]);
-    let mut terminal = Terminal::run(command.args(["--git", "--port", "0"]))?;
+    let mut terminal = Terminal::run(command.args(["init", "terminal", "--git", "--port", "0"]))?;
     terminal.answer("Add a GitHub Actions workflow", "y")?;
     terminal.answer("Build and serve it now?", "y")?;
-    terminal.wait_for("Serving my-streams at http://127.0.0.1:")?;
+    terminal.wait_for("Serving terminal at http://127.0.0.1:")?;
     terminal.interrupt()?;
     terminal.answer("Deploy it to Cloudflare?", "y")?;
     terminal.answer("Token", &format!("{TOKEN}\r"))?;
+    terminal.answer("Name of the first project", "\r")?;
     terminal.wait_for(&format!("it serves at {}", cloud.worker().base()))?;
+    terminal.wait_for("# Read from the start")?;
     let screen = terminal.screen();
     assert!(!screen.contains(TOKEN), "{screen}");
     assert_eq!(terminal.end()?.code(), Some(0));
 
     assert!(dir.join(".github/workflows/deploy.yml").exists());
-    let stream = Stream::create(&cloud.worker(), "a", "application/json")?;
+    let mut tokens = screen.lines().filter(|line| line.starts_with("ey"));
+    // Two of the local run, then to write and to read on Cloudflare.
+    let token = tokens.nth(2).context("no token")?;
+    let client = with_token(&cloud, token.trim());
+    let stream = Stream::create(&client, "terminal/a", "application/json")?;
     stream.append("1")?;
     assert_eq!(stream.read()?.messages()?, [json!(1)]);
 
     let mut command = cloud.command(&dir)?;
     let mut terminal = Terminal::run(command.arg("destroy"))?;
-    terminal.wait_for("Will be lost: worker my-streams")?;
-    terminal.answer("Type `my-streams`", "my-stream\r")?;
+    terminal.wait_for("Will be lost: worker terminal")?;
+    terminal.answer("Type `terminal`", "termina\r")?;
     terminal.wait_for("nothing was removed")?;
     assert_eq!(terminal.end()?.code(), Some(1));
     stream.head()?.expect(200)?;
     let mut command = cloud.command(&dir)?;
     let mut terminal = Terminal::run(command.arg("destroy"))?;
-    terminal.answer("Type `my-streams`", "my-streams\r")?;
+    terminal.answer("Type `terminal`", "terminal\r")?;
     assert_eq!(terminal.end()?.code(), Some(0));
     assert_eq!(cloud.state()?["namespaces"], json!([]));
     Ok(())

@@ -4,5 +4,6 @@ mod faults;
 mod interrupted;
 mod journey;
 mod recorded;
+mod registry;
 mod repeated;
 mod secrets;
