@@ -30,7 +30,7 @@ pub struct Global {
     /// Print results and errors only
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Print the output of the programs that are run
+    /// Print the output of the programs that are run, and the requests that are sent
     #[arg(long, short, global = true)]
     pub verbose: bool,
     /// Run as if started in this folder
@@ -47,6 +47,16 @@ pub enum Command {
     Dev(Dev),
     /// Build the deployable bundle in build/
     Build,
+    /// Make the R2 bucket and the KV namespace on Cloudflare, or adopt those that are there
+    Provision(Provision),
+    /// Build the worker and put it on Cloudflare, with all it needs
+    Deploy(Deploy),
+    /// Say what is on Cloudflare, whether it is what is here, and whether it answers
+    Status,
+    /// Remove from Cloudflare what this project has made there
+    Destroy(Destroy),
+    /// Show the requests and logs of the deployed worker as they come
+    Logs,
     /// Make a project in the registry, with a secret that signs tokens
     CreateProject(CreateProject),
     /// List, show and change the projects in the registry
@@ -90,6 +100,9 @@ pub struct Init {
     /// Make no git repository
     #[arg(long)]
     pub no_git: bool,
+    /// Add a workflow that deploys from GitHub Actions
+    #[arg(long)]
+    pub github_actions: bool,
     /// Ask nothing, take the defaults
     #[arg(long, short)]
     pub yes: bool,
@@ -132,6 +145,39 @@ pub struct Dev {
     /// The port to serve on; 0 takes a free one
     #[arg(long, default_value_t = DEFAULT_PORT)]
     pub port: u16,
+}
+
+/// Options of `provision`.
+#[derive(Debug, Args)]
+pub struct Provision {
+    /// Say what would be made, make nothing
+    #[arg(long)]
+    pub dry_run: bool,
+}
+
+/// Options of `deploy`.
+#[derive(Debug, Default, Args)]
+pub struct Deploy {
+    /// Build and say what would be done, change nothing on Cloudflare
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Deploy what is in build/
+    #[arg(long)]
+    pub no_build: bool,
+    /// Then make this project in the registry if it is not there, and print tokens for it
+    #[arg(long, value_name = "NAME", conflicts_with = "dry_run")]
+    pub create_project: Option<String>,
+}
+
+/// Options of `destroy`.
+#[derive(Debug, Args)]
+pub struct Destroy {
+    /// Do not ask
+    #[arg(long, short)]
+    pub yes: bool,
+    /// Remove the worker only, and leave bucket and namespace; what the Durable Objects hold is lost
+    #[arg(long)]
+    pub keep_data: bool,
 }
 
 /// Which registry to work on.

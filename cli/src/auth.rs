@@ -14,10 +14,10 @@ use crate::{
     ui::Ui,
 };
 
-/// How long the tokens last that a local run shows.
+/// How long the tokens last that `dev` and `deploy` show.
 const LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
-/// Tokens to try a local run with.
+/// Tokens to try a server with.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Access {
@@ -57,19 +57,25 @@ pub fn local_access(ui: &Ui, project: &Project) -> Result<Access> {
         Some(name) => name,
         None => names.first().unwrap_or(&project.name),
     };
+    access(ui, &mut registry, name)
+}
+
+/// Tokens for a project in a registry, which is made if it is not there.
+pub fn access(ui: &Ui, registry: &mut Registry, name: &str) -> Result<Access> {
     let record = match registry.find(name)? {
         Some(record) => record,
         None => {
             let record = Record::new(Secret::generate()?);
             registry.create(name, &record)?;
-            ui.note(format!("Made the project {name} (local)"));
+            let place = registry.place().name();
+            ui.note(format!("Made the project {name} ({place})"));
             record
         }
     };
     let expires_at = token::expiry(LIFETIME)?;
     let mint = |scope| {
         let claims = Claims {
-            project: name.clone(),
+            project: name.to_owned(),
             scope,
             expires_at,
             stream: None,
@@ -77,7 +83,7 @@ pub fn local_access(ui: &Ui, project: &Project) -> Result<Access> {
         token::mint(record.primary()?, &claims)
     };
     Ok(Access {
-        project: name.clone(),
+        project: name.to_owned(),
         write_token: mint(Scope::Write)?,
         read_token: mint(Scope::Read)?,
         expires_at,

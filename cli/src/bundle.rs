@@ -26,6 +26,11 @@ pub enum Effort {
     Full,
 }
 
+/// What Cloudflare takes, after gzip, on the free plan.
+pub const FREE_LIMIT: u64 = 3 * 1024 * 1024;
+/// What Cloudflare takes, after gzip, on the paid plan.
+pub const PAID_LIMIT: u64 = 10 * 1024 * 1024;
+
 /// How large a bundle is, in bytes.
 #[derive(Debug, Serialize)]
 pub struct Sizes {
@@ -37,6 +42,24 @@ pub struct Sizes {
     pub js: u64,
     /// The script as it travels.
     pub js_gzip: u64,
+}
+
+impl Sizes {
+    /// What counts against the limits.
+    pub fn upload(&self) -> u64 {
+        self.wasm_gzip.saturating_add(self.js_gzip)
+    }
+
+    /// What counts against the limits, beside them.
+    pub fn against_limits(&self) -> String {
+        let mebibytes = |limit: u64| limit / (1024 * 1024);
+        format!(
+            "{} after gzip, of {} MiB on the free plan, {} MiB on the paid one",
+            kilobytes(self.upload()),
+            mebibytes(FREE_LIMIT),
+            mebibytes(PAID_LIMIT)
+        )
+    }
 }
 
 impl fmt::Display for Sizes {

@@ -3,7 +3,9 @@
 mod args;
 mod auth;
 mod bundle;
+mod cloudflare;
 mod commands;
+mod deployment;
 mod error;
 mod git;
 mod local;

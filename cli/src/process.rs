@@ -15,7 +15,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{error::problem, ui::Ui};
+use crate::{cloudflare, error::problem, ui::Ui};
 
 /// The person pressed Ctrl-C, or the process was asked to end.
 #[derive(Debug)]
@@ -52,9 +52,18 @@ pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
 
+/// What was asked has been done: what follows can be interrupted anew.
+pub fn forget_interrupt() {
+    INTERRUPTED.store(false, Ordering::SeqCst);
+}
+
 /// Starts a program in a process group of its own: a Ctrl-C at the terminal reaches us alone, and
-/// the program is ended with everything it started.
+/// the program is ended with everything it started. It gets no credentials: no build script or
+/// package has any business with them.
 pub fn spawn(command: &mut Command) -> Result<Child> {
+    for name in cloudflare::VARIABLES {
+        command.env_remove(name);
+    }
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
     let name = command.get_program().to_owned();
@@ -245,4 +254,23 @@ fn collect(
                 .extend_from_slice(bytes);
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_program_gets_the_credentials() {
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command
+            .arg("--list")
+            .env("CLOUDFLARE_API_TOKEN", "x")
+            .stdout(Stdio::null());
+        spawn(&mut command).unwrap().wait().unwrap();
+        for name in cloudflare::VARIABLES {
+            let removed = (OsStr::new(name), None);
+            assert!(command.get_envs().any(|one| one == removed), "{name}");
+        }
+    }
 }

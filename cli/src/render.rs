@@ -43,6 +43,9 @@ const BUILT_IN: &[&str] = &[
     "within_cargo_project",
 ];
 
+/// The placeholder that brings the workflow in.
+pub const GITHUB_ACTIONS: &str = "github_actions";
+
 /// Where cargo-generate looks for the author's name, in this order.
 const AUTHOR: &[&str] = &[
     "CARGO_NAME",
@@ -151,6 +154,12 @@ pub fn check_definitions(template: &Path, define: &BTreeMap<String, String>) -> 
                     "use --runtime",
                 ));
             }
+            GITHUB_ACTIONS => {
+                return Err(problem(
+                    "--define github_actions: the workflow has an option of its own",
+                    "use --github-actions",
+                ));
+            }
             "auth" => {
                 return Err(problem(
                     "--define auth: who may use the streams has an option of its own",
@@ -162,7 +171,7 @@ pub fn check_definitions(template: &Path, define: &BTreeMap<String, String>) -> 
                 let known: Vec<&str> = known
                     .iter()
                     .map(String::as_str)
-                    .filter(|name| !matches!(*name, "auth" | "runtime"))
+                    .filter(|name| !["auth", "runtime", GITHUB_ACTIONS].contains(name))
                     .collect();
                 let hint = if known.is_empty() {
                     "the template has no values to set".to_owned()
@@ -177,6 +186,13 @@ pub fn check_definitions(template: &Path, define: &BTreeMap<String, String>) -> 
         }
     }
     Ok(())
+}
+
+/// Whether a template has a workflow to bring in.
+pub fn has_github_actions(template: &Path) -> Result<bool> {
+    Ok(placeholders(template)?
+        .iter()
+        .any(|name| name == GITHUB_ACTIONS))
 }
 
 /// The names of the placeholders a template declares, also those that only some answers bring in.

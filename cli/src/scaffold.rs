@@ -20,6 +20,10 @@ use crate::{
 
 /// The built-in template, file by file.
 const TEMPLATE: &[(&str, &str)] = &[
+    (
+        ".github/workflows/deploy.yml",
+        include_str!("../template/.github/workflows/deploy.yml"),
+    ),
     (".gitignore", include_str!("../template/.gitignore")),
     (
         "Cargo.toml.liquid",
@@ -49,6 +53,8 @@ pub struct NewProject {
     pub auth: Auth,
     /// Where the runtime crate comes from.
     pub runtime: RuntimeSource,
+    /// Add a workflow that deploys from GitHub Actions.
+    pub github_actions: bool,
 }
 
 /// A project that is filled in but not yet in its place.
@@ -106,11 +112,19 @@ pub fn stage(ui: &Ui, project: &NewProject) -> Result<Staged> {
         }
     };
     render::check_definitions(&template, &project.define)?;
+    if project.github_actions && !render::has_github_actions(&template)? {
+        return Err(problem(
+            "--github-actions: the template has no such workflow",
+            "leave it out, or use the built-in template",
+        ));
+    }
     let into = workshop.path().join("out");
     fs::create_dir(&into)?;
     let mut define = project.define.clone();
     define.insert("auth".to_owned(), project.auth.name().to_owned());
     define.insert("runtime".to_owned(), project.runtime.value().to_owned());
+    let github_actions = project.github_actions.to_string();
+    define.insert(render::GITHUB_ACTIONS.to_owned(), github_actions);
     let root = render::render(&Request {
         template,
         into,
@@ -248,6 +262,17 @@ mod tests {
         assert!(manifest.contains(&format!("worker = \"{version}\"")));
         let wrangler = template("wrangler.toml");
         assert!(wrangler.contains(&format!("worker-build@{version} ")));
+    }
+
+    #[test]
+    fn the_workflow_deploys_with_this_version() {
+        let workflow = template(".github/workflows/deploy.yml");
+        let version = concat!(
+            "durable-streams-cli --version ",
+            env!("CARGO_PKG_VERSION"),
+            "\n"
+        );
+        assert!(workflow.contains(version));
     }
 
     #[test]

@@ -111,6 +111,33 @@ impl Ui {
         outcome
     }
 
+    /// Runs a step that counts what it has done so far, by calling what it is given.
+    pub fn counting<T>(
+        &self,
+        what: &str,
+        work: impl FnOnce(&dyn Fn(u64)) -> Result<T>,
+    ) -> Result<T> {
+        let spinner = self.spinner(what);
+        let outcome = work(&|count| match &spinner {
+            Some(spinner) => spinner.set_message(format!("{what} … {count}")),
+            None if count.is_multiple_of(500) => self.note(format!("{what} … {count}")),
+            None => {}
+        });
+        if let Some(spinner) = spinner {
+            spinner.finish_and_clear();
+        }
+        outcome
+    }
+
+    /// A line of a result that goes on: `text` for a person, `document` for a program.
+    pub fn event(&self, text: impl AsRef<str>, document: &Value) {
+        if self.json {
+            print_line(&document.to_string());
+        } else {
+            print_line(text.as_ref());
+        }
+    }
+
     fn spinner(&self, what: &str) -> Option<ProgressBar> {
         if !self.terminal || self.quiet || self.verbose {
             return None;

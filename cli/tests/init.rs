@@ -163,6 +163,7 @@ fn json_is_one_document() {
             "runtime": { "version": "0.1.0" },
             "auth": "project-jwt",
             "git": false,
+            "githubActions": false,
             "dryRun": false,
         })
     );
@@ -239,6 +240,29 @@ fn values_of_the_template_can_be_set_and_only_those() {
     refused("auth=none", 1, &["use --auth"]);
     refused("compatibility_date=tomorrow", 1, &["compatibility_date"]);
     refused("nonsense", 2, &["KEY=VALUE"]);
+}
+
+#[test]
+fn a_workflow_is_added_when_asked_for() {
+    let place = Place::new();
+    place.init(&["my-streams", "--github-actions"]).succeeds();
+    let file = "my-streams/.github/workflows/deploy.yml";
+    assert_eq!(place.files()[0], file);
+    let workflow = fs::read_to_string(place.work(file)).unwrap();
+    for line in [
+        "          CLOUDFLARE_API_TOKEN: ${{ secrets.CLOUDFLARE_API_TOKEN }}\n",
+        "          key: deploy-${{ runner.os }}-${{ hashFiles('Cargo.lock') }}\n",
+        "      - run: durable-streams deploy\n        env:\n          CLOUDFLARE_API_TOKEN",
+    ] {
+        assert!(workflow.contains(line), "{line}\n{workflow}");
+    }
+    assert!(!workflow.contains("raw"), "{workflow}");
+    place.write("mine/hello.txt", "Hello");
+    place
+        .init(&["other", "--template", "mine", "--github-actions"])
+        .fails(1, &["no such workflow"]);
+    let define = ["other", "--define", "github_actions=true"];
+    place.init(&define).fails(1, &["use --github-actions"]);
 }
 
 #[test]

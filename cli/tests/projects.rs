@@ -105,6 +105,13 @@ fn what_cannot_be_is_refused_before_anything_is_installed() {
     let origin = ["create-project", "--cors-origin", "https://app.example/"];
     run(&origin).fails(1, &["no origin", "`https://app.example`"]);
     run(&["token", "--scope", "read", "--stream", "a//b"]).fails(1, &["--stream"]);
-    run(&["projects", "list", "--remote"]).fails(1, &["--remote", "--local"]);
+    let mut remote = place.command(&["projects", "list", "--remote", "-C", "my-streams"]);
+    remote
+        .env("HOME", place.path("home"))
+        .env_remove("XDG_CONFIG_HOME");
+    for name in ["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY"] {
+        remote.env_remove(name);
+    }
+    Run::of(remote).fails(1, &["no credentials", "CLOUDFLARE_API_TOKEN"]);
     assert!(!place.path("cache").exists());
 }

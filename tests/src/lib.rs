@@ -1,6 +1,7 @@
 //! What the end-to-end tests and benchmarks share: a scaffolded and built project, servers that run
 //! it on workerd, and a client that hides nothing.
 
+pub mod cloud;
 pub mod conformance;
 pub mod dev;
 pub mod http;
@@ -12,6 +13,7 @@ pub mod readers;
 pub mod server;
 pub mod storage;
 pub mod stream;
+pub mod terminal;
 pub mod token;
 
 use std::io::Write;

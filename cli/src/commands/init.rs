@@ -6,14 +6,15 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use dialoguer::{Confirm, Input};
+use dialoguer::{Confirm, Input, Password};
 use serde_json::{Value, json};
 
-use super::dev;
+use super::{deploy, dev};
 use crate::{
-    args::{Auth, DEFAULT_PORT, Init},
+    args::{Auth, DEFAULT_PORT, Deploy, Init},
+    cloudflare::{Credentials, PERMISSIONS, Secret, TOKENS},
     error::problem,
-    git, local, name, process,
+    git, local, name, process, registry,
     runtime_source::RuntimeSource,
     scaffold::{self, NewProject, Staged},
     ui::Ui,
@@ -30,15 +31,16 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
     process::note_interrupts();
     let (dir, name) = place(&args, ask)?;
     scaffold::check_destination(&dir, args.overwrite)?;
+    let git = wants_git(&args, &dir, ask)?;
     let project = NewProject {
         auth: args.auth,
         runtime: runtime(&args)?,
         name,
-        dir,
         template: args.template.clone(),
         define: args.define.iter().cloned().collect(),
+        github_actions: wants_github_actions(&args, &dir, git, ask)?,
+        dir,
     };
-    let git = wants_git(&args, &project.dir, ask)?;
     if args.dev {
         local::check_port(args.port)?;
     }
@@ -69,15 +71,63 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
         ),
         &document,
     );
-    if ask
-        && Confirm::new()
-            .with_prompt("Build and serve it now?")
-            .default(true)
-            .interact()?
-    {
-        return dev::run(ui, &project.dir, args.port);
+    if ask {
+        go_on(ui, &project, args.port)?;
     }
     Ok(())
+}
+
+/// Offers the rest of the way: a try on this machine, then Cloudflare with a first project.
+fn go_on(ui: &Ui, project: &NewProject, port: u16) -> Result<()> {
+    let dir = &project.dir;
+    if yes("Build and serve it now? Ctrl-C ends that", true)? {
+        dev::run(ui, dir, port)?;
+        process::forget_interrupt();
+    }
+    if yes("Deploy it to Cloudflare?", false)? {
+        let credentials = credentials(ui)?;
+        let args = Deploy {
+            create_project: first_project(project)?,
+            ..Deploy::default()
+        };
+        deploy::run(ui, dir, &args, Some(credentials))?;
+    }
+    Ok(())
+}
+
+/// The name of the first project, where projects are needed to use the streams.
+fn first_project(project: &NewProject) -> Result<Option<String>> {
+    if project.auth == Auth::None {
+        return Ok(None);
+    }
+    let name = Input::<String>::new()
+        .with_prompt("Name of the first project")
+        .default(project.name.clone())
+        .validate_with(|name: &String| {
+            registry::check_name(name).map_err(|error| error.to_string())
+        })
+        .interact_text()?;
+    Ok(Some(name))
+}
+
+fn yes(question: &str, default: bool) -> Result<bool> {
+    Ok(Confirm::new()
+        .with_prompt(question)
+        .default(default)
+        .interact()?)
+}
+
+/// The credentials that are there, or a token that is typed in and kept nowhere.
+fn credentials(ui: &Ui) -> Result<Credentials> {
+    if let Some(found) = Credentials::given()? {
+        return Ok(found);
+    }
+    ui.note(format!(
+        "A token of {TOKENS} is needed, with the permissions {PERMISSIONS}.\n\
+         It is kept nowhere: later runs take it from CLOUDFLARE_API_TOKEN."
+    ));
+    let token = Password::new().with_prompt("Token").interact()?;
+    Credentials::token(&Secret::new(&token), "typed in")
 }
 
 /// The folder and the name, asked for where nobody has said them.
@@ -148,12 +198,20 @@ fn wants_git(args: &Init, dir: &Path, ask: bool) -> Result<bool> {
         return Ok(args.git);
     }
     if ask {
-        return Ok(Confirm::new()
-            .with_prompt("Make a git repository?")
-            .default(true)
-            .interact()?);
+        return yes("Make a git repository?", true);
     }
     Ok(true)
+}
+
+/// Whether to add the workflow: as told, or asked where there is a repository it could be for.
+fn wants_github_actions(args: &Init, dir: &Path, git: bool, ask: bool) -> Result<bool> {
+    if args.github_actions || !ask || args.template.is_some() {
+        return Ok(args.github_actions);
+    }
+    if !git && !git::inside_work_tree(dir) {
+        return Ok(false);
+    }
+    yes("Add a GitHub Actions workflow that deploys?", false)
 }
 
 fn plan(project: &NewProject, staged: &Staged) -> String {
@@ -188,7 +246,10 @@ fn next_steps(dir: &Path) -> String {
         true => String::new(),
         false => format!("  cd {}\n", quoted(&shown.display().to_string())),
     };
-    format!("Next:\n{enter}  durable-streams dev     # http://127.0.0.1:{DEFAULT_PORT}")
+    format!(
+        "Next:\n{enter}  durable-streams dev     # http://127.0.0.1:{DEFAULT_PORT}\n  \
+         durable-streams deploy  # to Cloudflare"
+    )
 }
 
 /// A word for a shell.
@@ -207,6 +268,7 @@ fn document(project: &NewProject, staged: &Staged, git: bool, dry_run: bool) -> 
         "runtime": project.runtime.document(),
         "auth": project.auth.name(),
         "git": git,
+        "githubActions": project.github_actions,
         "dryRun": dry_run,
     })
 }

@@ -3,10 +3,15 @@
 mod build;
 mod completions;
 mod create_project;
+mod deploy;
+mod destroy;
 mod dev;
 mod doctor;
 mod init;
+mod logs;
 mod projects;
+mod provision;
+mod status;
 mod token;
 
 use std::{path::Path, process::ExitCode};
@@ -30,6 +35,11 @@ pub fn run(command: Command, ui: &Ui) -> Result<ExitCode> {
         Command::Init(args) => init::run(ui, args)?,
         Command::Dev(args) => dev::run(ui, Path::new("."), args.port)?,
         Command::Build => build::run(ui)?,
+        Command::Provision(args) => provision::run(ui, &args)?,
+        Command::Deploy(args) => deploy::run(ui, Path::new("."), &args, None)?,
+        Command::Status => return status::run(ui),
+        Command::Destroy(args) => destroy::run(ui, &args)?,
+        Command::Logs => logs::run(ui)?,
         Command::CreateProject(args) => create_project::run(ui, &args)?,
         Command::Projects(args) => projects::run(ui, &args)?,
         Command::Token(args) => token::run(ui, &args)?,

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{BINDING, Store};
-use crate::{error::problem, local, process, project::Project, toolchain, ui::Ui};
+use crate::{local, process, project::Project, toolchain, ui::Ui};
 
 const SCRIPT: &str = include_str!("../../assets/registry.mjs");
 
@@ -32,12 +32,7 @@ enum Answer {
 impl LocalStore {
     /// Opens the namespace, which is empty before the first run.
     pub fn start(ui: &Ui, project: &Project) -> Result<Self> {
-        let Some(namespace) = project.namespace(BINDING) else {
-            return Err(problem(
-                format!("wrangler.toml has no KV namespace with the binding {BINDING}"),
-                format!("add [[kv_namespaces]] with binding = \"{BINDING}\""),
-            ));
-        };
+        let namespace = project.namespace(BINDING).ok_or_else(super::no_namespace)?;
         let script = toolchain::node_script(ui, "registry.mjs", SCRIPT)?;
         let mut command = Command::new("node");
         command

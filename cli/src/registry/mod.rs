@@ -7,7 +7,10 @@
 mod local;
 mod origin;
 mod record;
+mod remote;
 mod secret;
+
+use std::rc::Rc;
 
 use anyhow::{Context, Result};
 
@@ -15,7 +18,7 @@ pub use origin::check as check_origin;
 pub use record::Record;
 pub use secret::Secret;
 
-use crate::{error::problem, project::Project, ui::Ui};
+use crate::{cloudflare::Account, error::problem, project::Project, ui::Ui};
 
 /// The binding of the namespace.
 const BINDING: &str = "REGISTRY";
@@ -62,16 +65,19 @@ pub struct Registry {
 impl Registry {
     /// Opens the registry of a project's server.
     pub fn open(ui: &Ui, project: &Project, place: Place) -> Result<Self> {
-        let store = match place {
+        let store: Box<dyn Store> = match place {
             Place::Local => Box::new(local::LocalStore::start(ui, project)?),
-            Place::Remote => {
-                return Err(problem(
-                    "--remote is not available yet",
-                    "`--local` works on the data of local runs",
-                ));
-            }
+            Place::Remote => Box::new(remote::RemoteStore::open(ui, project)?),
         };
         Ok(Self { place, store })
+    }
+
+    /// Opens the registry of a project's deployed server, in an account that is at hand.
+    pub fn remote(account: Rc<Account>, project: &Project) -> Result<Self> {
+        Ok(Self {
+            place: Place::Remote,
+            store: Box::new(remote::RemoteStore::of(account, project)?),
+        })
     }
 
     /// Where it is.
@@ -154,6 +160,13 @@ impl Registry {
         }
         self.store.delete(name)
     }
+}
+
+fn no_namespace() -> anyhow::Error {
+    problem(
+        format!("wrangler.toml has no KV namespace with the binding {BINDING}"),
+        format!("add [[kv_namespaces]] with binding = \"{BINDING}\""),
+    )
 }
 
 /// Refuses what cannot be the first segment of a URL's path as it is.

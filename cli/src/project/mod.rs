@@ -1,14 +1,14 @@
 //! A scaffolded project on disk, as its `wrangler.toml` describes it.
 
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+pub mod edit;
+pub mod wrangler;
+
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use self::wrangler::Wrangler;
 use crate::error::problem;
 
 /// Where the bundle goes, relative to the project.
@@ -18,24 +18,8 @@ pub const SCRIPT: &str = "index.js";
 /// The bundle's WebAssembly.
 pub const WASM: &str = "index_bg.wasm";
 
-/// Tables of `wrangler.toml` that say nothing a local run needs.
-const NOT_LOCAL: &[&str] = &[
-    "account_id",
-    "build",
-    "env",
-    "keep_vars",
-    "limits",
-    "logpush",
-    "migrations",
-    "observability",
-    "placement",
-    "preview_urls",
-    "route",
-    "routes",
-    "send_metrics",
-    "upload_source_maps",
-    "workers_dev",
-];
+/// The settings of a project.
+pub const MANIFEST: &str = "wrangler.toml";
 
 /// A scaffolded project.
 #[derive(Debug)]
@@ -44,67 +28,8 @@ pub struct Project {
     pub root: PathBuf,
     /// The worker's name.
     pub name: String,
-    wrangler: Wrangler,
-}
-
-/// What a local run needs of `wrangler.toml`.
-#[derive(Debug, Deserialize)]
-struct Wrangler {
-    name: String,
-    compatibility_date: String,
-    #[serde(default)]
-    compatibility_flags: Vec<String>,
-    #[serde(default)]
-    vars: Map<String, Value>,
-    #[serde(default)]
-    durable_objects: DurableObjects,
-    #[serde(default)]
-    migrations: Vec<Migration>,
-    #[serde(default)]
-    r2_buckets: Vec<Bucket>,
-    #[serde(default)]
-    kv_namespaces: Vec<Namespace>,
-    #[serde(default)]
-    analytics_engine_datasets: Vec<Dataset>,
-    main: Option<String>,
-    #[serde(flatten)]
-    rest: BTreeMap<String, Value>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct DurableObjects {
-    #[serde(default)]
-    bindings: Vec<DurableObject>,
-}
-
-#[derive(Debug, Deserialize)]
-struct DurableObject {
-    name: String,
-    class_name: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Migration {
-    #[serde(default)]
-    new_sqlite_classes: Vec<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Bucket {
-    binding: String,
-    bucket_name: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Namespace {
-    binding: String,
-    id: Option<String>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Dataset {
-    binding: String,
-    dataset: Option<String>,
+    /// What its `wrangler.toml` says.
+    pub wrangler: Wrangler,
 }
 
 impl Project {
@@ -113,7 +38,7 @@ impl Project {
         let root = dir
             .canonicalize()
             .with_context(|| format!("cannot find the folder {}", dir.display()))?;
-        let manifest = root.join("wrangler.toml");
+        let manifest = root.join(MANIFEST);
         if !manifest.is_file() || !root.join("Cargo.toml").is_file() {
             return Err(problem(
                 format!(
@@ -143,14 +68,14 @@ impl Project {
         self.root.join(BUILD_DIR)
     }
 
+    /// Its `wrangler.toml`.
+    pub fn manifest(&self) -> PathBuf {
+        self.root.join(MANIFEST)
+    }
+
     /// Settings of `wrangler.toml` that a local run does not follow.
     pub fn not_served(&self) -> Vec<&str> {
-        self.wrangler
-            .rest
-            .keys()
-            .map(String::as_str)
-            .filter(|key| !NOT_LOCAL.contains(key))
-            .collect()
+        self.wrangler.not_served()
     }
 
     /// The id of the KV namespace of a binding, as wrangler chooses it for local runs.
@@ -203,30 +128,6 @@ impl Project {
             "r2Buckets": buckets.collect::<Map<_, _>>(),
             "kvNamespaces": namespaces.collect::<Map<_, _>>(),
             "analyticsEngineDatasets": datasets.collect::<Map<_, _>>(),
-        })
-    }
-}
-
-impl Wrangler {
-    fn parse(text: &str) -> Result<Self, String> {
-        let wrangler: Self = toml_edit::de::from_str(text)
-            .map_err(|error| error.to_string().trim_end().to_owned())?;
-        match &wrangler.main {
-            Some(main) if main == &format!("{BUILD_DIR}/{SCRIPT}") => Ok(wrangler),
-            main => Err(format!(
-                "`main` is {}, but the bundle's script is `{BUILD_DIR}/{SCRIPT}`",
-                main.as_ref()
-                    .map_or("missing".to_owned(), |main| format!("`{main}`"))
-            )),
-        }
-    }
-
-    fn uses_sqlite(&self, class: &str) -> bool {
-        self.migrations.iter().any(|migration| {
-            migration
-                .new_sqlite_classes
-                .iter()
-                .any(|name| name == class)
         })
     }
 }

@@ -1,0 +1,158 @@
+//! One account, and how it is chosen.
+
+use std::time::Duration;
+
+use anyhow::Context;
+use reqwest::Method;
+use serde::Deserialize;
+
+use super::{
+    Credentials, Endpoint, Result,
+    client::{Client, Page, Request, reason},
+};
+use crate::{error::problem, ui::Ui};
+
+/// An account of Cloudflare: everything a project has there is in one.
+#[derive(Debug)]
+pub struct Account {
+    pub(super) client: Client,
+    /// Its id.
+    pub id: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Listed {
+    id: String,
+    name: String,
+}
+
+impl Account {
+    /// The account a project belongs to: the one its `wrangler.toml` names, else
+    /// `CLOUDFLARE_ACCOUNT_ID`, else the only one the credentials see.
+    pub fn open(ui: &Ui, credentials: Credentials, named: Option<&str>) -> anyhow::Result<Self> {
+        let client = Client::new(credentials, ui.verbose())?;
+        let given = std::env::var("CLOUDFLARE_ACCOUNT_ID").ok();
+        let given = given.filter(|id| !id.trim().is_empty());
+        let id = match named.map(str::to_owned).or(given) {
+            Some(id) => checked(id.trim())?,
+            None => only(&client)?,
+        };
+        Ok(Self { client, id })
+    }
+
+    /// Where the credentials were found, for a person.
+    pub fn credentials(&self) -> &str {
+        self.client.credentials().source
+    }
+
+    /// Where a person sees it.
+    pub fn dashboard(&self) -> String {
+        format!("https://dash.cloudflare.com/{}", self.id)
+    }
+
+    /// Asks for a page outside the API, without credentials: its status, and whether the answer has
+    /// a header of this name. What failed on the way is the inner error.
+    pub fn visit(
+        &self,
+        url: &str,
+        limit: Duration,
+        header: &str,
+    ) -> Result<std::result::Result<(u16, bool), String>> {
+        let visit = self.client.http().get(url).timeout(limit);
+        let outcome = self.client.run(async { visit.send().await })?;
+        Ok(outcome
+            .map(|answer| {
+                (
+                    answer.status().as_u16(),
+                    answer.headers().contains_key(header),
+                )
+            })
+            .map_err(|error| reason(&error)))
+    }
+
+    /// Waits, unless we are asked to end.
+    pub fn pause(&self, time: Duration) -> Result<()> {
+        self.client.run(async { tokio::time::sleep(time).await })
+    }
+
+    pub(super) fn request(
+        &self,
+        endpoint: Endpoint,
+        what: impl Into<String>,
+        method: Method,
+        path: &str,
+    ) -> Request<'_> {
+        Request::new(
+            endpoint,
+            what,
+            method,
+            format!("/accounts/{}{path}", self.id),
+        )
+    }
+}
+
+/// An id goes into URLs, so it has to be one.
+fn checked(id: &str) -> anyhow::Result<String> {
+    let is_id = id.len() == 32 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_id {
+        return Ok(id.to_owned());
+    }
+    Err(problem(
+        format!("`{id}` is not the id of an account: those are 32 digits of 0-9 and a-f"),
+        "copy `Account ID` from https://dash.cloudflare.com into CLOUDFLARE_ACCOUNT_ID or \
+         `account_id` of wrangler.toml",
+    ))
+}
+
+fn only(client: &Client) -> anyhow::Result<String> {
+    let mut accounts = list(client)?;
+    if accounts.len() > 1 {
+        let lines: Vec<String> = accounts
+            .iter()
+            .map(|account| format!("\n  {}  {}", account.id, account.name))
+            .collect();
+        return Err(problem(
+            format!("the credentials see several accounts:{}", lines.concat()),
+            "set CLOUDFLARE_ACCOUNT_ID, or `account_id` in wrangler.toml, to one of them",
+        ));
+    }
+    let only = accounts.pop().map(|account| account.id);
+    only.with_context(|| "the credentials see no account at all")
+        .map_err(|error| {
+            problem(
+                error.to_string(),
+                "set CLOUDFLARE_ACCOUNT_ID, or give the token `Account Settings: Read`",
+            )
+        })
+}
+
+fn list(client: &Client) -> Result<Vec<Listed>> {
+    let mut all = Vec::new();
+    for number in 1.. {
+        let request = Request::new(
+            Endpoint::Accounts,
+            "listing the accounts",
+            Method::GET,
+            format!("/accounts?page={number}"),
+        );
+        let page: Page<Vec<Listed>> = client.page(&request)?;
+        all.extend(page.result);
+        if number >= page.info.total_pages.unwrap_or(1) {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_that_is_none_goes_into_no_url() {
+        checked("0123456789abcdef0123456789abcdef").unwrap();
+        for bad in ["", "abc", "../../user", "0123456789abcdef0123456789abcdeg"] {
+            checked(bad).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,519 @@
+//! Requests and answers: the envelope, time-outs, and the repetition of what failed by chance.
+
+use std::{
+    fmt,
+    time::{Duration, Instant},
+};
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{
+    Method,
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
+    multipart::{Form, Part},
+    redirect::Policy,
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use super::{Endpoint, Error, Result, credentials::Credentials, error::Refusal};
+use crate::{error::problem, process};
+
+/// Where the API is, unless `CLOUDFLARE_API_BASE_URL` says otherwise.
+const BASE: &str = "https://api.cloudflare.com/client/v4";
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+const REQUEST_LIMIT: Duration = Duration::from_secs(30);
+/// Nobody notices that the other side closes an idle connection while a worker is built.
+const IDLE_LIMIT: Duration = Duration::from_secs(3);
+/// A worker of 10 MB needs this on a slow line.
+const UPLOAD_LIMIT: Duration = Duration::from_secs(300);
+/// How often a request is sent, counting the first time.
+const TRIES: u32 = 3;
+/// The wait before the second try; it doubles for the next.
+const BACK_OFF: Duration = Duration::from_millis(500);
+/// A longer wait than this is left to the person.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// What stays as it is in a part of a path.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// Speaks to the API.
+pub struct Client {
+    http: reqwest::Client,
+    runtime: Runtime,
+    base: String,
+    credentials: Credentials,
+    verbose: bool,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("base", &self.base)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A module of an upload.
+#[derive(Debug, Clone)]
+pub struct Module {
+    /// The name it is imported by.
+    pub name: String,
+    /// What it is, as in `application/wasm`.
+    pub content_type: &'static str,
+    /// Its content.
+    pub bytes: Vec<u8>,
+}
+
+/// A worker to be uploaded.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// Bindings and settings.
+    pub metadata: Value,
+    /// Its modules.
+    pub modules: Vec<Module>,
+}
+
+/// What is sent along with a request.
+#[derive(Debug)]
+pub enum Body<'a> {
+    /// Nothing.
+    None,
+    /// A document.
+    Json(Value),
+    /// Bytes as they are.
+    Raw(&'a [u8]),
+    /// A worker.
+    Upload(&'a Upload),
+}
+
+/// A request, which can be sent more than once.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// What it is about.
+    pub endpoint: Endpoint,
+    /// What it does, for a person, as in `creating the bucket x`.
+    pub what: String,
+    /// Its method.
+    pub method: Method,
+    /// Its path and query, below the base.
+    pub path: String,
+    /// What is sent along.
+    pub body: Body<'a>,
+}
+
+impl<'a> Request<'a> {
+    /// A request without a body.
+    pub fn new(
+        endpoint: Endpoint,
+        what: impl Into<String>,
+        method: Method,
+        path: impl Into<String>,
+    ) -> Self {
+        Self {
+            endpoint,
+            what: what.into(),
+            method,
+            path: path.into(),
+            body: Body::None,
+        }
+    }
+
+    /// The same with a body.
+    pub fn with(self, body: Body<'a>) -> Self {
+        Self { body, ..self }
+    }
+}
+
+/// A whole answer.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+/// What every answer is wrapped in.
+#[derive(Debug, Deserialize)]
+struct Envelope {
+    success: bool,
+    #[serde(default)]
+    errors: Option<Vec<EnvelopeError>>,
+    #[serde(default)]
+    result: Value,
+    #[serde(default)]
+    result_info: Option<PageInfo>,
+}
+
+#[derive(Debug, Deserialize)]
+struct EnvelopeError {
+    code: i64,
+    #[serde(default)]
+    message: String,
+}
+
+/// Where a page is among its siblings.
+#[derive(Debug, Default, Deserialize)]
+pub struct PageInfo {
+    /// What the next page is asked for with; empty on the last one.
+    #[serde(default)]
+    pub cursor: Option<String>,
+    /// How many pages there are.
+    #[serde(default)]
+    pub total_pages: Option<u64>,
+}
+
+/// A result, and where its page is among its siblings.
+#[derive(Debug)]
+pub struct Page<T> {
+    /// The result.
+    pub result: T,
+    /// Its place.
+    pub info: PageInfo,
+}
+
+impl Client {
+    /// A client that uses these credentials.
+    pub fn new(credentials: Credentials, verbose: bool) -> anyhow::Result<Self> {
+        // That another provider was installed is as good.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = reqwest::Client::builder()
+            .user_agent(concat!("durable-streams/", env!("CARGO_PKG_VERSION")))
+            .connect_timeout(CONNECT_LIMIT)
+            .pool_idle_timeout(IDLE_LIMIT)
+            // The API redirects nowhere, and the credentials go nowhere else.
+            .redirect(Policy::none())
+            .build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        Ok(Self {
+            http,
+            runtime,
+            base: base()?,
+            credentials,
+            verbose,
+        })
+    }
+
+    /// What the credentials are, for a person.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// The runtime requests are driven by.
+    pub(super) fn runtime(&self) -> &Runtime {
+        &self.runtime
+    }
+
+    /// The HTTP client, for what is no call of the API.
+    pub(super) fn http(&self) -> &reqwest::Client {
+        &self.http
+    }
+
+    /// Sends a request and gives its result.
+    pub fn call<T: DeserializeOwned>(&self, request: &Request) -> Result<T> {
+        Ok(self.page(request)?.result)
+    }
+
+    /// Sends a request whose result is of no interest.
+    pub fn tell(&self, request: &Request) -> Result<()> {
+        self.call::<Value>(request).map(drop)
+    }
+
+    /// Sends a request and gives its result, and where it is among its pages.
+    pub fn page<T: DeserializeOwned>(&self, request: &Request) -> Result<Page<T>> {
+        let answer = self.send(request)?;
+        let malformed = |why: String| Error::Malformed {
+            what: request.what.clone(),
+            why,
+        };
+        let envelope: Envelope = match serde_json::from_slice(&answer.body) {
+            Ok(envelope) => envelope,
+            Err(_) if !is_success(answer.status) => return Err(self.refused(request, &answer)),
+            // The body is not shown: nobody knows what it is.
+            Err(error) => {
+                return Err(malformed(format!(
+                    "{} bytes that are no document of the API: {error}",
+                    answer.body.len()
+                )));
+            }
+        };
+        if !envelope.success || !is_success(answer.status) {
+            return Err(self.refused(request, &answer));
+        }
+        let result = serde_json::from_value(envelope.result)
+            .map_err(|error| malformed(error.to_string()))?;
+        Ok(Page {
+            result,
+            info: envelope.result_info.unwrap_or_default(),
+        })
+    }
+
+    /// Sends a request whose answer is bytes without an envelope; nothing when there is no such
+    /// thing.
+    pub fn bytes(&self, request: &Request) -> Result<Option<Vec<u8>>> {
+        let answer = self.send(request)?;
+        match answer.status {
+            200..300 => Ok(Some(answer.body)),
+            404 => Ok(None),
+            _ => Err(self.refused(request, &answer)),
+        }
+    }
+
+    /// Sends a request until there is an answer that is worth reading: what failed on the way, and
+    /// what Cloudflare could not do just then, is sent again after a while.
+    fn send(&self, request: &Request) -> Result<Answer> {
+        let mut wait = BACK_OFF;
+        for attempt in 1.. {
+            let started = Instant::now();
+            let outcome = self.attempt(request);
+            self.trace(request, &outcome, started.elapsed());
+            let asked = match &outcome {
+                Ok(answer) if is_worth_another_try(answer.status) => answer.retry_after,
+                Err(Error::Unreachable { .. }) => None,
+                _ => return outcome,
+            };
+            let pause = asked.unwrap_or(wait);
+            if attempt >= TRIES || pause > LONGEST_WAIT {
+                return outcome;
+            }
+            self.run(async { tokio::time::sleep(pause).await })?;
+            wait *= 2;
+        }
+        Err(Error::Interrupted)
+    }
+
+    /// Sends a request once, also when we were asked to end: to leave in good order.
+    pub(super) fn last_words(&self, request: &Request) -> Result<()> {
+        let builder = self.build(request).map_err(|error| Error::Malformed {
+            what: request.what.clone(),
+            why: reason(&error),
+        })?;
+        let limit = Duration::from_secs(3);
+        let exchange = async { builder.timeout(limit).send().await };
+        let sent = self.runtime.block_on(exchange);
+        if self.verbose {
+            let status = sent.map(|response| response.status().as_u16());
+            eprintln!("{} {} … {:?}", request.method, request.path, status.ok());
+        }
+        Ok(())
+    }
+
+    fn attempt(&self, request: &Request) -> Result<Answer> {
+        let unreachable = |error: reqwest::Error| Error::Unreachable {
+            what: request.what.clone(),
+            host: host(&self.base).to_owned(),
+            why: reason(&error),
+        };
+        let exchange = async {
+            let response = self.build(request)?.send().await?;
+            let status = response.status().as_u16();
+            let retry_after = retry_after(response.headers());
+            let body = response.bytes().await?.into();
+            Ok(Answer {
+                status,
+                retry_after,
+                body,
+            })
+        };
+        self.run(exchange)?.map_err(unreachable)
+    }
+
+    fn build(&self, request: &Request) -> reqwest::Result<reqwest::RequestBuilder> {
+        let url = format!("{}{}", self.base, request.path);
+        let builder = self
+            .http
+            .request(request.method.clone(), url)
+            .header(ACCEPT, "application/json")
+            .timeout(REQUEST_LIMIT);
+        let builder = self.credentials.sign(builder);
+        Ok(match &request.body {
+            Body::None => builder,
+            Body::Json(document) => builder
+                .header(CONTENT_TYPE, "application/json")
+                .body(document.to_string()),
+            Body::Raw(bytes) => builder
+                .header(CONTENT_TYPE, "text/plain;charset=UTF-8")
+                .body(bytes.to_vec()),
+            Body::Upload(upload) => builder.timeout(UPLOAD_LIMIT).multipart(form(upload)?),
+        })
+    }
+
+    /// Drives something to its end, or until we are asked to end.
+    pub(super) fn run<T>(&self, work: impl Future<Output = T>) -> Result<T> {
+        let interrupted = async {
+            while !process::interrupted() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        self.runtime.block_on(async {
+            tokio::select! {
+                done = work => Ok(done),
+                () = interrupted => Err(Error::Interrupted),
+            }
+        })
+    }
+
+    /// Says what was sent and what came: never a header, never a body.
+    fn trace(&self, request: &Request, outcome: &Result<Answer>, took: Duration) {
+        if !self.verbose {
+            return;
+        }
+        let outcome = match outcome {
+            Ok(answer) => answer.status.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        eprintln!(
+            "{} {} … {outcome} in {} ms",
+            request.method,
+            request.path,
+            took.as_millis()
+        );
+    }
+
+    /// What an answer that is no success says. Whatever it repeats of the credentials is struck out.
+    fn refused(&self, request: &Request, answer: &Answer) -> Error {
+        let envelope: Option<Envelope> = serde_json::from_slice(&answer.body).ok();
+        let errors = envelope.and_then(|envelope| envelope.errors);
+        let refusals = errors.unwrap_or_default().into_iter().map(|error| Refusal {
+            code: error.code,
+            message: self.credentials.strike_out(&error.message),
+        });
+        let account = request.path.strip_prefix("/accounts/").unwrap_or_default();
+        let account = account.split(['/', '?']).next().unwrap_or_default();
+        let account = match account {
+            "" => "?to=/:account",
+            id => id,
+        };
+        Error::Refused {
+            endpoint: request.endpoint,
+            what: request.what.clone(),
+            status: answer.status,
+            refusals: refusals.collect(),
+            retry_after: answer.retry_after,
+            dashboard: format!("https://dash.cloudflare.com/{account}"),
+        }
+    }
+}
+
+/// A part of a path, escaped as browsers do it.
+pub fn escape(text: &str) -> String {
+    utf8_percent_encode(text, PLAIN).to_string()
+}
+
+fn form(upload: &Upload) -> reqwest::Result<Form> {
+    let mut form = Form::new().text("metadata", upload.metadata.to_string());
+    for module in &upload.modules {
+        let part = Part::bytes(module.bytes.clone())
+            .file_name(module.name.clone())
+            .mime_str(module.content_type)?;
+        form = form.part(module.name.clone(), part);
+    }
+    Ok(form)
+}
+
+fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
+fn is_worth_another_try(status: u16) -> bool {
+    status == 429 || status >= 500
+}
+
+/// The seconds of `Retry-After`. A date, which Cloudflare does not send, counts as none.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The base of all URLs, without a slash at its end.
+fn base() -> anyhow::Result<String> {
+    match std::env::var("CLOUDFLARE_API_BASE_URL") {
+        Ok(base) if !base.trim().is_empty() => checked_base(&base),
+        _ => Ok(BASE.to_owned()),
+    }
+}
+
+fn checked_base(text: &str) -> anyhow::Result<String> {
+    let base = text.trim().trim_end_matches('/');
+    let url = reqwest::Url::parse(base).ok();
+    let is_here = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    let is_safe = url.is_some_and(|url| match url.scheme() {
+        "https" => true,
+        "http" => url.host_str().is_some_and(is_here),
+        _ => false,
+    });
+    if is_safe {
+        return Ok(base.to_owned());
+    }
+    Err(problem(
+        format!("CLOUDFLARE_API_BASE_URL is `{base}`, which is no https URL"),
+        "the credentials would be sent there in the clear; unset it to use Cloudflare itself",
+    ))
+}
+
+fn host(base: &str) -> &str {
+    let (_, rest) = base.split_once("://").unwrap_or(("", base));
+    rest.split('/').next().unwrap_or(rest)
+}
+
+/// The innermost cause, which is the one that says something.
+pub(super) fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it took too long".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_escaped_as_in_a_browser() {
+        assert_eq!(escape("project:demo"), "project%3Ademo");
+        assert_eq!(escape("a/b c-d_e.f~é"), "a%2Fb%20c-d_e.f~%C3%A9");
+    }
+
+    #[test]
+    fn credentials_are_sent_over_tls_or_to_this_machine() {
+        assert_eq!(
+            checked_base("https://x.example/v4/").unwrap(),
+            "https://x.example/v4"
+        );
+        checked_base("http://127.0.0.1:80/client/v4").unwrap();
+        checked_base("http://[::1]:80").unwrap();
+        for bad in [
+            "http://api.cloudflare.com",
+            "http://localhost.evil.example",
+            "x",
+            "ftp://x",
+        ] {
+            checked_base(bad).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn the_time_to_wait_is_in_seconds() {
+        let headers = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(headers("7"), Some(Duration::from_secs(7)));
+        assert_eq!(headers("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+    }
+}

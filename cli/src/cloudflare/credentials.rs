@@ -1,0 +1,227 @@
+//! What we are known to Cloudflare by, found where wrangler finds it.
+
+use std::{
+    env, fmt, fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+use jiff::Timestamp;
+use reqwest::{RequestBuilder, header::HeaderValue};
+use serde::Deserialize;
+
+use crate::error::problem;
+
+/// A page on which a token is made.
+pub const TOKENS: &str = "https://dash.cloudflare.com/profile/api-tokens";
+/// What a token is needed for.
+pub const PERMISSIONS: &str = "Workers Scripts: Edit, Workers KV Storage: Edit, Workers R2 Storage: \
+                               Edit, Account Settings: Read";
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a text that came from outside, without the white space a copy brings along.
+    pub fn new(text: &str) -> Self {
+        Self(text.trim().to_owned())
+    }
+
+    fn header(&self, prefix: &str) -> Result<HeaderValue> {
+        let mut value = HeaderValue::from_str(&format!("{prefix}{}", self.0))?;
+        value.set_sensitive(true);
+        Ok(value)
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// What we are known by, and where it was found.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    headers: Vec<(&'static str, HeaderValue)>,
+    secret: Secret,
+    /// Where it was found, for a person.
+    pub source: &'static str,
+}
+
+impl Credentials {
+    /// Looks in wrangler's order: a global key, a token, wrangler's login.
+    pub fn find() -> Result<Self> {
+        if let Some(found) = Self::given()? {
+            return Ok(found);
+        }
+        Err(problem(
+            "there are no credentials for Cloudflare",
+            format!(
+                "set CLOUDFLARE_API_TOKEN to a token of {TOKENS} with the permissions {PERMISSIONS}; \
+                 or log in with `npx wrangler login`"
+            ),
+        ))
+    }
+
+    /// The same, without an error when there are none.
+    pub fn given() -> Result<Option<Self>> {
+        if let (Some(key), Some(email)) = (set("CLOUDFLARE_API_KEY"), set("CLOUDFLARE_EMAIL")) {
+            return Self::key(&Secret::new(&key), &email).map(Some);
+        }
+        if let Some(token) = set("CLOUDFLARE_API_TOKEN") {
+            return Self::token(&Secret::new(&token), "CLOUDFLARE_API_TOKEN").map(Some);
+        }
+        let Some(path) = login_file() else {
+            return Ok(None);
+        };
+        match fs::read_to_string(&path) {
+            Ok(text) => login(&text, &path, Timestamp::now()),
+            Err(_) => Ok(None),
+        }
+    }
+
+    /// A token.
+    pub fn token(token: &Secret, source: &'static str) -> Result<Self> {
+        let value = token.header("Bearer ").map_err(|_| unfit(source))?;
+        Ok(Self {
+            headers: vec![("authorization", value)],
+            secret: token.clone(),
+            source,
+        })
+    }
+
+    fn key(key: &Secret, email: &str) -> Result<Self> {
+        let source = "CLOUDFLARE_API_KEY";
+        let value = key.header("").map_err(|_| unfit(source))?;
+        let email = HeaderValue::from_str(email.trim()).map_err(|_| unfit("CLOUDFLARE_EMAIL"))?;
+        Ok(Self {
+            headers: vec![("x-auth-key", value), ("x-auth-email", email)],
+            secret: key.clone(),
+            source,
+        })
+    }
+
+    /// Adds them to a request.
+    pub fn sign(&self, request: RequestBuilder) -> RequestBuilder {
+        let headers = self.headers.iter();
+        headers.fold(request, |request, (name, value)| {
+            request.header(*name, value.clone())
+        })
+    }
+
+    /// A text without the secret, should it hold it.
+    pub fn strike_out(&self, text: &str) -> String {
+        match self.secret.0.as_str() {
+            "" => text.to_owned(),
+            secret => text.replace(secret, "***"),
+        }
+    }
+}
+
+/// The variables that hold credentials, for programs that have no business with them.
+pub const VARIABLES: &[&str] = &[
+    "CLOUDFLARE_API_TOKEN",
+    "CLOUDFLARE_API_KEY",
+    "CLOUDFLARE_EMAIL",
+];
+
+fn unfit(source: &str) -> anyhow::Error {
+    problem(
+        format!("{source} holds characters that no credentials have"),
+        "copy it again: it is one word without quotes",
+    )
+}
+
+fn set(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|text| !text.trim().is_empty())
+}
+
+/// The file `wrangler login` writes.
+#[derive(Debug, Deserialize)]
+struct Login {
+    oauth_token: Option<String>,
+    expiration_time: Option<String>,
+}
+
+/// Where wrangler keeps its login: below `~/.wrangler` if that is there from older days, else where
+/// the system wants configuration.
+fn login_file() -> Option<PathBuf> {
+    let home = env::home_dir()?;
+    let old = home.join(".wrangler");
+    let folder = if old.is_dir() {
+        old
+    } else if let Some(folder) = set("XDG_CONFIG_HOME") {
+        PathBuf::from(folder).join(".wrangler")
+    } else if cfg!(target_os = "macos") {
+        home.join("Library/Preferences/.wrangler")
+    } else if cfg!(windows) {
+        PathBuf::from(set("APPDATA")?).join("xdg.config/.wrangler")
+    } else {
+        home.join(".config/.wrangler")
+    };
+    Some(folder.join("config/default.toml"))
+}
+
+fn login(text: &str, path: &Path, now: Timestamp) -> Result<Option<Credentials>> {
+    // The parser's own message would show the line, which may be the token's.
+    let login: Login = toml_edit::de::from_str(text)
+        .ok()
+        .with_context(|| format!("wrangler's login file {} is not TOML", path.display()))?;
+    let Some(token) = login.oauth_token else {
+        return Ok(None);
+    };
+    let expires: Option<Timestamp> = login.expiration_time.and_then(|text| text.parse().ok());
+    if expires.is_some_and(|expires| expires <= now) {
+        return Err(problem(
+            "the login of wrangler has expired",
+            "`npx wrangler whoami` refreshes it; or set CLOUDFLARE_API_TOKEN",
+        ));
+    }
+    Credentials::token(&Secret::new(&token), "the login of wrangler").map(Some)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOGIN: &str = "oauth_token = \"tok-123\"\nexpiration_time = \
+                         \"2026-11-24T12:00:00.000Z\"\nrefresh_token = \"r\"\nscopes = [\"a\"]\n";
+
+    fn at(time: &str) -> Result<Option<Credentials>> {
+        login(LOGIN, Path::new("default.toml"), time.parse().unwrap())
+    }
+
+    #[test]
+    fn the_login_counts_until_it_expires() {
+        assert!(at("2026-11-24T11:59:59Z").unwrap().is_some());
+        let error = at("2026-11-24T12:00:00Z").unwrap_err();
+        assert!(error.to_string().contains("expired"), "{error}");
+        assert!(
+            crate::error::hint(&error)
+                .unwrap()
+                .contains("wrangler whoami")
+        );
+    }
+
+    #[test]
+    fn a_broken_login_is_told_without_showing_it() {
+        let text = "oauth_token = \"tok-123";
+        let error = login(text, Path::new("default.toml"), Timestamp::now()).unwrap_err();
+        let shown = format!("{error:#}");
+        assert!(!shown.contains("tok-123"), "{shown}");
+        assert!(shown.contains("default.toml"), "{shown}");
+        let none = login("a = 1", Path::new(""), Timestamp::now()).unwrap();
+        assert!(none.is_none());
+    }
+
+    #[test]
+    fn a_secret_is_never_shown() {
+        let credentials = Credentials::token(&Secret::new(" tok-123\n"), "x").unwrap();
+        assert!(!format!("{credentials:?}").contains("tok-123"));
+        assert_eq!(credentials.strike_out("bad tok-123!"), "bad ***!");
+        let error = Credentials::token(&Secret::new("tok\u{7f}-123"), "X").unwrap_err();
+        assert!(!format!("{error:#}").contains("tok"), "{error:#}");
+    }
+}

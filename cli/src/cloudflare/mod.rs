@@ -1,0 +1,23 @@
+//! Cloudflare's REST API, as far as a project needs it.
+
+mod account;
+mod client;
+mod credentials;
+mod error;
+mod kv;
+mod r2;
+mod scripts;
+mod subdomain;
+mod tail;
+
+pub use account::Account;
+pub use client::{Module, Upload};
+pub use credentials::{Credentials, PERMISSIONS, Secret, TOKENS, VARIABLES};
+pub use error::Error;
+pub use scripts::{Script, Settings};
+pub use tail::Tail;
+
+use error::Endpoint;
+
+/// What an API call gives.
+type Result<T> = std::result::Result<T, Error>;

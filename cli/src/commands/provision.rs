@@ -1,0 +1,58 @@
+//! `provision`: the bucket and the namespace of a project.
+
+use std::path::Path;
+
+use anyhow::Result;
+use serde_json::json;
+
+use crate::{
+    args::Provision,
+    deployment::{Deployment, Resource},
+    process,
+    ui::Ui,
+};
+
+/// Makes what is missing, and adopts what is there.
+pub fn run(ui: &Ui, args: &Provision) -> Result<()> {
+    process::note_interrupts();
+    let mut deployment = Deployment::open(ui, Path::new("."))?;
+    if !args.dry_run {
+        deployment.hold()?;
+    }
+    let mut resources = deployment.preflight()?.resources;
+    if !args.dry_run {
+        deployment.provision(&mut resources)?;
+    }
+    ui.result(
+        text(&resources, args.dry_run),
+        &json!({
+            "project": { "name": deployment.project.name, "dir": deployment.project.root },
+            "account": deployment.account.id,
+            "resources": resources,
+            "dryRun": args.dry_run,
+        }),
+    );
+    Ok(())
+}
+
+/// A line for each.
+pub fn text(resources: &[Resource], dry_run: bool) -> String {
+    if resources.is_empty() {
+        return "wrangler.toml binds no bucket and no namespace".to_owned();
+    }
+    let lines: Vec<String> = resources
+        .iter()
+        .map(|resource| {
+            let state = match (resource.created, resource.exists, dry_run) {
+                (true, ..) => "created",
+                (false, true, _) => "there already",
+                (false, false, true) => "would be created",
+                (false, false, false) => "missing",
+            };
+            let id = resource.id.as_ref();
+            let id = id.map_or(String::new(), |id| format!(" ({id})"));
+            format!("{} as {}: {state}{id}", resource.title(), resource.binding)
+        })
+        .collect();
+    lines.join("\n")
+}

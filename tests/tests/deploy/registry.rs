@@ -1,0 +1,99 @@
+//! The registry of the deployed server, over REST.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use durable_streams_tests::cloud::{Cloud, small_project};
+use durable_streams_tests::places::Scratch;
+use serde_json::{Value, json};
+use ureq::http::Method;
+
+/// The path of a value in the only namespace.
+fn value(cloud: &Cloud, key: &str) -> Result<String> {
+    let state = cloud.state()?;
+    let id = state["namespaces"][0]["id"].as_str();
+    let id = id.context("there is no namespace")?;
+    Ok(format!("/storage/kv/namespaces/{id}/values/{key}"))
+}
+
+fn record(cloud: &Cloud, project: &str) -> Result<Value> {
+    cloud.api(Method::GET, &value(cloud, project)?, &Value::Null)
+}
+
+#[test]
+fn a_project_is_kept_in_the_namespace_of_the_worker() -> Result<()> {
+    let scratch = Scratch::new("registry-remote")?;
+    let cloud = Cloud::answering(&scratch)?;
+    let dir = small_project(&scratch, "my-streams")?;
+    let run = |args: &[&str]| cloud.run(&dir, &[args, &["--remote", "--json"]].concat());
+    run(&["create-project", "chat"])?.fails(&["no id", "durable-streams deploy"])?;
+    cloud.run(&dir, &["provision"])?.ok()?;
+    cloud.forget_requests()?;
+
+    let made = run(&["create-project", "chat"])?.ok()?.json()?;
+    assert_eq!(
+        record(&cloud, "chat")?["signingSecrets"],
+        json!([made["secret"]])
+    );
+    let sent = cloud.requests()?;
+    let put = sent.iter().find(|one| one.method == "PUT");
+    let put = put.context("nothing was written")?;
+    // As wrangler was recorded to write a value.
+    assert!(put.path.ends_with(&value(&cloud, "chat")?), "{}", put.path);
+    assert_eq!(put.query, json!({}));
+    assert_eq!(put.content_type.as_deref(), Some("text/plain"));
+
+    run(&["create-project", "chat"])?.fails(&["already"])?;
+    run(&["create-project", "a.b"])?.ok()?;
+    let listed = run(&["projects", "list"])?.ok()?.json()?;
+    let names = listed["projects"].as_array().context("no list")?;
+    let names: Vec<&Value> = names.iter().map(|one| &one["project"]).collect();
+    assert_eq!(names, ["a.b", "chat"]);
+    let keys = cloud
+        .requests()?
+        .into_iter()
+        .find(|one| one.path.ends_with("/keys"));
+    assert_eq!(keys.context("no keys")?.query, json!({ "prefix": "" }));
+
+    run(&["projects", "rotate", "chat"])?.ok()?;
+    let secrets = record(&cloud, "chat")?["signingSecrets"].clone();
+    assert_eq!(secrets.as_array().map(Vec::len), Some(2));
+    let token = run(&["token", "--project", "chat", "--scope", "read"])?.ok()?;
+    assert!(token.json()?["token"].is_string());
+    run(&["projects", "delete", "chat", "--yes"])?.ok()?;
+    run(&["projects", "show", "chat"])?.fails(&["no project `chat`"])?;
+    Ok(())
+}
+
+#[test]
+fn a_deploy_makes_a_first_project_once_and_shows_no_secret() -> Result<()> {
+    let scratch = Scratch::new("registry-deploy")?;
+    let cloud = Cloud::answering(&scratch)?;
+    let dir = small_project(&scratch, "my-streams")?;
+    // As if it had been made with projects.
+    let manifest = dir.join("Cargo.toml");
+    let text = fs::read_to_string(&manifest)?;
+    fs::write(&manifest, text.replace("\"none\"", "\"project-jwt\""))?;
+    let deploy = ["deploy", "--no-build", "--create-project", "chat"];
+    let first = cloud.run(&dir, &deploy)?.ok()?;
+    assert!(
+        first.stdout.contains("Authorization: Bearer ey"),
+        "{}",
+        first.stdout
+    );
+    let made = record(&cloud, "chat")?;
+    let secret = made["signingSecrets"][0].as_str().context("no secret")?;
+    for how in ["--json", "--verbose"] {
+        let again = cloud.run(&dir, &[&deploy[..], &[how]].concat())?.ok()?;
+        assert!(!again.stdout.contains(secret) && !again.stderr.contains(secret));
+    }
+    assert!(!first.stdout.contains(secret) && !first.stderr.contains(secret));
+    assert_eq!(record(&cloud, "chat")?, made);
+    cloud
+        .run(&dir, &["deploy", "--no-build", "--create-project", "a/b"])?
+        .fails(&["`a/b` cannot be a project"])?;
+    // Without a project there is nothing to paste, but the way to one.
+    let said = cloud.run(&dir, &["deploy", "--no-build"])?.ok()?.stdout;
+    assert!(said.contains("create-project --remote"), "{said}");
+    Ok(())
+}
