@@ -174,7 +174,6 @@ async fn long_poll(place: &Place, read: &Read, millis: u64) -> Result<Response, 
     let response = match frame.map(JsCast::dyn_into) {
         Ok(Ok(frame)) => from_frame(&frame, read, cursor),
         _ => respond(Reply::no_news(&waiting.tail.to_string(), false, cursor))
-            .map(Response::from)
             .map_err(|error| JsValue::from_str(&error.to_string())),
     };
     response.map_err(|error| Error::Unavailable(format!("{error:?}")))
