@@ -3,9 +3,9 @@
 /** A response; names and values of its headers are the lines of `headers`, in turn. */
 export function makeResponse(status, headers, body, webSocket) {
   const lines = headers.split("\n")
-  const pairs = []
-  for (let at = 0; at + 1 < lines.length; at += 2) pairs.push([lines[at], lines[at + 1]])
-  return new Response(body, { status, headers: pairs, webSocket })
+  const all = {}
+  for (let at = 0; at + 1 < lines.length; at += 2) all[lines[at]] = lines[at + 1]
+  return new Response(body, { status, headers: all, webSocket })
 }
 
 /** Writes a data point. */

@@ -3,7 +3,7 @@
 use worker::js_sys::{self, Uint8Array};
 use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen::prelude::*;
-use worker::web_sys::{Response, WebSocket};
+use worker::web_sys::{ReadableStream, Response, WebSocket};
 
 use crate::protocol::reply::Reply;
 
@@ -17,7 +17,7 @@ extern "C" {
     fn make_response(
         status: u16,
         headers: &str,
-        body: Option<Uint8Array>,
+        body: &JsValue,
         socket: Option<WebSocket>,
     ) -> Result<Response, JsValue>;
 }
@@ -37,21 +37,35 @@ pub fn respond(reply: Reply) -> worker::Result<Response> {
 ///
 /// When a header's value is none that HTTP can carry.
 pub fn respond_with(reply: Reply, socket: Option<WebSocket>) -> Result<Response, JsValue> {
+    let body = match reply.status {
+        // Statuses that must not have a body, not even an empty one.
+        101 | 204 | 304 => JsValue::NULL,
+        _ => Uint8Array::from(&reply.body[..]).into(),
+    };
+    make_response(reply.status, &lines(&reply)?, &body, socket)
+}
+
+/// Builds the response with a body that comes bit by bit.
+///
+/// # Errors
+///
+/// When a header's value is none that HTTP can carry.
+pub fn respond_in_parts(reply: Reply, body: &ReadableStream) -> Result<Response, JsValue> {
+    make_response(reply.status, &lines(&reply)?, body, None)
+}
+
+/// Names and values of headers, each in a line.
+fn lines(reply: &Reply) -> Result<String, JsValue> {
     let mut lines = String::with_capacity(512);
     for (name, value) in &reply.headers {
         if value.contains('\n') {
             let message = format!("the value of {name} has more than one line");
             return Err(js_sys::Error::new(&message).into());
         }
-        lines.push_str(name);
-        lines.push('\n');
-        lines.push_str(value);
-        lines.push('\n');
+        for line in [name, value.as_str()] {
+            lines.push_str(line);
+            lines.push('\n');
+        }
     }
-    let body = match reply.status {
-        // Statuses that must not have a body, not even an empty one.
-        101 | 204 | 304 => None,
-        _ => Some(Uint8Array::from(&reply.body[..])),
-    };
-    make_response(reply.status, &lines, body, socket)
+    Ok(lines)
 }
