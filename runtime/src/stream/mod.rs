@@ -43,6 +43,8 @@ pub mod upkeep;
 #[cfg(test)]
 mod bucket;
 #[cfg(test)]
+mod events;
+#[cfg(test)]
 mod fork_tests;
 #[cfg(test)]
 mod model_tests;

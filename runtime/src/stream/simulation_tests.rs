@@ -4,8 +4,9 @@
 
 use proptest::prelude::*;
 
-use super::bucket::Fault;
-use super::simulation::{Op, World, any_kind, any_op};
+use super::bucket::{Fault, any_fault};
+use super::events::{Op, any_kind, any_op};
+use super::simulation::World;
 use super::sqlite::Sqlite;
 
 fn config() -> ProptestConfig {
@@ -38,7 +39,7 @@ proptest! {
         rounds in 1usize..14,
         planned in proptest::option::of(0u32..12),
         finished in proptest::option::of(0u32..12),
-        fault in super::bucket::any_fault(),
+        fault in any_fault(),
         text in "[a-z]{1,22}",
         meanwhile in proptest::collection::vec("[a-z]{1,5}", 1..4),
     ) {
