@@ -54,7 +54,7 @@ fn request() -> impl Strategy<Value = Op> {
     ]
 }
 
-pub fn any_kind() -> impl Strategy<Value = Option<&'static str>> {
+fn any_kind() -> impl Strategy<Value = Option<&'static str>> {
     prop::sample::select(vec![
         None,
         Some("seal"),

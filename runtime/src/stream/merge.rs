@@ -7,7 +7,8 @@
 use std::ops::ControlFlow;
 
 use super::Stream;
-use super::segment::{self, Mark, Record, Segment};
+use super::marks::{self, Mark};
+use super::segment::{self, Record, Segment};
 use super::storage::{Param, Statement, Storage, StorageError};
 use super::sweep;
 use super::upkeep::{Intent, Limits};
@@ -67,10 +68,10 @@ impl Merge {
             key: segment::key(&prefix, first.start, end.position()),
             content_type: content_type.to_owned(),
             plan: Plan { is_json, parts },
-            size: segment::joined_size(segments, is_json),
+            size: marks::joined_size(segments, is_json),
             start: first.start,
             end,
-            marks: segment::joined_marks(segments, is_json),
+            marks: marks::joined_marks(segments, is_json),
             seq: last.seq.clone(),
             prefix,
         }))

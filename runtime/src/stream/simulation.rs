@@ -320,25 +320,41 @@ impl<'a> World<'a> {
 
     /// Does all there is to do now.
     fn work_off(&mut self) -> Outcome {
-        self.work_off_before("nothing")
+        self.work_off_before("nothing").map(drop)
     }
 
-    /// Does what there is to do before a job of this kind.
-    fn work_off_before(&mut self, kind: &str) -> Outcome {
+    /// Does what there is to do before a job of this kind; says whether there is one.
+    fn work_off_before(&mut self, kind: &str) -> Result<bool, TestCaseError> {
         for _ in 0..200 {
             let Some(job) = self.stream.next_job(&LIMITS, self.now).map_err(fail)? else {
-                return Ok(());
+                return Ok(false);
             };
             if job.name() == kind {
                 // As if nobody had asked for it yet.
                 self.restart();
-                return Ok(());
+                return Ok(true);
             }
             let outcome = self.bucket.carry_out(&job, Fault::None, self.now).unwrap();
             let is_done = self.stream.finish(job, outcome, self.now).map_err(fail)?;
             prop_assert!(is_done);
         }
         Err(fail("there is no end of what is to do"))
+    }
+
+    /// Lets happen what it takes until a job of this kind is the next.
+    pub fn come_to(&mut self, kind: &str, text: &str) -> Outcome {
+        for round in 0..200 {
+            if self.work_off_before(kind)? {
+                return self.check();
+            }
+            match kind {
+                "purge" if round > 2 => self.happen(&Op::Delete)?,
+                "sweep" => self.pass(GRACE / 2),
+                _ => {}
+            }
+            self.append(&vec![text.to_owned(); 3])?;
+        }
+        Err(fail(format!("there is never anything to {kind}")))
     }
 
     /// Everything acknowledged is there, and everybody who was told of something finds it.
