@@ -90,14 +90,9 @@ impl<S: Storage> Stream<S> {
         let segments = match begun {
             Some(intent) => {
                 let (start, end) = intent.range()?;
-                load(storage, end, |segment| segment.start >= start)?
+                segment::between(storage, start, end)?
             }
-            None => {
-                let largest = limits.merge_bytes.div_ceil(2);
-                let is_small = |s: &Segment| s.is_own() && s.record.size < largest;
-                let small = load(storage, present.sealed, is_small)?;
-                choose(small, limits.merge_bytes)
-            }
+            None => choose(last(storage, limits)?, limits.merge_bytes),
         };
         let content_type = &present.birth.content_type;
         let merge = Merge::new(
@@ -160,25 +155,21 @@ impl<S: Storage> Stream<S> {
     }
 }
 
-/// The segments before `end`, in order, back to the first that does not belong to them.
-fn load(
-    storage: &impl Storage,
-    end: Offset,
-    belongs: impl Fn(&Segment) -> bool,
-) -> Result<Vec<Segment>, StorageError> {
+/// The last segments, in order, back to one that is large enough or not the stream's own.
+fn last(storage: &impl Storage, limits: &Limits) -> Result<Vec<Segment>, StorageError> {
+    let largest = limits.merge_bytes.div_ceil(2);
     let mut segments = Vec::new();
     let mut outcome = Ok(());
     storage.query(segment::SELECT_BACKWARDS, &[], &mut |row| {
         match Segment::from_row(row) {
-            Ok(segment) if segment.start >= end => drop(segment),
-            Ok(segment) if belongs(&segment) => segments.push(segment),
-            Ok(_) => return ControlFlow::Break(()),
-            Err(error) => {
-                outcome = Err(error);
-                return ControlFlow::Break(());
+            Ok(segment) if segment.is_own() && segment.record.size < largest => {
+                segments.push(segment);
+                return ControlFlow::Continue(());
             }
+            Ok(_) => {}
+            Err(error) => outcome = Err(error),
         }
-        ControlFlow::Continue(())
+        ControlFlow::Break(())
     })?;
     outcome?;
     segments.reverse();

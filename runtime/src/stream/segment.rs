@@ -19,18 +19,18 @@ const FIRST_ROW_ID: i64 = -(1 << 52);
 pub const SELECT_LAST: &str = "SELECT id, count, body, seq FROM stream \
     WHERE id BETWEEN -4503599627370496 AND -4362862139015169 ORDER BY id DESC LIMIT 1";
 
-/// Finds the segments from the one that holds a position (its row id in `?1`) on.
+/// Finds some segments, from the one that holds a position (its row id in `?1`) on.
 pub const SELECT_FROM: &str = "SELECT id, count, body, seq FROM stream \
     WHERE id >= (SELECT max(id) FROM stream WHERE id BETWEEN -4503599627370496 AND ?1) \
-    AND id <= -4362862139015169 ORDER BY id";
+    AND id <= -4362862139015169 ORDER BY id LIMIT 8";
 
-/// Finds all segments, the last one first.
+/// Finds the last segments, the last one first.
 pub const SELECT_BACKWARDS: &str = "SELECT id, count, body, seq FROM stream \
-    WHERE id BETWEEN -4503599627370496 AND -4362862139015169 ORDER BY id DESC";
+    WHERE id BETWEEN -4503599627370496 AND -4362862139015169 ORDER BY id DESC LIMIT 256";
 
-/// Finds the segments up to one (its row id in `?1`).
-const SELECT_UNTIL: &str = "SELECT id, count, body, seq FROM stream \
-    WHERE id BETWEEN -4503599627370496 AND ?1 ORDER BY id";
+/// Finds the segments in a range of row ids.
+const SELECT_BETWEEN: &str = "SELECT id, count, body, seq FROM stream \
+    WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
 
 const INSERT: &str = "INSERT INTO stream (id, count, body, seq) VALUES (?1, ?2, ?3, ?4)";
 
@@ -289,9 +289,23 @@ impl Segment {
 ///
 /// When storage fails, or has what [`Segment::statement`] did not make.
 pub fn before(storage: &impl Storage, end: Offset) -> Result<Vec<Segment>, StorageError> {
+    between(storage, Offset::START, end)
+}
+
+/// The segments that start at `start` or behind it and before `end`, in order.
+///
+/// # Errors
+///
+/// As [`before`].
+pub fn between(
+    storage: &impl Storage,
+    start: Offset,
+    end: Offset,
+) -> Result<Vec<Segment>, StorageError> {
     let mut segments = Vec::new();
+    let first = Param::Integer(row_id(start));
     let last = Param::Integer(row_id(end).saturating_sub(1));
-    storage.query(SELECT_UNTIL, &[last], &mut |row| {
+    storage.query(SELECT_BETWEEN, &[first, last], &mut |row| {
         segments.push(Segment::from_row(row));
         ControlFlow::Continue(())
     })?;

@@ -447,17 +447,10 @@ impl<'a> World<'a> {
 
     /// The index.
     pub fn segments(&self) -> Vec<Segment> {
-        let mut segments = Vec::new();
-        if self.model.is_some() {
-            let all = segment::SELECT_BACKWARDS;
-            Storage::query(&self.database, all, &[], &mut |row| {
-                segments.push(Segment::from_row(row).unwrap());
-                std::ops::ControlFlow::Continue(())
-            })
-            .unwrap();
+        if self.model.is_none() {
+            return Vec::new();
         }
-        segments.reverse();
-        segments
+        segment::before(&self.database, Offset::MAX).unwrap()
     }
 
     fn tables(&self) -> i64 {
