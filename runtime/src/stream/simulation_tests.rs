@@ -39,6 +39,7 @@ proptest! {
         fault in any_fault(),
         fails_planned in proptest::option::of(0u32..12),
         fails_finished in proptest::option::of(0u32..12),
+        reborn: bool,
         text in "[a-z]{1,22}",
         meanwhile in proptest::collection::vec("[a-z]{1,5}", 1..4),
     ) {
@@ -46,12 +47,17 @@ proptest! {
         let mut world = World::new(&database, is_json);
         world.run(&Op::Create { first: vec!["x".into()], lives: None })?;
         world.come_to(kind, &text)?;
+        // The stream of which the job is may not be there any more when it is done.
+        let first = vec![text; 4];
+        let birth = [Op::Delete, Op::Create { first, lives: None }];
+        let mut during = if reborn { birth.to_vec() } else { Vec::new() };
+        during.push(Op::Append(meanwhile.clone()));
         world.run(&Op::Job {
             kind: None,
             fault,
             fails_planned,
             fails_finished,
-            meanwhile: vec![Op::Append(meanwhile.clone())],
+            meanwhile: during,
         })?;
         world.run(&Op::Restart)?;
         world.run(&Op::Append(meanwhile))?;
