@@ -7,7 +7,8 @@
 use std::ops::ControlFlow;
 
 use super::Stream;
-use super::segment::{self, Mark, Record, Segment};
+use super::marks::{self, Mark};
+use super::segment::{self, Record, Segment};
 use super::storage::{Param, Statement, Storage, StorageError};
 use super::sweep;
 use super::upkeep::{Intent, Limits};
@@ -67,10 +68,10 @@ impl Merge {
             key: segment::key(&prefix, first.start, end.position()),
             content_type: content_type.to_owned(),
             plan: Plan { is_json, parts },
-            size: segment::joined_size(segments, is_json),
+            size: marks::joined_size(segments, is_json),
             start: first.start,
             end,
-            marks: segment::joined_marks(segments, is_json),
+            marks: marks::joined_marks(segments, is_json),
             seq: last.seq.clone(),
             prefix,
         }))
@@ -89,14 +90,9 @@ impl<S: Storage> Stream<S> {
         let segments = match begun {
             Some(intent) => {
                 let (start, end) = intent.range()?;
-                load(storage, end, |segment| segment.start >= start)?
+                segment::between(storage, start, end)?
             }
-            None => {
-                let largest = limits.merge_bytes.div_ceil(2);
-                let is_small = |s: &Segment| s.is_own() && s.record.size < largest;
-                let small = load(storage, present.sealed, is_small)?;
-                choose(small, limits.merge_bytes)
-            }
+            None => choose(last(storage, limits)?, limits.merge_bytes),
         };
         let content_type = &present.birth.content_type;
         let merge = Merge::new(
@@ -159,25 +155,21 @@ impl<S: Storage> Stream<S> {
     }
 }
 
-/// The segments before `end`, in order, back to the first that does not belong to them.
-fn load(
-    storage: &impl Storage,
-    end: Offset,
-    belongs: impl Fn(&Segment) -> bool,
-) -> Result<Vec<Segment>, StorageError> {
+/// The last segments, in order, back to one that is large enough or not the stream's own.
+fn last(storage: &impl Storage, limits: &Limits) -> Result<Vec<Segment>, StorageError> {
+    let largest = limits.merge_bytes.div_ceil(2);
     let mut segments = Vec::new();
     let mut outcome = Ok(());
     storage.query(segment::SELECT_BACKWARDS, &[], &mut |row| {
         match Segment::from_row(row) {
-            Ok(segment) if segment.start >= end => drop(segment),
-            Ok(segment) if belongs(&segment) => segments.push(segment),
-            Ok(_) => return ControlFlow::Break(()),
-            Err(error) => {
-                outcome = Err(error);
-                return ControlFlow::Break(());
+            Ok(segment) if segment.is_own() && segment.record.size < largest => {
+                segments.push(segment);
+                return ControlFlow::Continue(());
             }
+            Ok(_) => {}
+            Err(error) => outcome = Err(error),
         }
-        ControlFlow::Continue(())
+        ControlFlow::Break(())
     })?;
     outcome?;
     segments.reverse();

@@ -10,8 +10,9 @@
 //! | [`chunk`] | how data lies in rows, and how it is cut |
 //! | [`producers`] | where producers are remembered |
 //! | [`lifetime`] | access, expiry |
-//! | [`segment`] | data that lies in objects outside, and how it is cut |
-//! | [`cold`] | what a read takes from there |
+//! | [`segment`] | data that lies in objects outside: the index, and what a read takes |
+//! | [`marks`] | where an object may be cut without being read |
+//! | [`cold`] | what a page takes from segments |
 //! | [`upkeep`] | what is to do besides requests: when, and what came of it |
 //! | [`seal`], [`merge`], [`sweep`], [`purge`] | one job each |
 //! | [`lend`], [`claims`] | the source's side of a fork |
@@ -29,6 +30,7 @@ pub mod delete;
 pub mod head;
 pub mod lend;
 pub mod lifetime;
+pub mod marks;
 pub mod merge;
 pub mod producers;
 pub mod purge;
@@ -42,6 +44,8 @@ pub mod upkeep;
 
 #[cfg(test)]
 mod bucket;
+#[cfg(test)]
+mod events;
 #[cfg(test)]
 mod fork_tests;
 #[cfg(test)]

@@ -3,8 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::chunk::{self, Cut, RowId, Tail};
+use super::marks::{self, Mark};
 use super::read::Collector;
-use super::segment::{self, Mark, Record, Segment};
+use super::segment::{self, Record, Segment};
 use super::storage::{Param, Statement, Storage, StorageError};
 use super::upkeep::{Intent, Limits};
 use super::{Present, Stream};
@@ -77,7 +78,7 @@ impl<S: Storage> Stream<S> {
         Ok(Some(Seal {
             key: segment::key(&prefix, start, end.position()),
             content_type: present.birth.content_type.as_str().to_owned(),
-            marks: segment::marks_of(&body, is_json),
+            marks: marks::marks_of(&body, is_json),
             body,
             prefix,
             start,

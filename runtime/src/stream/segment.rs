@@ -6,11 +6,10 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::chunk::character_start;
+use super::marks::{Frame, Mark};
 use super::storage::{Param, Row, Statement, Storage, StorageError};
-use crate::protocol::json;
 use crate::protocol::offset::Offset;
-use crate::protocol::part::{CLOSE, Lines, OPEN, Part};
+use crate::protocol::part::{Lines, Part};
 
 /// The row of the segment that starts at position 0; the others follow by position. All of them
 /// lie below the rows of producers, and are exact as JavaScript numbers.
@@ -20,34 +19,20 @@ const FIRST_ROW_ID: i64 = -(1 << 52);
 pub const SELECT_LAST: &str = "SELECT id, count, body, seq FROM stream \
     WHERE id BETWEEN -4503599627370496 AND -4362862139015169 ORDER BY id DESC LIMIT 1";
 
-/// Finds the segments from the one that holds a position (its row id in `?1`) on.
+/// Finds some segments, from the one that holds a position (its row id in `?1`) on.
 pub const SELECT_FROM: &str = "SELECT id, count, body, seq FROM stream \
     WHERE id >= (SELECT max(id) FROM stream WHERE id BETWEEN -4503599627370496 AND ?1) \
-    AND id <= -4362862139015169 ORDER BY id";
+    AND id <= -4362862139015169 ORDER BY id LIMIT 8";
 
-/// Finds all segments, the last one first.
+/// Finds the last segments, the last one first.
 pub const SELECT_BACKWARDS: &str = "SELECT id, count, body, seq FROM stream \
-    WHERE id BETWEEN -4503599627370496 AND -4362862139015169 ORDER BY id DESC";
+    WHERE id BETWEEN -4503599627370496 AND -4362862139015169 ORDER BY id DESC LIMIT 256";
 
-/// Finds the segments up to one (its row id in `?1`).
-const SELECT_UNTIL: &str = "SELECT id, count, body, seq FROM stream \
-    WHERE id BETWEEN -4503599627370496 AND ?1 ORDER BY id";
+/// Finds the segments in a range of row ids.
+const SELECT_BETWEEN: &str = "SELECT id, count, body, seq FROM stream \
+    WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
 
 const INSERT: &str = "INSERT INTO stream (id, count, body, seq) VALUES (?1, ?2, ?3, ?4)";
-
-/// About how many marks a segment has.
-const MARKS: usize = 256;
-
-/// Marks are at least this many bytes apart.
-#[cfg(not(test))]
-const MIN_SPACING: usize = 4096;
-/// So few that the small segments of tests have marks, too.
-#[cfg(test)]
-const MIN_SPACING: usize = 16;
-
-/// A place at which a segment may be cut: the position there, counted from the segment's start,
-/// and its place in the object.
-pub type Mark = (u64, u64);
 
 /// What the index says of a segment, apart from where it starts and how much of it counts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -298,49 +283,29 @@ impl Segment {
     }
 }
 
-/// What an object has around and between messages or bytes, in bytes.
-#[derive(Clone, Copy)]
-struct Frame {
-    first: u64,
-    last: u64,
-    separator: u64,
-}
-
-impl Frame {
-    fn of(is_json: bool) -> Self {
-        let length = |text: &[u8]| {
-            if is_json {
-                u64::try_from(text.len()).unwrap_or(0)
-            } else {
-                0
-            }
-        };
-        Self {
-            first: length(OPEN),
-            last: length(CLOSE),
-            separator: length(json::SEPARATOR),
-        }
-    }
-
-    fn enclosing(self) -> u64 {
-        self.first.saturating_add(self.last)
-    }
-
-    /// The length of the messages from the one that starts at `from` to the one before `to`.
-    fn between(self, from: u64, to: u64) -> u64 {
-        to.saturating_sub(from).saturating_sub(self.separator)
-    }
-}
-
 /// The segments that start before `end`, in order.
 ///
 /// # Errors
 ///
 /// When storage fails, or has what [`Segment::statement`] did not make.
 pub fn before(storage: &impl Storage, end: Offset) -> Result<Vec<Segment>, StorageError> {
+    between(storage, Offset::START, end)
+}
+
+/// The segments that start at `start` or behind it and before `end`, in order.
+///
+/// # Errors
+///
+/// As [`before`].
+pub fn between(
+    storage: &impl Storage,
+    start: Offset,
+    end: Offset,
+) -> Result<Vec<Segment>, StorageError> {
     let mut segments = Vec::new();
+    let first = Param::Integer(row_id(start));
     let last = Param::Integer(row_id(end).saturating_sub(1));
-    storage.query(SELECT_UNTIL, &[last], &mut |row| {
+    storage.query(SELECT_BETWEEN, &[first, last], &mut |row| {
         segments.push(Segment::from_row(row));
         ControlFlow::Continue(())
     })?;
@@ -367,78 +332,11 @@ pub fn is_key(prefix: &str, key: &str) -> bool {
     range.is_some_and(|(start, end)| is_number(start) && is_number(end))
 }
 
-/// How far apart the marks of an object of this length are, in bytes.
-fn spacing(size: u64) -> u64 {
-    let least = u64::try_from(MIN_SPACING).unwrap_or(u64::MAX);
-    let marks = u64::try_from(MARKS).unwrap_or(1);
-    size.div_ceil(marks).max(least)
-}
-
-/// The marks of an object with this content.
-pub fn marks_of(body: &[u8], is_json: bool) -> Vec<Mark> {
-    let spacing = usize::try_from(spacing(widen(body.len()))).unwrap_or(usize::MAX);
-    if !is_json {
-        let places = (spacing..body.len()).step_by(spacing);
-        let places = places.map(|at| widen(character_start(body, at)));
-        return places.map(|at| (at, at)).collect();
-    }
-    let mut marks = Vec::new();
-    let mut next = spacing;
-    let line_ends = body.iter().enumerate().filter(|(_, b)| **b == b'\n');
-    for (position, (at, _)) in (1..).zip(line_ends) {
-        if at >= next {
-            marks.push((position, widen(at).saturating_add(1)));
-            next = at.saturating_add(spacing);
-        }
-    }
-    marks
-}
-
-/// The marks of an object that holds what all of these do, one after the other.
-pub fn joined_marks(segments: &[Segment], is_json: bool) -> Vec<Mark> {
-    let frame = Frame::of(is_json);
-    let content = |segment: &Segment| segment.record.size.saturating_sub(frame.enclosing());
-    let spacing = spacing(segments.iter().map(content).fold(0, u64::saturating_add));
-    let mut marks = Vec::new();
-    let mut next = spacing;
-    let (mut position, mut byte) = (0_u64, frame.first);
-    for segment in segments {
-        let own = segment.record.marks.iter();
-        for mark in [(0, frame.first)].iter().chain(own) {
-            let at = byte.saturating_add(mark.1).saturating_sub(frame.first);
-            if at >= next {
-                marks.push((position.saturating_add(mark.0), at));
-                next = at.saturating_add(spacing);
-            }
-        }
-        position = position.saturating_add(segment.count);
-        byte = byte
-            .saturating_add(content(segment))
-            .saturating_add(frame.separator);
-    }
-    marks
-}
-
-/// How long an object is that holds what all of these do.
-pub fn joined_size(segments: &[Segment], is_json: bool) -> u64 {
-    let frame = Frame::of(is_json);
-    let content = |segment: &Segment| {
-        let content = segment.record.size.saturating_sub(frame.enclosing());
-        content.saturating_add(frame.separator)
-    };
-    let contents = segments.iter().map(content).fold(0, u64::saturating_add);
-    contents
-        .saturating_sub(frame.separator)
-        .saturating_add(frame.enclosing())
-}
-
-fn widen(length: usize) -> u64 {
-    u64::try_from(length).unwrap_or(u64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::marks::{joined_marks, joined_size, marks_of};
     use super::*;
+    use crate::protocol::json;
     use proptest::prelude::*;
 
     const PREFIX: &str = "streams/a/1/";
@@ -498,17 +396,6 @@ mod tests {
         assert_eq!(row_id(Offset::START), -4_503_599_627_370_496);
         assert_eq!(row_id(Offset::MAX), -4_362_862_139_015_169);
         assert!(SELECT_LAST.contains("BETWEEN -4503599627370496 AND -4362862139015169"));
-    }
-
-    #[test]
-    fn characters_are_not_torn_at_marks() {
-        let marks = marks_of("aéé€😀".repeat(30).as_bytes(), false);
-        let text = "aéé€😀".repeat(30);
-        assert!(marks.len() > 10);
-        for (position, byte) in marks {
-            assert_eq!(position, byte);
-            assert!(text.is_char_boundary(byte as usize));
-        }
     }
 
     proptest! {

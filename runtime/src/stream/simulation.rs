@@ -8,8 +8,9 @@ use serde_json::value::RawValue;
 
 use super::Stream;
 use super::birth::Name;
-use super::bucket::{Bucket, Fault, any_fault};
+use super::bucket::{Bucket, Fault};
 use super::chunk::RowLimits;
+use super::events::Op;
 use super::segment::{self, Segment};
 use super::sqlite::Sqlite;
 use super::storage::Storage;
@@ -29,89 +30,6 @@ pub const LIMITS: Limits = Limits {
     max_bytes: 70,
     merge_bytes: 700,
 };
-
-/// What happens.
-#[derive(Clone, Debug)]
-pub enum Op {
-    Create {
-        first: Vec<String>,
-        /// Seconds until the stream expires.
-        lives: Option<u64>,
-    },
-    Append(Vec<String>),
-    /// Reads a page, and keeps the plan for it for later.
-    Read {
-        at: u64,
-        max: usize,
-    },
-    Delete,
-    Wait(u64),
-    /// The object is evicted from memory, or crashes.
-    Restart,
-    /// What an alarm does about a stream that has ended.
-    Expire,
-    Job {
-        /// What kind of job it is, when that matters: others before it are carried out.
-        kind: Option<&'static str>,
-        fault: Fault,
-        /// Statements until the database fails while the job is planned.
-        fails_planned: Option<u32>,
-        /// Statements until the database fails while the outcome is committed.
-        fails_finished: Option<u32>,
-        /// What happens while it is carried out.
-        meanwhile: Vec<Op>,
-    },
-    /// Appends, and whatever has to be done then, without any failure.
-    Fill(Vec<String>),
-}
-
-fn messages() -> impl Strategy<Value = Vec<String>> {
-    let message = prop_oneof![5 => "[a-zé]{0,9}", 1 => "[a-z]{30,130}"];
-    proptest::collection::vec(message, 1..6)
-}
-
-fn request() -> impl Strategy<Value = Op> {
-    let lives = proptest::option::weighted(0.3, 1u64..3000);
-    prop_oneof![
-        2 => (messages(), lives).prop_map(|(first, lives)| Op::Create { first, lives }),
-        9 => messages().prop_map(Op::Append),
-        3 => (0u64..120, 1usize..150).prop_map(|(at, max)| Op::Read { at, max }),
-        1 => Just(Op::Delete),
-    ]
-}
-
-pub fn any_kind() -> impl Strategy<Value = Option<&'static str>> {
-    prop::sample::select(vec![
-        None,
-        Some("seal"),
-        Some("merge"),
-        Some("sweep"),
-        Some("purge"),
-    ])
-}
-
-/// Anything that may happen.
-pub fn any_op() -> impl Strategy<Value = Op> {
-    let fails = || proptest::option::weighted(0.2, 0u32..9);
-    let meanwhile = proptest::collection::vec(request(), 0..3);
-    let job = (any_kind(), any_fault(), fails(), fails(), meanwhile).prop_map(
-        |(kind, fault, fails_planned, fails_finished, meanwhile)| Op::Job {
-            kind,
-            fault,
-            fails_planned,
-            fails_finished,
-            meanwhile,
-        },
-    );
-    prop_oneof![
-        10 => request(),
-        2 => (0u64..1000).prop_map(Op::Wait),
-        1 => Just(Op::Restart),
-        1 => Just(Op::Expire),
-        10 => job,
-        6 => messages().prop_map(Op::Fill),
-    ]
-}
 
 /// A stream that cannot fail.
 #[derive(Clone, Debug)]
@@ -402,25 +320,41 @@ impl<'a> World<'a> {
 
     /// Does all there is to do now.
     fn work_off(&mut self) -> Outcome {
-        self.work_off_before("nothing")
+        self.work_off_before("nothing").map(drop)
     }
 
-    /// Does what there is to do before a job of this kind.
-    fn work_off_before(&mut self, kind: &str) -> Outcome {
+    /// Does what there is to do before a job of this kind; says whether there is one.
+    fn work_off_before(&mut self, kind: &str) -> Result<bool, TestCaseError> {
         for _ in 0..200 {
             let Some(job) = self.stream.next_job(&LIMITS, self.now).map_err(fail)? else {
-                return Ok(());
+                return Ok(false);
             };
             if job.name() == kind {
                 // As if nobody had asked for it yet.
                 self.restart();
-                return Ok(());
+                return Ok(true);
             }
             let outcome = self.bucket.carry_out(&job, Fault::None, self.now).unwrap();
             let is_done = self.stream.finish(job, outcome, self.now).map_err(fail)?;
             prop_assert!(is_done);
         }
         Err(fail("there is no end of what is to do"))
+    }
+
+    /// Lets happen what it takes until a job of this kind is the next.
+    pub fn come_to(&mut self, kind: &str, text: &str) -> Outcome {
+        for round in 0..200 {
+            if self.work_off_before(kind)? {
+                return self.check();
+            }
+            match kind {
+                "purge" if round > 2 => self.happen(&Op::Delete)?,
+                "sweep" => self.pass(GRACE / 2),
+                _ => {}
+            }
+            self.append(&vec![text.to_owned(); 3])?;
+        }
+        Err(fail(format!("there is never anything to {kind}")))
     }
 
     /// Everything acknowledged is there, and everybody who was told of something finds it.
@@ -513,17 +447,10 @@ impl<'a> World<'a> {
 
     /// The index.
     pub fn segments(&self) -> Vec<Segment> {
-        let mut segments = Vec::new();
-        if self.model.is_some() {
-            let all = segment::SELECT_BACKWARDS;
-            Storage::query(&self.database, all, &[], &mut |row| {
-                segments.push(Segment::from_row(row).unwrap());
-                std::ops::ControlFlow::Continue(())
-            })
-            .unwrap();
+        if self.model.is_none() {
+            return Vec::new();
         }
-        segments.reverse();
-        segments
+        segment::before(&self.database, Offset::MAX).unwrap()
     }
 
     fn tables(&self) -> i64 {

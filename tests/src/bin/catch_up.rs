@@ -22,7 +22,14 @@ use ureq::http::Method;
 const JSON: &str = "application/json";
 const BYTES: &str = "application/octet-stream";
 const BYTES_READ: usize = 20_000_000;
-const APPENDS: usize = 20;
+/// A little more than what ends up in five objects.
+const APPENDS: usize = 205;
+const APPEND_BYTES: usize = 100_000;
+/// Objects of 4 MB, however many messages that is.
+const FIVE_OBJECTS: &[(&str, &str)] = &[
+    ("SEGMENT_MAX_BYTES", "4000000"),
+    ("SEGMENT_MAX_MESSAGES", "1000000000"),
+];
 /// 100 bytes with what stands between two of them.
 const MESSAGE: &str = r#"{"op":"insert","id":"00000000-0000-0000-0000-000000000000","text":"a message of common size 123"}"#;
 
@@ -39,12 +46,12 @@ fn main() -> Result<()> {
 
 fn against_the_floor(name: &str, content_type: &'static str, rounds: usize) -> Result<()> {
     let state = Scratch::new("catch-up-ours")?;
-    let server = Server::start(&state, &[])?;
+    let server = Server::start(&state, FIVE_OBJECTS)?;
     let stream = Stream::create(server.client(), "long", content_type)?;
     for n in 0..APPENDS {
         stream.append(content(content_type, n))?;
     }
-    let cold = wait_for_objects(state.path(), BYTES_READ * 3 / 4)?;
+    let cold = wait_for_objects(state.path(), BYTES_READ * 9 / 10)?;
     let objects = storage::objects(state.path(), "streams/")?.len();
 
     let floor_state = Scratch::new("catch-up-floor")?;
@@ -87,13 +94,14 @@ fn against_the_floor(name: &str, content_type: &'static str, rounds: usize) -> R
     floor.stop()
 }
 
-/// A megabyte.
+/// The body of an append.
 fn content(content_type: &str, n: usize) -> Vec<u8> {
-    let length = BYTES_READ / APPENDS;
     if content_type == BYTES {
-        return (0..length).map(|at| ((at * 7 + n) % 251) as u8).collect();
+        return (0..APPEND_BYTES)
+            .map(|at| ((at * 7 + n) % 251) as u8)
+            .collect();
     }
-    let messages = vec![MESSAGE; length / (MESSAGE.len() + 2)];
+    let messages = vec![MESSAGE; APPEND_BYTES / (MESSAGE.len() + 2)];
     format!("[{}]", messages.join(",\n")).into_bytes()
 }
 
