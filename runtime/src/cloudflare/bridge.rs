@@ -6,22 +6,18 @@
 use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
-use worker::web_sys::{
-    Headers, ReadableStream, Request, Response, ResponseInit, WebSocket,
-    WritableStreamDefaultWriter,
-};
+use worker::web_sys::{ReadableStream, Request, Response, WebSocket, WritableStreamDefaultWriter};
 use worker::{Date, Env, js_sys};
 
 use super::cold;
 use super::config::LiveConfig;
 use super::forward::{self, Stub};
 use super::live::random;
-use super::respond::respond;
+use super::respond::{respond_in_parts, respond_with};
 use crate::auth::{Audience, Grant};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::cursor;
 use crate::protocol::error::Error;
-use crate::protocol::frame;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
 use crate::protocol::path::{self, StreamPath};
@@ -59,6 +55,13 @@ extern "C" {
 extern "C" {
     #[wasm_bindgen(js_name = firstFrame)]
     fn first_frame(socket: &WebSocket, millis: f64) -> js_sys::Promise;
+
+    #[wasm_bindgen(js_name = responseOf, catch)]
+    fn response_of(
+        frame: &js_sys::Uint8Array,
+        cursor: &str,
+        from_now: bool,
+    ) -> Result<Response, JsValue>;
 
     #[wasm_bindgen(js_name = copyFrames)]
     fn copy_frames(
@@ -169,45 +172,18 @@ async fn long_poll(place: &Place, read: &Read, millis: u64) -> Result<Response, 
         Answer::Later(socket, waiting) => (socket, waiting),
     };
     let frame = JsFuture::from(first_frame(&socket, as_number(millis))).await;
-    let _ = socket.close();
     let cursor = cursor::next(now(), read.cursor, random());
     let response = match frame.map(JsCast::dyn_into) {
-        Ok(Ok(frame)) => from_frame(&frame, read, cursor),
-        _ => respond(Reply::no_news(&waiting.tail.to_string(), false, cursor))
-            .map(Response::from)
-            .map_err(|error| JsValue::from_str(&error.to_string())),
+        Ok(Ok(frame)) => response_of(&frame, &cursor.to_string(), read.from == ReadFrom::Now),
+        _ => {
+            let _ = socket.close();
+            respond_with(
+                Reply::no_news(&waiting.tail.to_string(), false, cursor),
+                None,
+            )
+        }
     };
     response.map_err(|error| Error::Unavailable(format!("{error:?}")))
-}
-
-/// The reply in a frame, with what depends on the request.
-fn from_frame(frame: &js_sys::Uint8Array, read: &Read, cursor: u64) -> Result<Response, JsValue> {
-    let malformed = || JsValue::from_str("a frame is malformed");
-    let prefix = frame.subarray(0, frame::PREFIX_BYTES).to_vec();
-    let length = frame::head_length(&prefix).ok_or_else(malformed)?;
-    let start = length.saturating_add(frame::PREFIX_BYTES);
-    let head = frame.subarray(frame::PREFIX_BYTES, start).to_vec();
-    let head = frame::decode_head(&head).ok_or_else(malformed)?;
-    let headers = Headers::new()?;
-    for (name, value) in &head.headers {
-        headers.set(name, value)?;
-    }
-    if head.status < 300 && headers.get(header::STREAM_CLOSED)?.is_none() {
-        headers.set(header::STREAM_CURSOR, &cursor.to_string())?;
-    }
-    if read.from == ReadFrom::Now {
-        // The same URL means something else a moment later.
-        headers.set(header::CACHE_CONTROL, "no-store")?;
-        headers.delete(header::ETAG)?;
-    }
-    let init = ResponseInit::new();
-    init.set_status(head.status);
-    init.set_headers(&headers);
-    if head.status == 204 {
-        return Response::new_with_opt_str_and_init(None, &init);
-    }
-    let body = frame.subarray(start, frame.length());
-    Response::new_with_opt_js_u8_array_and_init(Some(&body), &init)
 }
 
 async fn events(place: Place, read: &Read, ends_at: u64) -> Result<Response, Error> {
@@ -223,7 +199,7 @@ async fn events(place: Place, read: &Read, ends_at: u64) -> Result<Response, Err
     };
     let encoding = Encoding::of(&content_type.unwrap_or_else(ContentType::default_type));
     let stream = IdentityTransformStream::new();
-    let response = event_stream(&stream, encoding)
+    let response = respond_in_parts(Reply::events(encoding), &stream.readable())
         .map_err(|error| Error::Unavailable(format!("{error:?}")))?;
     let writer = stream
         .writable()
@@ -238,18 +214,6 @@ async fn events(place: Place, read: &Read, ends_at: u64) -> Result<Response, Err
     };
     spawn_local(events.run(first));
     Ok(response)
-}
-
-fn event_stream(stream: &IdentityTransformStream, encoding: Encoding) -> Result<Response, JsValue> {
-    let headers = Headers::new()?;
-    let reply = Reply::events(encoding);
-    for (name, value) in &reply.headers {
-        headers.set(name, value)?;
-    }
-    let init = ResponseInit::new();
-    init.set_status(reply.status);
-    init.set_headers(&headers);
-    Response::new_with_opt_readable_stream_and_init(Some(&stream.readable()), &init)
 }
 
 /// A reader of events.

@@ -122,7 +122,7 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
             Ok(path) => self.serve(&request, query, &path, &env).await?,
             Err(error) => {
                 drain(&request).await;
-                respond(refuse(error.into()))?.into()
+                respond(refuse(error.into()))?
             }
         };
         if debug_timing {
@@ -158,8 +158,8 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
         }
         let (response, audience) = match outcome {
             Ok(answered) => answered,
-            Err(Refusal::Error(error)) => (respond(refuse(error))?.into(), Audience::Everyone),
-            Err(Refusal::Reply(reply)) => (respond(reply)?.into(), Audience::Everyone),
+            Err(Refusal::Error(error)) => (respond(refuse(error))?, Audience::Everyone),
+            Err(Refusal::Reply(reply)) => (respond(reply)?, Audience::Everyone),
         };
         present(response, cors, &asked, audience)
     }

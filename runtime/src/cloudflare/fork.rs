@@ -6,8 +6,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
-use worker::web_sys::Response;
-use worker::{Date, Env, Request, State};
+use worker::web_sys::{Request, Response};
+use worker::{Date, Env, State};
 
 use super::body;
 use super::forward;
@@ -153,7 +153,7 @@ impl Family {
     pub async fn answer(
         self: &Rc<Self>,
         question: &str,
-        request: &mut Request,
+        request: &Request,
     ) -> Result<Reply, Error> {
         let body = body::read(request, MAX_QUESTION).await?;
         match question {

@@ -34,6 +34,23 @@ export function firstFrame(socket, millis) {
   })
 }
 
+const decoder = new TextDecoder()
+
+/**
+ * The response in a frame. A reader of an open stream gets its own cursor; what a reader from
+ * `now` gets is not to be kept: the same URL means something else a moment later.
+ */
+export function responseOf(frame, cursor, fromNow) {
+  const start = 4 + new DataView(frame.buffer, frame.byteOffset).getUint32(0)
+  const { status, headers } = JSON.parse(decoder.decode(frame.subarray(4, start)))
+  if (status < 300 && !headers["Stream-Closed"]) headers["Stream-Cursor"] = cursor
+  if (fromNow) {
+    headers["Cache-Control"] = "no-store"
+    delete headers.ETag
+  }
+  return new Response(status === 204 ? null : frame.subarray(start), { status, headers })
+}
+
 /**
  * Accepts a socket and writes each of its frames, until either side ends or the time is over.
  * Resolves with true, or with false when the reader lags more than `limit` bytes behind.

@@ -65,6 +65,8 @@ pub struct Readers {
     stream: Rc<RefCell<Stream<Sql>>>,
     /// Whether there may be any.
     any: Rc<Cell<bool>>,
+    /// How many there were when they were last counted, and have come since.
+    most: Rc<Cell<u32>>,
     /// Where what they have not been sent yet starts.
     unsent: Rc<Cell<Option<Offset>>>,
 }
@@ -85,6 +87,7 @@ impl Readers {
             sockets: raw.clone().unchecked_into(),
             stream,
             any: Rc::new(Cell::new(true)),
+            most: Rc::new(Cell::new(u32::MAX)),
             unsent: Rc::default(),
         }
     }
@@ -97,9 +100,7 @@ impl Readers {
     /// [`Error::TooManyReaders`] beyond `max`; [`Error::Unavailable`].
     pub fn accept(&self, live: Live, cursor: u64, max: u32) -> Result<WebSocket, Error> {
         let unavailable = |error: worker::Error| Error::Unavailable(error.to_string());
-        if self.sockets.all().length() >= max {
-            return Err(Error::TooManyReaders { limit: max });
-        }
+        self.make_room(max)?;
         // What the others wait for is no news to this one.
         self.send_unsent();
         let pair = WebSocketPair::new().map_err(unavailable)?;
@@ -123,6 +124,18 @@ impl Readers {
             .accept_websocket_with_tags(server, vec![JsValue::from_str(tag)])
             .map_err(|error| Error::Unavailable(format!("{error:?}")))?;
         Ok(pair.client.as_ref().clone())
+    }
+
+    /// Counts the readers, unless there cannot be too many of them; that takes time with each.
+    fn make_room(&self, max: u32) -> Result<(), Error> {
+        if self.most.get() >= max {
+            self.most.set(self.sockets.all().length());
+        }
+        if self.most.get() >= max {
+            return Err(Error::TooManyReaders { limit: max });
+        }
+        self.most.set(self.most.get().saturating_add(1));
+        Ok(())
     }
 
     /// Notes an append or a close. Says whether [`Readers::send_later`] has to be called.

@@ -167,9 +167,9 @@ impl Maintenance {
             }
         };
         let project = prefix.split_once('/').map(|(project, _)| project);
-        self.metrics.write_now(DataPoint {
+        self.metrics.write(|| DataPoint {
             project: project.unwrap_or_default().to_owned(),
-            stream: prefix,
+            stream: prefix.clone(),
             operation: name,
             outcome,
             count,

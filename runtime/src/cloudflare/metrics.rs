@@ -1,6 +1,8 @@
 //! One Analytics Engine data point per operation, written after the response is on its way.
 
-use worker::{AnalyticsEngineDataPointBuilder, AnalyticsEngineDataset, Env, State};
+use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen::prelude::*;
+use worker::{Env, js_sys};
 
 use super::config;
 
@@ -27,46 +29,61 @@ pub struct DataPoint {
     pub rows: f64,
 }
 
+#[wasm_bindgen(
+    module = "/src/cloudflare/exchange.js",
+    wasm_bindgen = worker::wasm_bindgen,
+    js_sys = worker::js_sys
+)]
+extern "C" {
+    #[wasm_bindgen(js_name = writeDataPoint, catch)]
+    #[allow(clippy::too_many_arguments, reason = "a data point has as many fields")]
+    fn write_data_point(
+        dataset: &JsValue,
+        index: &str,
+        operation: &str,
+        outcome: &str,
+        project: &str,
+        count: f64,
+        bytes: f64,
+        rows: f64,
+    ) -> Result<(), JsValue>;
+}
+
 /// Where data points go; nowhere without the binding.
-#[derive(Debug)]
-pub struct Metrics(Option<AnalyticsEngineDataset>);
+#[derive(Clone, Debug)]
+pub struct Metrics(Option<JsValue>);
 
 impl Metrics {
     /// Looks for the binding.
     pub fn from_env(env: &Env) -> Self {
-        Self(env.analytics_engine(config::METRICS).ok())
+        let dataset = js_sys::Reflect::get(env, &JsValue::from_str(config::METRICS)).ok();
+        Self(dataset.filter(JsValue::is_object))
     }
 
-    /// Writes a data point at once. That it fails is nobody's problem.
-    pub fn write_now(&self, point: DataPoint) {
-        if let Some(dataset) = &self.0
-            && let Err(error) = send(dataset, point)
-        {
-            worker::console_warn!("a metrics data point was not written: {error}");
-        }
-    }
-
-    /// Writes a data point some time after the current turn. That it fails is nobody's problem.
-    pub fn write(&self, state: &State, point: impl FnOnce() -> DataPoint) {
-        let Some(dataset) = self.0.clone() else {
+    /// Writes a data point, which takes place behind the response. That it fails is nobody's
+    /// problem.
+    pub fn write(&self, point: impl FnOnce() -> DataPoint) {
+        let Some(dataset) = &self.0 else {
             return;
         };
-        let point = point();
-        state.wait_until(async move { Self(Some(dataset)).write_now(point) });
+        if let Err(error) = send(dataset, &point()) {
+            worker::console_warn!("a metrics data point was not written: {error:?}");
+        }
     }
 }
 
 #[allow(clippy::cast_precision_loss, reason = "doubles are what there is")]
-fn send(dataset: &AnalyticsEngineDataset, point: DataPoint) -> worker::Result<()> {
-    AnalyticsEngineDataPointBuilder::new()
-        .indexes([index(&point.stream)])
-        .add_blob(point.operation)
-        .add_blob(point.outcome)
-        .add_blob(point.project.as_str())
-        .add_double(point.count as f64)
-        .add_double(point.bytes as f64)
-        .add_double(point.rows)
-        .write_to(dataset)
+fn send(dataset: &JsValue, point: &DataPoint) -> Result<(), JsValue> {
+    write_data_point(
+        dataset,
+        index(&point.stream),
+        point.operation,
+        point.outcome,
+        &point.project,
+        point.count as f64,
+        point.bytes as f64,
+        point.rows,
+    )
 }
 
 /// As much of a path as fits, in whole characters.

@@ -1,18 +1,14 @@
 //! The Durable Object of one stream: reads a request to its end, runs one verb of the sequencer
 //! in one synchronous turn, and answers.
 
-#![allow(
-    missing_docs,
-    reason = "the durable_object attribute makes public functions"
-)]
-
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use worker::{
-    Date, DurableObject, Env, Method, Request, Response, Result, Socket, State, WebSocket,
-    WebSocketIncomingMessage, durable_object, wasm_bindgen, web_sys,
-};
+use wasm_bindgen::JsValue;
+use wasm_bindgen::prelude::wasm_bindgen;
+use worker::web_sys::{Request, Response, WebSocket};
+use worker::worker_sys::DurableObjectState;
+use worker::{Date, Env, State};
 
 use super::body;
 use super::config::Config;
@@ -20,7 +16,7 @@ use super::fork::{Family, Refusal};
 use super::live::{Readers, random};
 use super::maintain::Maintenance;
 use super::metrics::{DataPoint, Metrics};
-use super::respond::respond;
+use super::respond::respond_with;
 use super::sql::{Sql, Usage};
 use super::timing::{self, Clock};
 use crate::protocol::cursor;
@@ -36,10 +32,13 @@ use crate::stream::birth::Name;
 const MAX_EVENT_BYTES: usize = 1 << 20;
 
 /// The Durable Object class that a worker has to export: one object per stream.
-#[durable_object]
+///
+/// The class is bound by hand: what the `worker` crate wraps around requests and responses would
+/// cost each append more than the append itself.
+#[wasm_bindgen]
 pub struct StreamDO {
     state: Rc<State>,
-    config: std::result::Result<Config, Error>,
+    config: Result<Config, Error>,
     clock: Clock,
     metrics: Metrics,
     stream: Rc<RefCell<Stream<Sql>>>,
@@ -56,8 +55,16 @@ impl std::fmt::Debug for StreamDO {
     }
 }
 
-impl DurableObject for StreamDO {
-    fn new(state: State, env: Env) -> Self {
+#[wasm_bindgen(
+    wasm_bindgen_futures = worker::wasm_bindgen_futures,
+    js_sys = worker::js_sys
+)]
+impl StreamDO {
+    /// Called by the runtime when the object comes into memory.
+    #[wasm_bindgen(constructor)]
+    #[must_use]
+    pub fn new(state: DurableObjectState, env: Env) -> Self {
+        let state = State::from(state);
         let state = Rc::new(state);
         let config = Config::from_env(&env);
         let clock = Clock::new(config.as_ref().is_ok_and(|config| config.debug_timing));
@@ -87,11 +94,21 @@ impl DurableObject for StreamDO {
         }
     }
 
-    async fn fetch(&self, mut request: Request) -> Result<Response> {
+    /// Called by the runtime for each request.
+    ///
+    /// # Errors
+    ///
+    /// None that depend on the request.
+    pub async fn fetch(&self, request: Request) -> Result<Response, JsValue> {
         let started = self.clock.now();
-        let outcome = self.handle(&mut request).await;
+        let asked = Asked {
+            method: request.method(),
+            url: request.url(),
+            request,
+        };
+        let outcome = self.handle(&asked).await;
         let usage = self.stream.borrow().storage().take_usage();
-        self.measure(&request, &outcome, usage);
+        self.measure(&asked, &outcome, usage);
         let (mut reply, socket) = match outcome {
             Ok(done) => (done.reply, done.socket),
             Err(error) => (refuse(&error), None),
@@ -105,46 +122,59 @@ impl DurableObject for StreamDO {
                 unrotated.map(|bytes| bytes.to_string()),
             );
         }
-        let response = respond(reply)?;
-        Ok(response.with_websocket(socket.map(WebSocket::from)))
+        respond_with(reply, socket)
     }
 
-    /// Cleans up after a stream that has ended, and does what else there is to do.
-    async fn alarm(&self) -> Result<Response> {
+    /// Called by the runtime at the time that was set: cleans up after a stream that has ended,
+    /// and does what else there is to do.
+    ///
+    /// # Errors
+    ///
+    /// When storage fails; the runtime calls again then.
+    pub async fn alarm(&self) -> Result<(), JsValue> {
         let end = self.stream.borrow_mut().expire(now());
-        // An alarm that fails is called again.
-        if let Some(end) = end.map_err(|error| format!("{error:?}"))? {
+        let end = end.map_err(|error| JsValue::from_str(&format!("{error:?}")))?;
+        if let Some(end) = end {
             self.family.ended(end);
         }
         self.family.ask_forks().await;
         self.maintenance.run().await;
-        Response::empty()
-    }
-
-    /// The default of this panics.
-    async fn connect(&self, _: Socket) -> Result<()> {
-        Err("streams are read over HTTP".into())
-    }
-
-    /// The edge has nothing to say but goodbye.
-    async fn websocket_message(&self, _: WebSocket, _: WebSocketIncomingMessage) -> Result<()> {
         Ok(())
     }
 
-    async fn websocket_close(
-        &self,
-        socket: WebSocket,
-        _code: usize,
-        _reason: String,
-        _was_clean: bool,
-    ) -> Result<()> {
+    /// Called by the runtime for what the edge says over a reader's socket: nothing but goodbye.
+    #[wasm_bindgen(js_name = webSocketMessage)]
+    pub fn websocket_message(&self) {}
+
+    /// Called by the runtime when the edge has closed a reader's socket.
+    #[wasm_bindgen(js_name = webSocketClose)]
+    pub fn websocket_close(&self, socket: &WebSocket) {
         // It may be closed on this side, too.
-        let _ = socket.close(Some(1000), Some(""));
-        Ok(())
+        let _ = socket.close_with_code(1000);
     }
 
-    async fn websocket_error(&self, _: WebSocket, _: worker::Error) -> Result<()> {
-        Ok(())
+    /// Called by the runtime when a reader's socket has broken.
+    #[wasm_bindgen(js_name = webSocketError)]
+    pub fn websocket_error(&self) {}
+}
+
+/// A request, with what is asked of it more than once.
+struct Asked {
+    request: Request,
+    method: String,
+    url: String,
+}
+
+impl Asked {
+    /// The path and the query of its URL.
+    fn place(&self) -> (&str, &str) {
+        path::split_url(&self.url)
+    }
+
+    /// Looks up its headers.
+    fn header(&self) -> impl Fn(&str) -> Option<String> {
+        let headers = self.request.headers();
+        move |name| headers.get(name).ok().flatten()
     }
 }
 
@@ -156,7 +186,7 @@ struct Done {
     /// Length of the body that came or went.
     bytes: usize,
     /// For a live read that has to wait, the edge's end of the socket.
-    socket: Option<web_sys::WebSocket>,
+    socket: Option<WebSocket>,
 }
 
 impl Done {
@@ -171,47 +201,34 @@ impl Done {
 }
 
 impl StreamDO {
-    async fn handle(&self, request: &mut Request) -> std::result::Result<Done, Error> {
+    async fn handle(&self, asked: &Asked) -> Result<Done, Error> {
         let config = self.config.as_ref().map_err(Clone::clone)?;
-        if request.method() == Method::Post {
-            let url = request.inner().url();
-            if let Some(question) = path::split_url(&url).0.strip_prefix(path::FORK) {
-                let reply = self.family.answer(question, request).await?;
-                return Ok(Done::new(reply, 0, 0));
-            }
-        }
-        self.check_audience(request)?;
-        match request.method() {
-            Method::Put => self.put(request, config).await,
-            Method::Post => self.post(request, config).await,
-            Method::Get => self.get(request, config),
-            Method::Head => {
+        match asked.method.as_str() {
+            "POST" => self.post(asked, config).await,
+            "GET" => self.get(asked, config),
+            "PUT" => self.put(asked, config).await,
+            "HEAD" => {
+                self.check_audience(asked)?;
                 let metadata = self.stream.borrow_mut().head(now())?;
                 Ok(Done::new(Reply::metadata(&metadata), 0, 0))
             }
-            Method::Delete => self.delete().await,
+            "DELETE" => self.delete(),
             _ => Err(Error::MethodNotAllowed),
         }
     }
 
     /// The edge lets readers without credentials through to streams that may be public.
-    fn check_audience(&self, request: &Request) -> std::result::Result<(), Error> {
-        let is_read = matches!(request.method(), Method::Get | Method::Head);
-        if is_read && header_of(request)(header::STREAM_IF_PUBLIC).is_some() {
+    fn check_audience(&self, asked: &Asked) -> Result<(), Error> {
+        if asked.header()(header::STREAM_IF_PUBLIC).is_some() {
             self.stream.borrow_mut().require_public(now())?;
         }
         Ok(())
     }
 
-    async fn put(
-        &self,
-        request: &mut Request,
-        config: &Config,
-    ) -> std::result::Result<Done, Error> {
-        let body = body::read(request, config.max_append_bytes).await?;
-        let url = request.inner().url();
-        let (raw_path, query) = path::split_url(&url);
-        let create = Create::parse(query, &header_of(request))?;
+    async fn put(&self, asked: &Asked, config: &Config) -> Result<Done, Error> {
+        let body = body::read(&asked.request, config.max_append_bytes).await?;
+        let (raw_path, query) = asked.place();
+        let create = Create::parse(query, &asked.header())?;
         let now = now();
         let name = Name {
             path: StreamPath::parse(raw_path)?.as_str().to_owned(),
@@ -235,18 +252,18 @@ impl StreamDO {
                 self.maintenance.schedule(false).await;
             }
         }
-        let location = url.split('?').next().unwrap_or_default();
+        let location = asked.url.split('?').next().unwrap_or_default();
         let reply = Reply::created(&created, location);
         Ok(Done::new(reply, created.count, body.len()))
     }
 
-    async fn post(
-        &self,
-        request: &mut Request,
-        config: &Config,
-    ) -> std::result::Result<Done, Error> {
-        let body = body::read(request, config.max_append_bytes).await?;
-        let append = Append::parse(&header_of(request), body.is_empty())?;
+    async fn post(&self, asked: &Asked, config: &Config) -> Result<Done, Error> {
+        if let Some(question) = asked.place().0.strip_prefix(path::FORK) {
+            let reply = self.family.answer(question, &asked.request).await?;
+            return Ok(Done::new(reply, 0, 0));
+        }
+        let body = body::read(&asked.request, config.max_append_bytes).await?;
+        let append = Append::parse(&asked.header(), body.is_empty())?;
         let appended = self.stream.borrow_mut().append(&append, &body, now())?;
         if self.readers.note(&appended) {
             self.readers.send_later(&self.state);
@@ -256,10 +273,10 @@ impl StreamDO {
         Ok(Done::new(reply, appended.count, body.len()))
     }
 
-    fn get(&self, request: &Request, config: &Config) -> std::result::Result<Done, Error> {
-        let url = request.inner().url();
-        let (path, query) = path::split_url(&url);
-        let read = Read::parse(query, &header_of(request))?;
+    fn get(&self, asked: &Asked, config: &Config) -> Result<Done, Error> {
+        self.check_audience(asked)?;
+        let (path, query) = asked.place();
+        let read = Read::parse(query, &asked.header())?;
         match read.live {
             Some(live) if path.starts_with(path::LIVE) => self.live(&read, live, config),
             _ => {
@@ -269,12 +286,12 @@ impl StreamDO {
         }
     }
 
-    fn page(&self, read: &Read, max_bytes: usize) -> std::result::Result<Page, Error> {
+    fn page(&self, read: &Read, max_bytes: usize) -> Result<Page, Error> {
         self.stream.borrow_mut().read(read, max_bytes, now())
     }
 
     /// What a live reader has not read yet, or a socket on which it will come.
-    fn live(&self, read: &Read, live: Live, config: &Config) -> std::result::Result<Done, Error> {
+    fn live(&self, read: &Read, live: Live, config: &Config) -> Result<Done, Error> {
         let max_bytes = match live {
             Live::LongPoll => config.read_max_bytes,
             Live::Sse => config.read_max_bytes.min(MAX_EVENT_BYTES),
@@ -306,31 +323,25 @@ impl StreamDO {
         }
     }
 
-    async fn delete(&self) -> std::result::Result<Done, Error> {
+    fn delete(&self) -> Result<Done, Error> {
         let end = self.stream.borrow_mut().delete(now())?;
         self.family.ended(end);
         Ok(Done::new(Reply::deleted(), 0, 0))
     }
 
-    fn measure(&self, request: &Request, outcome: &std::result::Result<Done, Error>, usage: Usage) {
-        self.metrics.write(&self.state, || {
-            let url = request.inner().url();
-            let path = StreamPath::parse(path::split_url(&url).0).ok();
-            let project = path
-                .as_ref()
-                .and_then(StreamPath::project)
-                .unwrap_or_default();
+    fn measure(&self, asked: &Asked, outcome: &Result<Done, Error>, usage: Usage) {
+        self.metrics.write(|| {
+            let path = StreamPath::parse(asked.place().0).ok();
+            let stream = path.as_ref().map(StreamPath::as_str).unwrap_or_default();
+            let project = path.as_ref().and_then(StreamPath::project);
             let (outcome, count, bytes) = match outcome {
                 Ok(done) => ("ok", done.count, done.bytes),
                 Err(error) => (error.code(), 0, 0),
             };
             DataPoint {
-                stream: path
-                    .as_ref()
-                    .map(|path| path.as_str().to_owned())
-                    .unwrap_or_default(),
-                project: project.to_owned(),
-                operation: operation(&request.method()),
+                stream: stream.to_owned(),
+                project: project.unwrap_or_default().to_owned(),
+                operation: operation(&asked.method),
                 outcome,
                 count,
                 bytes,
@@ -346,13 +357,13 @@ fn of_page(page: Page) -> Done {
     Done::new(Reply::page(page), count, bytes)
 }
 
-fn operation(method: &Method) -> &'static str {
+fn operation(method: &str) -> &'static str {
     match method {
-        Method::Put => "create",
-        Method::Post => "append",
-        Method::Get => "read",
-        Method::Head => "head",
-        Method::Delete => "delete",
+        "PUT" => "create",
+        "POST" => "append",
+        "GET" => "read",
+        "HEAD" => "head",
+        "DELETE" => "delete",
         _ => "other",
     }
 }
@@ -362,10 +373,6 @@ fn refuse(error: &Error) -> Reply {
         worker::console_error!("{}: {detail}", error.code());
     }
     Reply::refused(error)
-}
-
-fn header_of(request: &Request) -> impl Fn(&str) -> Option<String> {
-    |name| request.headers().get(name).ok().flatten()
 }
 
 fn now() -> u64 {

@@ -1,25 +1,71 @@
 //! Replies as platform responses.
 
-use worker::{Headers, Response, ResponseBuilder, Result};
+use worker::js_sys::{self, Uint8Array};
+use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen::prelude::*;
+use worker::web_sys::{ReadableStream, Response, WebSocket};
 
 use crate::protocol::reply::Reply;
+
+#[wasm_bindgen(
+    module = "/src/cloudflare/exchange.js",
+    wasm_bindgen = worker::wasm_bindgen,
+    js_sys = worker::js_sys
+)]
+extern "C" {
+    #[wasm_bindgen(js_name = makeResponse, catch)]
+    fn make_response(
+        status: u16,
+        headers: &str,
+        body: &JsValue,
+        socket: Option<WebSocket>,
+    ) -> Result<Response, JsValue>;
+}
 
 /// Builds the response.
 ///
 /// # Errors
 ///
 /// When a header's value is none that HTTP can carry.
-pub fn respond(reply: Reply) -> Result<Response> {
-    let headers = Headers::new();
-    for (name, value) in &reply.headers {
-        headers.set(name, value)?;
-    }
-    let builder = ResponseBuilder::new()
-        .with_status(reply.status)
-        .with_headers(headers);
-    Ok(match reply.status {
+pub fn respond(reply: Reply) -> worker::Result<Response> {
+    Ok(respond_with(reply, None)?)
+}
+
+/// Builds the response that hands a socket over, if there is one.
+///
+/// # Errors
+///
+/// When a header's value is none that HTTP can carry.
+pub fn respond_with(reply: Reply, socket: Option<WebSocket>) -> Result<Response, JsValue> {
+    let body = match reply.status {
         // Statuses that must not have a body, not even an empty one.
-        101 | 204 | 304 => builder.empty(),
-        _ => builder.fixed(reply.body),
-    })
+        101 | 204 | 304 => JsValue::NULL,
+        _ => Uint8Array::from(&reply.body[..]).into(),
+    };
+    make_response(reply.status, &lines(&reply)?, &body, socket)
+}
+
+/// Builds the response with a body that comes bit by bit.
+///
+/// # Errors
+///
+/// When a header's value is none that HTTP can carry.
+pub fn respond_in_parts(reply: Reply, body: &ReadableStream) -> Result<Response, JsValue> {
+    make_response(reply.status, &lines(&reply)?, body, None)
+}
+
+/// Names and values of headers, each in a line.
+fn lines(reply: &Reply) -> Result<String, JsValue> {
+    let mut lines = String::with_capacity(512);
+    for (name, value) in &reply.headers {
+        if value.contains('\n') {
+            let message = format!("the value of {name} has more than one line");
+            return Err(js_sys::Error::new(&message).into());
+        }
+        for line in [name, value.as_str()] {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+    }
+    Ok(lines)
 }
