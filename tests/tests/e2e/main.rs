@@ -1,6 +1,7 @@
 //! What a client sees of the scaffolded project when it runs on workerd.
 
 mod auth;
+mod clients;
 mod cold;
 mod costs;
 mod dev;
