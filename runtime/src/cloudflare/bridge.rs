@@ -7,13 +7,14 @@ use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
 use worker::web_sys::{ReadableStream, Request, Response, WebSocket, WritableStreamDefaultWriter};
-use worker::{Date, Env, js_sys};
+use worker::{Env, js_sys};
 
 use super::cold;
 use super::config::LiveConfig;
 use super::forward::{self, Stub};
 use super::live::random;
 use super::respond::{respond_in_parts, respond_with};
+use super::timing::now;
 use crate::auth::{Audience, Grant};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::cursor;
@@ -311,10 +312,6 @@ impl Events {
 fn header_of(response: &Response) -> impl Fn(&str) -> Option<String> {
     let headers = response.headers();
     move |name| headers.get(name).ok().flatten()
-}
-
-fn now() -> u64 {
-    Date::now().as_millis()
 }
 
 /// Milliseconds for a timer, which takes at most 31 bits.

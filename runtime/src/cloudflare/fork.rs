@@ -7,13 +7,14 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use worker::web_sys::{Request, Response};
-use worker::{Date, Env, State};
+use worker::{Env, State};
 
 use super::body;
 use super::forward;
 use super::live::Readers;
 use super::maintain::Maintenance;
 use super::sql::Sql;
+use super::timing::now;
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::path;
@@ -266,8 +267,4 @@ impl Family {
 
 fn parse<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, Error> {
     serde_json::from_slice(body).map_err(|error| Error::invalid("the body", error.to_string()))
-}
-
-fn now() -> u64 {
-    Date::now().as_millis()
 }

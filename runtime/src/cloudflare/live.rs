@@ -10,9 +10,10 @@ use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::WebSocket;
 use worker::worker_sys::ext::WebSocketExt;
-use worker::{Date, State, WebSocketPair, js_sys};
+use worker::{State, WebSocketPair, js_sys};
 
 use super::sql::Sql;
+use super::timing::now;
 use crate::protocol::cursor;
 use crate::protocol::error::Error;
 use crate::protocol::frame;
@@ -273,10 +274,6 @@ fn attached_cursor(socket: &WebSocket) -> u64 {
     )]
     let cursor = cursor as u64;
     cursor
-}
-
-fn now() -> u64 {
-    Date::now().as_millis()
 }
 
 /// Any number.

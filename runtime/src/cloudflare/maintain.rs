@@ -5,12 +5,13 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use worker::wasm_bindgen::JsValue;
-use worker::{Date, Env, ScheduledTime, State, Storage, js_sys};
+use worker::{Env, ScheduledTime, State, Storage, js_sys};
 
 use super::live::Readers;
 use super::metrics::{DataPoint, Metrics};
 use super::r2::{self, Bucket};
 use super::sql::Sql;
+use super::timing::now;
 use crate::protocol::error::Error;
 use crate::stream::Stream;
 use crate::stream::upkeep::{Job, Limits, Outcome};
@@ -217,8 +218,4 @@ async fn attempt(bucket: &Bucket, job: &Job) -> Result<Outcome, JsValue> {
     };
     let (size, etag) = stored;
     Ok(Outcome::Stored { size, etag })
-}
-
-fn now() -> u64 {
-    Date::now().as_millis()
 }

@@ -8,7 +8,7 @@ use wasm_bindgen::JsValue;
 use wasm_bindgen::prelude::wasm_bindgen;
 use worker::web_sys::{Request, Response, WebSocket};
 use worker::worker_sys::DurableObjectState;
-use worker::{Date, Env, State};
+use worker::{Env, State};
 
 use super::body;
 use super::config::Config;
@@ -18,7 +18,7 @@ use super::maintain::Maintenance;
 use super::metrics::{DataPoint, Metrics};
 use super::respond::respond_with;
 use super::sql::{Sql, Usage};
-use super::timing::{self, Clock};
+use super::timing::{self, Clock, now};
 use crate::protocol::cursor;
 use crate::protocol::error::Error;
 use crate::protocol::header;
@@ -373,10 +373,6 @@ fn refuse(error: &Error) -> Reply {
         worker::console_error!("{}: {detail}", error.code());
     }
     Reply::refused(error)
-}
-
-fn now() -> u64 {
-    Date::now().as_millis()
 }
 
 /// Tells a stream from others that had or will have its path: the time of its creation, and

@@ -15,9 +15,10 @@ use std::time::Duration;
 use futures_util::future::{Either, select};
 use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::{Date, Delay, Env, js_sys};
+use worker::{Delay, Env, js_sys};
 
 use super::config;
+use super::timing::now;
 use crate::auth::cache::{Cache, Limits};
 use crate::auth::project::{Project, Registry};
 use crate::protocol::error::Error;
@@ -140,8 +141,4 @@ async fn answer(promise: std::result::Result<js_sys::Promise, JsValue>) -> Resul
 
 fn unavailable(error: JsValue) -> Error {
     Error::RegistryUnavailable(format!("{error:?}"))
-}
-
-fn now() -> u64 {
-    Date::now().as_millis()
 }

@@ -1,6 +1,7 @@
-//! `Server-Timing`: what a request cost. On Cloudflare clocks stand still while a worker computes
+//! The time, and `Server-Timing`: what a request cost. On Cloudflare clocks stand still while a worker computes
 //! (a measure against timing attacks), so times there show waiting, not work; rows are exact.
 
+use worker::Date;
 use worker::wasm_bindgen::prelude::*;
 
 use super::sql::Usage;
@@ -9,6 +10,11 @@ use super::sql::Usage;
 extern "C" {
     #[wasm_bindgen(js_namespace = performance, js_name = now)]
     fn performance_now() -> f64;
+}
+
+/// Milliseconds since the Unix epoch.
+pub fn now() -> u64 {
+    Date::now().as_millis()
 }
 
 /// The header's name.
