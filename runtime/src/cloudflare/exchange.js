@@ -8,6 +8,12 @@ export function makeResponse(status, headers, body, webSocket) {
   return new Response(body, { status, headers: all, webSocket })
 }
 
+/** The way to the object of a name; nothing without the binding. */
+export function stubOf(env, binding, name) {
+  const namespace = env[binding]
+  return namespace?.get(namespace.idFromName(name))
+}
+
 /** Writes a data point. */
 export function writeDataPoint(dataset, index, operation, outcome, project, count, bytes, rows) {
   dataset.writeDataPoint({

@@ -261,7 +261,7 @@ impl Family {
     ) -> Result<Response, Error> {
         let url = format!("http://fork{}{question}", path::FORK);
         let body = serde_json::json!(body).to_string();
-        forward::stub(&self.env, path)?.post(&url, &body).await
+        forward::stub(&self.env, path)?.ask(&url, &body).await
     }
 }
 

@@ -12,6 +12,9 @@ use crate::auth::project_jwt::without_token;
 use crate::protocol::error::Error;
 use crate::protocol::header;
 
+/// The method of what objects ask each other. The edge refuses it.
+pub const ASK: &str = "PATCH";
+
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
 extern "C" {
     /// A Durable Object stub. The `worker` crate's own rebuilds requests and responses, which
@@ -25,20 +28,27 @@ extern "C" {
     fn fetch_url(this: &Stub, url: &str, init: &RequestInit) -> Result<js_sys::Promise, JsValue>;
 }
 
+#[wasm_bindgen(
+    module = "/src/cloudflare/exchange.js",
+    wasm_bindgen = worker::wasm_bindgen,
+    js_sys = worker::js_sys
+)]
+extern "C" {
+    #[wasm_bindgen(js_name = stubOf, catch)]
+    fn stub_of(env: &Env, binding: &str, name: &str) -> Result<Option<Stub>, JsValue>;
+}
+
 /// The way to the object of the stream at a decoded path.
 ///
 /// # Errors
 ///
 /// [`Error::Misconfigured`] without the binding, [`Error::Unavailable`].
 pub fn stub(env: &Env, path: &str) -> Result<Stub, Error> {
-    let streams = env.durable_object(config::STREAMS).map_err(|_| {
+    let stub = stub_of(env, config::STREAMS, path).map_err(unavailable)?;
+    stub.ok_or_else(|| {
         let what = format!("the Durable Object binding {} is missing", config::STREAMS);
         Error::Misconfigured(what)
-    })?;
-    let stub = streams
-        .get_by_name(path)
-        .map_err(|e| Error::Unavailable(e.to_string()))?;
-    Ok(stub.into_rpc::<Stub>())
+    })
 }
 
 impl Stub {
@@ -51,14 +61,15 @@ impl Stub {
         respond(self.fetch(request)).await
     }
 
-    /// Sends a body to a URL.
+    /// Asks what only another object can, by a method that no request from outside gets through
+    /// with.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] when the object does not answer.
-    pub async fn post(&self, url: &str, body: &str) -> Result<Response, Error> {
+    pub async fn ask(&self, url: &str, body: &str) -> Result<Response, Error> {
         let init = RequestInit::new();
-        init.set_method("POST");
+        init.set_method(ASK);
         init.set_body_opt_str(Some(body));
         respond(self.fetch_url(url, &init)).await
     }

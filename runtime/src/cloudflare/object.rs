@@ -1,7 +1,7 @@
 //! The Durable Object of one stream: reads a request to its end, runs one verb of the sequencer
 //! in one synchronous turn, and answers.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use wasm_bindgen::JsValue;
@@ -13,6 +13,7 @@ use worker::{Env, State};
 use super::body;
 use super::config::Config;
 use super::fork::{Family, Refusal};
+use super::forward;
 use super::live::{Readers, random};
 use super::maintain::Maintenance;
 use super::metrics::{DataPoint, Metrics};
@@ -41,6 +42,8 @@ pub struct StreamDO {
     config: Result<Config, Error>,
     clock: Clock,
     metrics: Metrics,
+    /// What the stream is called in metrics.
+    path: OnceCell<StreamPath>,
     stream: Rc<RefCell<Stream<Sql>>>,
     readers: Readers,
     maintenance: Rc<Maintenance>,
@@ -87,6 +90,7 @@ impl StreamDO {
             config,
             clock,
             metrics,
+            path: OnceCell::new(),
             stream,
             readers,
             maintenance,
@@ -103,7 +107,7 @@ impl StreamDO {
         let started = self.clock.now();
         let asked = Asked {
             method: request.method(),
-            url: request.url(),
+            url: OnceCell::new(),
             request,
         };
         let outcome = self.handle(&asked).await;
@@ -162,13 +166,23 @@ impl StreamDO {
 struct Asked {
     request: Request,
     method: String,
-    url: String,
+    url: OnceCell<String>,
 }
 
 impl Asked {
+    fn url(&self) -> &str {
+        self.url.get_or_init(|| self.request.url())
+    }
+
     /// The path and the query of its URL.
     fn place(&self) -> (&str, &str) {
-        path::split_url(&self.url)
+        path::split_url(self.url())
+    }
+
+    /// The path without what the edge may have put before it.
+    fn public_path(&self) -> &str {
+        let path = self.place().0;
+        path.strip_prefix(path::LIVE).unwrap_or(path)
     }
 
     /// Looks up its headers.
@@ -213,6 +227,12 @@ impl StreamDO {
                 Ok(Done::new(Reply::metadata(&metadata), 0, 0))
             }
             "DELETE" => self.delete(),
+            forward::ASK => {
+                let question = asked.place().0.strip_prefix(path::FORK);
+                let question = question.ok_or(Error::UnknownRoute)?;
+                let reply = self.family.answer(question, &asked.request).await?;
+                Ok(Done::new(reply, 0, 0))
+            }
             _ => Err(Error::MethodNotAllowed),
         }
     }
@@ -252,16 +272,12 @@ impl StreamDO {
                 self.maintenance.schedule(false).await;
             }
         }
-        let location = asked.url.split('?').next().unwrap_or_default();
+        let location = asked.url().split('?').next().unwrap_or_default();
         let reply = Reply::created(&created, location);
         Ok(Done::new(reply, created.count, body.len()))
     }
 
     async fn post(&self, asked: &Asked, config: &Config) -> Result<Done, Error> {
-        if let Some(question) = asked.place().0.strip_prefix(path::FORK) {
-            let reply = self.family.answer(question, &asked.request).await?;
-            return Ok(Done::new(reply, 0, 0));
-        }
         let body = body::read(&asked.request, config.max_append_bytes).await?;
         let append = Append::parse(&asked.header(), body.is_empty())?;
         let appended = self.stream.borrow_mut().append(&append, &body, now())?;
@@ -331,9 +347,12 @@ impl StreamDO {
 
     fn measure(&self, asked: &Asked, outcome: &Result<Done, Error>, usage: Usage) {
         self.metrics.write(|| {
-            let path = StreamPath::parse(asked.place().0).ok();
-            let stream = path.as_ref().map(StreamPath::as_str).unwrap_or_default();
-            let project = path.as_ref().and_then(StreamPath::project);
+            if let (None, Ok(path)) = (self.path.get(), StreamPath::parse(asked.public_path())) {
+                let _ = self.path.set(path);
+            }
+            let path = self.path.get();
+            let stream = path.map(StreamPath::as_str).unwrap_or_default();
+            let project = path.and_then(StreamPath::project);
             let (outcome, count, bytes) = match outcome {
                 Ok(done) => ("ok", done.count, done.bytes),
                 Err(error) => (error.code(), 0, 0),

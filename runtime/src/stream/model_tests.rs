@@ -625,7 +625,7 @@ fn small_appends_share_a_row() {
         std::ops::ControlFlow::Continue(())
     })
     .unwrap();
-    assert_eq!(rows, 5, "18 KB in chunks of 4 KiB");
+    assert_eq!(rows, 6, "18 KB in chunks of 3200 bytes");
 }
 
 #[test]
