@@ -187,13 +187,15 @@ pub fn measure(appends: u32) -> Result<Costs> {
         let path = format!("{}?offset=now&live=sse", reader.path());
         client.call(Method::GET, &path).send()?.expect(200)
     })?;
+    operations.push(idle.clone());
+    operations.push(counter.count("delete", || stream.call(Method::DELETE).send()?.expect(204))?);
     let long = Stream::create(&client, "costs/long", TYPE)?;
     let amortised = amortised(&counter, &long, &state, appends)?;
+    // The look-up that is due by now.
+    long.head()?.expect(200)?;
     operations.push(counter.count("read, cold, several segments", || {
         long.get(START).send()?.expect(200)
     })?);
-    operations.push(idle.clone());
-    operations.push(counter.count("delete", || stream.call(Method::DELETE).send()?.expect(204))?);
     server.stop()?;
     Ok(Costs {
         operations,

@@ -155,7 +155,7 @@ fn costs_are_told_only_when_asked_for() -> Result<()> {
 
 #[test]
 fn each_operation_asks_for_as_little_as_it_can() -> Result<()> {
-    let costs = costs::measure(9000)?;
+    let costs = costs::measure(4000)?;
     // Requests to objects, KV reads and writes, R2 writes and reads.
     let calls = |usage: Usage| {
         let Usage {

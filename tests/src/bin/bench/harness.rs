@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use durable_streams_tests::places::{self, Scratch};
 use durable_streams_tests::server::Vars;
 use serde::Serialize;
@@ -202,30 +202,41 @@ pub fn run(
         });
         match started {
             Ok(subject) => subjects.push((contender, subject)),
-            Err(error) if contender.is_reference() => {
-                eprintln!("  {} is left out: {error:#}", contender.name());
-                absent.push((contender, format!("{error:#}")));
-            }
+            Err(error) if contender.is_reference() => absent.push(leave_out(contender, &error)),
             Err(error) => return Err(error.context(format!("starting {}", contender.name()))),
         }
     }
     let mut values: BTreeMap<(Contender, Metric), Vec<f64>> = BTreeMap::new();
+    let mut subjects: Vec<_> = subjects.into_iter().map(Some).collect();
     let count = subjects.len();
     for round in 0..rounds {
         for turn in 0..count {
             // Who comes first changes, too.
-            let (contender, subject) = &mut subjects[(round + turn) % count];
-            let measured = subject
-                .round(round + 1)
-                .with_context(|| format!("round {round} of {}", contender.name()))?;
-            for (metric, value) in measured {
-                values.entry((*contender, metric)).or_default().push(value);
+            let place = &mut subjects[(round + turn) % count];
+            let Some((contender, subject)) = place else {
+                continue;
+            };
+            let contender = *contender;
+            match subject.round(round + 1) {
+                Ok(measured) => {
+                    for (metric, value) in measured {
+                        values.entry((contender, metric)).or_default().push(value);
+                    }
+                }
+                Err(error) if contender.is_reference() => {
+                    absent.push(leave_out(contender, &error));
+                    values.retain(|(whose, _), _| *whose != contender);
+                    *place = None;
+                }
+                Err(error) => {
+                    let name = contender.name();
+                    return Err(error.context(format!("round {round} of {name}")));
+                }
             }
         }
     }
-    subjects
-        .into_iter()
-        .try_for_each(|(_, subject)| subject.stop())?;
+    let mut left = subjects.into_iter().flatten();
+    left.try_for_each(|(_, subject)| subject.stop())?;
     Ok(Outcome {
         name: scenario.name,
         title: scenario.title,
@@ -245,6 +256,12 @@ pub fn run(
             .collect(),
         absent,
     })
+}
+
+/// A server that is no worker is not what is measured: the rest goes on without it.
+fn leave_out(contender: Contender, error: &anyhow::Error) -> (Contender, String) {
+    eprintln!("  {} is left out: {error:#}", contender.name());
+    (contender, format!("{error:#}"))
 }
 
 /// Each contender is compared with the scenario's base, and ours with tokens with ours without.
