@@ -6,8 +6,10 @@ class DurableObjectNamespace {
       const stub = OBJECTS.getByName(name)
       return {
         fetch: async (...args) => {
-          await COUNT.fetch("http://count/object_requests")
-          return stub.fetch(...args)
+          const counted = COUNT.fetch("http://count/object_requests")
+          const response = await stub.fetch(...args)
+          await counted
+          return response
         },
       }
     }

@@ -155,7 +155,7 @@ fn costs_are_told_only_when_asked_for() -> Result<()> {
 
 #[test]
 fn each_operation_asks_for_as_little_as_it_can() -> Result<()> {
-    let costs = costs::measure(4000)?;
+    let costs = costs::measure(2500)?;
     // Requests to objects, KV reads and writes, R2 writes and reads.
     let calls = |usage: Usage| {
         let Usage {
@@ -168,19 +168,19 @@ fn each_operation_asks_for_as_little_as_it_can() -> Result<()> {
         } = usage;
         [object_requests, kv_reads, kv_writes, r2_writes, r2_reads]
     };
-    for name in [
-        "create",
-        "append",
-        "append by a producer",
-        "read, hot",
-        "HEAD",
-        "delete",
-    ] {
-        let counted = calls(costs.of(name)?);
-        assert_eq!(counted, [1.0, 0.0, 0.0, 0.0, 0.0], "{name}");
+    let expected = [
+        ("create", [1.0, 0.0, 0.0, 0.0, 0.0]),
+        ("append", [1.0, 0.0, 0.0, 0.0, 0.0]),
+        ("append by a producer", [1.0, 0.0, 0.0, 0.0, 0.0]),
+        ("read, hot", [1.0, 0.0, 0.0, 0.0, 0.0]),
+        ("HEAD", [1.0, 0.0, 0.0, 0.0, 0.0]),
+        ("events, until the answer ends", [1.0, 0.0, 0.0, 0.0, 0.0]),
+        // A public stream has an entry, which has to go.
+        ("delete", [1.0, 1.0, 0.0, 0.0, 0.0]),
+    ];
+    for (name, expected) in expected {
+        assert_eq!(calls(costs.of(name)?), expected, "{name}");
     }
-    let live = costs.of("events, until the answer ends")?;
-    assert_eq!(calls(live), [1.0, 0.0, 0.0, 0.0, 0.0], "events");
     let cold = costs.of("read, cold, several segments")?;
     let [objects, kv_reads, kv_writes, r2_writes, r2_reads] = calls(cold);
     assert_eq!(
