@@ -27,6 +27,7 @@ pub const ALL: &[Scenario] = &[
     append::MANY_STREAMS,
     create::CREATE,
     catch_up::HOT,
+    catch_up::MOVED,
     catch_up::COLD_BYTES,
     catch_up::COLD_JSON,
     large::LARGE,
