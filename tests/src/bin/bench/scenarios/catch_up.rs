@@ -75,7 +75,7 @@ fn start_small(stage: &Stage, vars: Vars, moves: bool) -> Result<Box<dyn Subject
     let path = path("catch-up");
     create(client, &path, JSON)?;
     let append = load::request(client, "POST", &path, Some((JSON, MESSAGE.as_bytes())));
-    load::run(client, 1, SMALL_MESSAGES, |_, _| append.clone(), |_, _| ())?;
+    load::run(client, 16, SMALL_MESSAGES, |_, _| append.clone(), |_, _| ())?;
     if moves && stage.contender == Ours {
         let least = SMALL_MESSAGES * MESSAGE.len() * 8 / 10;
         rest(served.state.path(), least)?;
