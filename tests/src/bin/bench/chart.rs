@@ -9,6 +9,7 @@ use crate::contender::Contender;
 use crate::harness::Outcome;
 use crate::report::short;
 use crate::statistics::Spread;
+use crate::targets;
 
 const ROW: f64 = 22.0;
 const TOP: f64 = 64.0;
@@ -19,6 +20,7 @@ const RIGHT: f64 = 90.0;
 struct Row {
     name: String,
     spread: Spread,
+    target: Option<f64>,
     is_tokens: bool,
 }
 
@@ -46,7 +48,7 @@ pub fn draw(outcomes: &[Outcome], caption: &str) -> Result<String> {
 <rect width="{width}" height="{height}" fill="#fff"/>
 <text x="12" y="22" font-size="15" font-weight="600" fill="#222">Our worker, as a multiple of a plain JavaScript worker</text>
 <text x="12" y="40" fill="#666">{}</text>"##,
-        escape(caption)
+        escape(&format!("{caption}; red lines are targets"))
     )?;
     for tick in [
         0.03125, 0.0625, 0.125, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 32.0,
@@ -81,6 +83,13 @@ pub fn draw(outcomes: &[Outcome], caption: &str) -> Result<String> {
             y + 4.0,
             short(row.spread.median),
         )?;
+        if let Some(target) = row.target {
+            let (x, above, below) = (at(target), y - 8.0, y + 8.0);
+            writeln!(
+                svg,
+                r##"<line x1="{x:.1}" y1="{above:.1}" x2="{x:.1}" y2="{below:.1}" stroke="#d6604d" stroke-width="2"/>"##
+            )?;
+        }
     }
     svg += "</svg>\n";
     Ok(svg)
@@ -97,16 +106,17 @@ fn rows(outcomes: &[Outcome]) -> Vec<Row> {
                 Contender::Tokens => ratio.to == Contender::Ours && ratio.metric == "CPU",
                 _ => false,
             };
-            let is_rate = ["requests", "p99", "delivery p99"].contains(&ratio.metric);
-            if counts && !is_rate {
-                let to = if is_tokens {
-                    ", project-jwt to no auth"
-                } else {
-                    ""
+            let says_little = ["requests", "p99", "delivery p99"].contains(&ratio.metric);
+            if counts && !says_little {
+                let to = match ratio.metric {
+                    _ if is_tokens => ", project-jwt to no auth",
+                    "rate" | "speed" => " (more is better)",
+                    _ => "",
                 };
                 rows.push(Row {
                     name: format!("{}: {}{to}", outcome.name, ratio.metric),
                     spread: ratio.spread,
+                    target: targets::limit(outcome.name, ratio),
                     is_tokens,
                 });
             }

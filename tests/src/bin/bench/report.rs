@@ -91,7 +91,8 @@ impl Report {
             write_outcome(&mut text, outcome)?;
         }
         for (name, error) in &self.failures {
-            writeln!(text, "\n## {name}\n\nFailed: {error}")?;
+            let first = error.lines().next().unwrap_or_default();
+            writeln!(text, "\n## {name}\n\nFailed: {first}")?;
         }
         if let Some(costs) = &self.costs {
             write_costs(&mut text, costs)?;
@@ -251,7 +252,7 @@ fn write_costs(text: &mut String, costs: &Costs) -> Result<()> {
     writeln!(
         text,
         "\n## Costs\n\nCounted, at Cloudflare's public prices of {}, beyond what the plan includes. \
-         Moving data to the bucket enters in the last line but one: rows, alarms, R2 operations, \
+         Moving data to the bucket enters in the last line: rows, alarms, R2 operations, \
          divided by the appends that caused them. Processor time is not in it: at most \
          $0.02 for each millisecond of an append, for a million.\n",
         costs::PRICES_OF

@@ -5,7 +5,7 @@ use durable_streams_tests::costs::Costs;
 use serde::Serialize;
 
 use crate::contender::Contender::{self, Bridge, Floor, Ours, Stitch, Tokens};
-use crate::harness::Outcome;
+use crate::harness::{Outcome, Ratio as Of};
 
 /// What a figure has to be.
 #[derive(Clone, Copy, Debug)]
@@ -158,6 +158,19 @@ const TARGETS: &[(&str, Figure, Limit)] = &[
         AtMost(1.1),
     ),
 ];
+
+/// What a ratio has to be at most or at least, if it has to be anything.
+pub fn limit(scenario: &str, ratio: &Of) -> Option<f64> {
+    let mut targets = TARGETS.iter();
+    targets.find_map(|(_, figure, limit)| {
+        let Ratio(name, metric, of, to) = *figure else {
+            return None;
+        };
+        let (AtMost(value) | AtLeast(value)) = *limit;
+        let is_it = (name, metric, of, to) == (scenario, ratio.metric, ratio.of, ratio.to);
+        is_it.then_some(value)
+    })
+}
 
 /// A target and what was found.
 #[derive(Clone, Debug, Serialize)]
