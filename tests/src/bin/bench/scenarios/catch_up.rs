@@ -1,5 +1,5 @@
 //! Reading a stream from its start to its tail: 10,000 small messages, before and after they have moved
-//! to the bucket, and 20 MB of which most lies in the bucket.
+//! to the bucket, and 20 MB that lie there in five objects.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -20,7 +20,14 @@ use crate::load::{self, Connection};
 use crate::statistics::micros;
 
 const COLD_BYTES_READ: usize = 20_000_000;
-const COLD_APPENDS: usize = 20;
+/// A little more than what ends up in five objects.
+const COLD_APPENDS: usize = 205;
+const COLD_APPEND_BYTES: usize = 100_000;
+/// Objects of 4 MB, however many messages that is.
+const FIVE_OBJECTS: Vars = &[
+    ("SEGMENT_MAX_BYTES", "4000000"),
+    ("SEGMENT_MAX_MESSAGES", "1000000000"),
+];
 const SMALL_MESSAGES: usize = 10_000;
 
 /// Many small messages, appended one by one, all of them in SQLite.
@@ -45,7 +52,7 @@ pub const MOVED: Scenario = Scenario {
 /// Bytes in the bucket.
 pub const COLD_BYTES: Scenario = Scenario {
     name: "catch-up-cold-bytes",
-    title: "catch up with 20 MB of bytes, most of it in the bucket",
+    title: "catch up with 20 MB of bytes in five objects",
     contenders: &[Ours, Stitch, NodeFile, RustWal],
     base: Stitch,
     start: |stage| start_cold(stage, BYTES),
@@ -55,7 +62,7 @@ pub const COLD_BYTES: Scenario = Scenario {
 /// JSON in the bucket.
 pub const COLD_JSON: Scenario = Scenario {
     name: "catch-up-cold-json",
-    title: "catch up with 20 MB of JSON, most of it in the bucket",
+    title: "catch up with 20 MB of JSON in five objects",
     start: |stage| start_cold(stage, JSON),
     ..COLD_BYTES
 };
@@ -100,11 +107,11 @@ fn start_cold(stage: &Stage, content_type: &'static str) -> Result<Box<dyn Subje
         return Ok(Box::new(CatchUp {
             served: Served { running, state },
             path: "/".to_owned(),
-            least: COLD_BYTES_READ / 2,
+            least,
             times,
         }));
     }
-    let served = stage.serve(&[])?;
+    let served = stage.serve(FIVE_OBJECTS)?;
     let client = &served.running.client;
     let path = path("catch-up");
     create(client, &path, content_type)?;
@@ -119,7 +126,7 @@ fn start_cold(stage: &Stage, content_type: &'static str) -> Result<Box<dyn Subje
         ))?;
     }
     if stage.contender == Contender::Ours {
-        rest(served.state.path(), COLD_BYTES_READ * 3 / 4)?;
+        rest(served.state.path(), least)?;
     }
     Ok(Box::new(CatchUp {
         served,
@@ -129,13 +136,14 @@ fn start_cold(stage: &Stage, content_type: &'static str) -> Result<Box<dyn Subje
     }))
 }
 
-/// A megabyte.
+/// The body of an append.
 fn content(content_type: &str, n: usize) -> Vec<u8> {
-    let length = COLD_BYTES_READ / COLD_APPENDS;
     if content_type == BYTES {
-        return (0..length).map(|at| ((at * 7 + n) % 251) as u8).collect();
+        return (0..COLD_APPEND_BYTES)
+            .map(|at| ((at * 7 + n) % 251) as u8)
+            .collect();
     }
-    let messages = vec![MESSAGE; length / (MESSAGE.len() + 2)];
+    let messages = vec![MESSAGE; COLD_APPEND_BYTES / (MESSAGE.len() + 2)];
     format!("[{}]", messages.join(",\n")).into_bytes()
 }
 
