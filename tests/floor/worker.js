@@ -1,6 +1,9 @@
-// The least a worker can do to keep an append: one object, one INSERT. What our worker costs above
-// this is our own doing.
+// The least a worker can do to keep a stream: one object, one row to remember it, one INSERT an append,
+// a loop over rows to read. What our worker costs above this is our own doing.
 import { DurableObject } from "cloudflare:workers"
+
+const encoder = new TextEncoder()
+const [open, comma, close] = ["[", ",", "]"].map((text) => encoder.encode(text))
 
 export class StreamDO extends DurableObject {
   constructor(ctx, env) {
@@ -10,10 +13,35 @@ export class StreamDO extends DurableObject {
   }
 
   async fetch(request) {
-    if (request.method === "PUT") return new Response(null, { status: 201 })
+    if (request.method === "PUT") return this.create(request)
+    if (request.method === "GET") return this.read(request)
     const body = await request.arrayBuffer()
-    this.sql.exec("INSERT INTO log (body) VALUES (?)", body)
-    return new Response(null, { status: 204 })
+    const { value } = this.sql.exec("INSERT INTO log (body) VALUES (?) RETURNING start", body).next()
+    return new Response(null, { status: 204, headers: { "stream-next-offset": value.start } })
+  }
+
+  create(request) {
+    this.sql.exec("CREATE TABLE stream (content_type TEXT)")
+    this.sql.exec("INSERT INTO stream VALUES (?)", request.headers.get("content-type"))
+    return new Response(null, { status: 201, headers: { "stream-next-offset": "0" } })
+  }
+
+  read(request) {
+    const offset = Number(new URL(request.url).searchParams.get("offset"))
+    const parts = [open]
+    let next = offset
+    for (const row of this.sql.exec("SELECT start, body FROM log WHERE start > ?", offset)) {
+      if (parts.length > 1) parts.push(comma)
+      parts.push(row.body)
+      next = row.start
+    }
+    parts.push(close)
+    const headers = {
+      "content-type": "application/json",
+      "stream-next-offset": next,
+      "stream-up-to-date": "true",
+    }
+    return new Response(new Blob(parts), { headers })
   }
 }
 

@@ -8,7 +8,7 @@ const call = async ({ KV, COUNT, MODE }, kind, method, args) => {
 }
 
 export default (env) => ({
-  get: (...args) => call(env, "reads", "get", args),
-  put: (...args) => call(env, "writes", "put", args),
-  delete: (...args) => call(env, "writes", "delete", args),
+  get: (...args) => call(env, "kv_reads", "get", args),
+  put: (...args) => call(env, "kv_writes", "put", args),
+  delete: (...args) => call(env, "kv_writes", "delete", args),
 })

@@ -1,5 +1,6 @@
 // Serves one worker on workerd:
-// node serve.mjs '{"script", "compatibilityDate", "state", "vars", "registry", "entries", "r2"}'.
+// node serve.mjs '{"script", "compatibilityDate", "state", "vars", "registry", "entries", "r2",
+// "isCounted"}'.
 // Prints {"url"} when it answers, and ends when stdin does, so that no server outlives its test,
 // however that test ends. Each line on stdin is what is to go wrong with R2 from now on, a key of
 // `faults` in faulty-r2.mjs, and is repeated on stdout when it does.
@@ -8,7 +9,9 @@ import { dirname, join } from "node:path"
 import { createInterface } from "node:readline"
 import { Miniflare } from "miniflare"
 
-const { script, compatibilityDate, state, vars, registry, entries, r2 } = JSON.parse(process.argv[2])
+const { script, compatibilityDate, state, vars, registry, entries, r2, isCounted } = JSON.parse(
+  process.argv[2],
+)
 
 const moduleIn = (path) => ({
   type: "ESModule",
@@ -16,25 +19,45 @@ const moduleIn = (path) => ({
   contents: readFileSync(join(import.meta.dirname, path), "utf8"),
 })
 
-// Keeps count of what the worker asks of KV where the test can read it.
-const counts = { reads: 0, writes: 0 }
+// Keeps count of what the worker asks for where the test can read it.
+const counts = {
+  object_requests: 0,
+  kv_reads: 0,
+  kv_writes: 0,
+  r2_reads: 0,
+  r2_writes: 0,
+  r2_deletions: 0,
+}
 const note = (kind) => {
   if (kind) counts[kind] += 1
-  writeFileSync(join(state, "kv.json"), JSON.stringify(counts))
+  writeFileSync(join(state, "calls.json"), JSON.stringify(counts))
 }
 note()
+const COUNT = (request) => {
+  note(new URL(request.url).pathname.slice(1))
+  return new Response()
+}
 
 const betweenKv = {
   name: "between-kv",
   modules: [moduleIn("between-kv.mjs")],
   bindings: { MODE: registry },
   kvNamespaces: { KV: "REGISTRY" },
-  serviceBindings: {
-    COUNT: (request) => {
-      note(new URL(request.url).pathname.slice(1))
-      return new Response()
-    },
-  },
+  serviceBindings: { COUNT },
+}
+
+const countedR2 = {
+  name: "counted-r2",
+  modules: [moduleIn("counted-r2.mjs")],
+  r2Buckets: { BUCKET: "R2" },
+  serviceBindings: { COUNT },
+}
+
+const countedObjects = {
+  name: "counted-objects",
+  modules: [moduleIn("counted-objects.mjs")],
+  durableObjects: { OBJECTS: { className: "StreamDO", scriptName: "streams", useSQLite: true } },
+  serviceBindings: { COUNT },
 }
 
 const faultyR2 = {
@@ -61,10 +84,11 @@ const streams = {
   scriptPath: script,
   modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"] }],
   compatibilityDate,
-  durableObjects: { STREAMS: { className: "StreamDO", useSQLite: true } },
+  durableObjects: { [isCounted ? "UNCOUNTED" : "STREAMS"]: { className: "StreamDO", useSQLite: true } },
   kvNamespaces: registry === "usual" ? ["REGISTRY"] : [],
-  r2Buckets: r2 === "works" ? ["R2"] : [],
+  r2Buckets: r2 === "works" && !isCounted ? ["R2"] : [],
   wrappedBindings: {
+    ...(isCounted && { R2: "counted-r2", STREAMS: "counted-objects" }),
     ...(isBetween && { REGISTRY: "between-kv" }),
     ...(isFaulty && { R2: "faulty-r2" }),
   },
@@ -73,7 +97,13 @@ const streams = {
 }
 
 const server = new Miniflare({
-  workers: [streams, ...(isBetween ? [betweenKv] : []), ...(isFaulty ? [faultyR2] : []), own],
+  workers: [
+    streams,
+    ...(isBetween ? [betweenKv] : []),
+    ...(isFaulty ? [faultyR2] : []),
+    ...(isCounted ? [countedR2, countedObjects] : []),
+    own,
+  ],
   defaultPersistRoot: state,
   // Otherwise miniflare asks a server of Cloudflare where this machine is.
   cf: false,

@@ -48,6 +48,11 @@ impl Client {
         &self.base
     }
 
+    /// The headers in each of its requests.
+    pub fn headers(&self) -> &[(&'static str, String)] {
+        &self.headers
+    }
+
     /// A request for `path`, sent by [`Call::send`] or one of its siblings.
     pub fn call(&self, method: Method, path: &str) -> Call {
         let call = Call {
@@ -192,14 +197,22 @@ impl Response {
 
     /// A count from `Server-Timing`, such as `rows_written;desc="2"`.
     pub fn count(&self, metric: &str) -> Result<u64> {
+        Ok(self.timing(metric, "desc=")?.trim_matches('"').parse()?)
+    }
+
+    /// Milliseconds from `Server-Timing`, such as `object;dur=0.250`.
+    pub fn duration(&self, metric: &str) -> Result<f64> {
+        Ok(self.timing(metric, "dur=")?.parse()?)
+    }
+
+    fn timing(&self, metric: &str, field: &str) -> Result<&str> {
         let timing = self.header("server-timing").context("no Server-Timing")?;
         let mut metrics = timing.split(',').map(|entry| entry.trim().split(';'));
         let mut found = metrics.find(|entry| entry.clone().next() == Some(metric));
-        let desc = found
+        found
             .as_mut()
-            .and_then(|parts| parts.find_map(|part| part.trim().strip_prefix("desc=")))
-            .with_context(|| format!("no {metric} in {timing}"))?;
-        Ok(desc.trim_matches('"').parse()?)
+            .and_then(|parts| parts.find_map(|part| part.trim().strip_prefix(field)))
+            .with_context(|| format!("no {metric} in {timing}"))
     }
 
     /// The body as text, with replacement characters where it is not UTF-8.

@@ -1,8 +1,10 @@
 //! What the end-to-end tests and benchmarks share: a scaffolded and built project, servers that run
 //! it on workerd, and a client that hides nothing.
 
+pub mod bundle;
 pub mod cloud;
 pub mod conformance;
+pub mod costs;
 pub mod dev;
 pub mod http;
 pub mod npm;

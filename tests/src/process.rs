@@ -1,6 +1,8 @@
 //! Programs that are run to their end, and what `/proc` tells of those a server consists of.
 
+use std::collections::BTreeMap;
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -65,9 +67,34 @@ impl Process {
         now.is_some_and(|(process, _)| process.name == self.name)
     }
 
-    /// User and system time used so far.
-    pub fn cpu_time(&self) -> Result<Duration> {
-        Ok(self.clock(14)? + self.clock(15)?)
+    /// User and system time used so far by each of its threads that are there now. The kernel counts
+    /// it in nanoseconds here, and elsewhere in ticks of ten milliseconds.
+    pub fn cpu_time(&self) -> Result<CpuTime> {
+        let path = format!("/proc/{}/task", self.pid);
+        let mut threads = BTreeMap::new();
+        for entry in fs::read_dir(&path).with_context(|| format!("listing {path}"))? {
+            let thread = entry?.path();
+            // A thread may end just now.
+            let Ok(text) = fs::read_to_string(thread.join("schedstat")) else {
+                continue;
+            };
+            let nanos = text.split(' ').next().unwrap_or_default().parse()?;
+            threads.insert(thread, Duration::from_nanos(nanos));
+        }
+        Ok(CpuTime(threads))
+    }
+
+    /// The memory it holds, and the most it ever held, in bytes.
+    pub fn memory(&self) -> Result<(u64, u64)> {
+        let path = format!("/proc/{}/status", self.pid);
+        let status = fs::read_to_string(&path).with_context(|| format!("reading {path}"))?;
+        let field = |name: &str| -> Result<u64> {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kilobytes = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
+            let kilobytes = kilobytes.with_context(|| format!("no {name} in {path}"))?;
+            Ok(kilobytes.parse::<u64>()? * 1024)
+        };
+        Ok((field("VmRSS:")?, field("VmHWM:")?))
     }
 
     /// Time since the process was started.
@@ -109,6 +136,21 @@ impl Process {
     }
 }
 
+/// What each thread of a process has used of the processors.
+#[derive(Clone, Debug)]
+pub struct CpuTime(BTreeMap<PathBuf, Duration>);
+
+impl CpuTime {
+    /// What was used since an earlier time, but for threads that have ended in between.
+    pub fn since(&self, earlier: &Self) -> Duration {
+        let before = |thread| earlier.0.get(thread).copied().unwrap_or_default();
+        let threads = self.0.iter();
+        threads
+            .map(|(thread, now)| now.saturating_sub(before(thread)))
+            .sum()
+    }
+}
+
 /// The name and what follows it; a name may hold spaces and parentheses itself.
 fn split_stat(stat: &str) -> Option<(&str, &str)> {
     let (head, rest) = stat.rsplit_once(") ")?;
@@ -126,11 +168,29 @@ mod tests {
         let found = all.iter().find(|process| process.pid == child.id());
         let process = found.context("the child is not found")?;
         assert!(process.age()? < Duration::from_secs(30));
-        assert!(process.cpu_time()? < Duration::from_secs(30));
+        assert!(process.memory()?.0 > 0);
         assert!(process.is_running());
         process.kill();
         assert!(!child.wait()?.success());
         assert!(!process.is_running());
+        Ok(())
+    }
+
+    #[test]
+    fn a_program_that_computes_uses_time() -> Result<()> {
+        let of_itself = Process {
+            pid: std::process::id(),
+            name: String::new(),
+        };
+        let before = of_itself.cpu_time()?;
+        let start = std::time::Instant::now();
+        while of_itself.cpu_time()?.since(&before) < Duration::from_millis(20) {
+            anyhow::ensure!(
+                start.elapsed() < Duration::from_secs(20),
+                "no time was used"
+            );
+        }
+        assert_eq!(before.since(&before), Duration::ZERO);
         Ok(())
     }
 

@@ -225,8 +225,16 @@ impl Reader {
                             left,
                             chunked: true,
                         };
-                        if left == 0 {
-                            self.ended = true;
+                        match self.mode {
+                            Mode::Sse if left == 0 => self.ended = true,
+                            // The line end behind the last chunk ends the answer.
+                            Mode::LongPoll if left == 0 => {
+                                self.answer = Answer::Body {
+                                    left: 2,
+                                    chunked: false,
+                                };
+                            }
+                            _ => {}
                         }
                     }
                 }

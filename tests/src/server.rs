@@ -49,7 +49,7 @@ pub enum Kv {
     /// A KV namespace.
     #[default]
     Usual,
-    /// The same, and every call is counted: [`Server::kv_calls`].
+    /// The same, and every call is counted: [`Server::calls`].
     Counted,
     /// One that fails.
     Failing,
@@ -59,13 +59,21 @@ pub enum Kv {
     Missing,
 }
 
-/// How often KV was asked.
+/// How often a worker has asked for what Cloudflare bills.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct KvCalls {
-    /// To read.
-    pub reads: u32,
-    /// To write or delete.
-    pub writes: u32,
+pub struct Calls {
+    /// Requests from the edge to an object, or from one object to another.
+    pub object_requests: u32,
+    /// KV, to read.
+    pub kv_reads: u32,
+    /// KV, to write or delete.
+    pub kv_writes: u32,
+    /// R2, to read: class B.
+    pub r2_reads: u32,
+    /// R2, to write or list: class A.
+    pub r2_writes: u32,
+    /// R2, to delete, which is free.
+    pub r2_deletions: u32,
 }
 
 /// What a server is given besides its worker and its state.
@@ -79,6 +87,9 @@ pub struct Setup<'a> {
     pub entries: Vec<(&'a str, String)>,
     /// Its bucket.
     pub r2: R2,
+    /// Whether requests to objects and to the bucket, which has to work, are counted:
+    /// [`Server::calls`].
+    pub is_counted: bool,
 }
 
 #[derive(Deserialize)]
@@ -113,6 +124,7 @@ impl Server {
             "registry": setup.kv,
             "entries": entries,
             "r2": setup.r2,
+            "isCounted": setup.is_counted,
         });
         let log = state.path().join("server.log");
         let mut node = Command::new("node")
@@ -163,9 +175,10 @@ impl Server {
         &self.client
     }
 
-    /// How often the worker has asked its registry; counted with [`Kv::Counted`].
-    pub fn kv_calls(&self) -> Result<KvCalls> {
-        let counts = fs::read(self.state.join("kv.json")).context("no counts")?;
+    /// What the worker has asked for since the start: KV is counted with [`Kv::Counted`], and the
+    /// rest with [`Setup::is_counted`].
+    pub fn calls(&self) -> Result<Calls> {
+        let counts = fs::read(self.state.join("calls.json")).context("no counts")?;
         Ok(serde_json::from_slice(&counts)?)
     }
 

@@ -10,7 +10,7 @@ use durable_streams_tests::http::{Client, Response};
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::project::{Auth, Worker};
 use durable_streams_tests::say;
-use durable_streams_tests::server::{Kv, KvCalls, Server, Setup};
+use durable_streams_tests::server::{Kv, Server, Setup};
 use durable_streams_tests::stream::{START, Stream};
 use durable_streams_tests::token::{now, record, sign, stream_token, token};
 use serde_json::json;
@@ -538,37 +538,31 @@ fn a_busy_project_costs_no_kv_read_per_request() -> Result<()> {
     let client = writer(server.client());
     let stream = Stream::create(&client, "p/busy", JSON)?;
     let reader = stream.on(&with(server.client(), &token(SECRET, "p", "read")));
-    let before = server.kv_calls()?;
-    assert_eq!(
-        before,
-        KvCalls {
-            reads: 1,
-            writes: 0
-        }
-    );
+    let before = server.calls()?;
+    assert_eq!((before.kv_reads, before.kv_writes), (1, 0));
     let start = Instant::now();
     for _ in 0..500 {
         stream.append("1")?;
         reader.get(START).send()?.expect(200)?;
     }
     let took = start.elapsed();
-    let after = server.kv_calls()?;
+    let after = server.calls()?;
     say(&format!(
         "1000 requests in {took:.1?}: {} KV reads",
-        after.reads - before.reads
+        after.kv_reads - before.kv_reads
     ));
     // One for each half minute that begins.
     let most = u32::try_from(took.as_secs() / 30 + 1)?;
-    assert!(after.reads - before.reads <= most, "{after:?}");
-    assert_eq!(after.writes, 0);
+    assert!(after.kv_reads - before.kv_reads <= most, "{after:?}");
+    assert_eq!(after.kv_writes, 0);
 
     for at in 0..100 {
         Stream::create(&client, &format!("p/private-{at}"), JSON)?;
     }
-    assert_eq!(server.kv_calls()?.writes, 0, "private streams");
+    assert_eq!(server.calls()?.kv_writes, 0, "private streams");
     let public = client.call(Method::PUT, "/v1/stream/p/public?public=true");
     public.send()?.expect(201)?;
-    assert_eq!(server.kv_calls()?.writes, 1, "a public stream");
+    assert_eq!(server.calls()?.kv_writes, 1, "a public stream");
     server.stop()
 }
 
@@ -580,7 +574,7 @@ fn reads_without_a_token_ask_kv_only_now_and_then() -> Result<()> {
         .call(Method::PUT, "/v1/stream/p/public?public=true")
         .send()?
         .expect(201)?;
-    let before = server.kv_calls()?.reads;
+    let before = server.calls()?.kv_reads;
     let start = Instant::now();
     for _ in 0..100 {
         for (stream, status) in [("public", 200), ("private", 401)] {
@@ -594,7 +588,7 @@ fn reads_without_a_token_ask_kv_only_now_and_then() -> Result<()> {
     }
     // A miss is looked up again after five seconds.
     let most = u32::try_from(start.elapsed().as_secs() / 5 + 2)?;
-    let reads = server.kv_calls()?.reads - before;
+    let reads = server.calls()?.kv_reads - before;
     say(&format!("200 reads without a token: {reads} KV reads"));
     assert!(reads <= most, "{reads}");
     server.stop()

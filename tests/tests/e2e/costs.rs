@@ -1,8 +1,13 @@
-//! Rows written, which is what Cloudflare bills, as `Server-Timing` reports them.
+//! What Cloudflare bills: rows written, as `Server-Timing` reports them, and calls that are counted on
+//! their way; and how long the bundle is.
 
 use anyhow::Result;
+use durable_streams_tests::bundle;
+use durable_streams_tests::costs::{self, Usage};
 use durable_streams_tests::http::{Client, Response};
 use durable_streams_tests::places::Scratch;
+use durable_streams_tests::project::{Auth, Worker};
+use durable_streams_tests::say;
 use durable_streams_tests::server::Server;
 use durable_streams_tests::stream::{START, Stream};
 use ureq::http::Method;
@@ -146,4 +151,72 @@ fn costs_are_told_only_when_asked_for() -> Result<()> {
     let stream = Stream::create(server.client(), "untimed", JSON)?;
     assert_eq!(stream.append("1")?.header("server-timing"), None);
     server.stop()
+}
+
+#[test]
+fn each_operation_asks_for_as_little_as_it_can() -> Result<()> {
+    let costs = costs::measure(2500)?;
+    // Requests to objects, KV reads and writes, R2 writes and reads.
+    let calls = |usage: Usage| {
+        let Usage {
+            object_requests,
+            kv_reads,
+            kv_writes,
+            r2_writes,
+            r2_reads,
+            ..
+        } = usage;
+        [object_requests, kv_reads, kv_writes, r2_writes, r2_reads]
+    };
+    let expected = [
+        ("create", [1.0, 0.0, 0.0, 0.0, 0.0]),
+        ("append", [1.0, 0.0, 0.0, 0.0, 0.0]),
+        ("append by a producer", [1.0, 0.0, 0.0, 0.0, 0.0]),
+        ("read, hot", [1.0, 0.0, 0.0, 0.0, 0.0]),
+        ("HEAD", [1.0, 0.0, 0.0, 0.0, 0.0]),
+        ("events, until the answer ends", [1.0, 0.0, 0.0, 0.0, 0.0]),
+        // A public stream has an entry, which has to go.
+        ("delete", [1.0, 1.0, 0.0, 0.0, 0.0]),
+    ];
+    for (name, expected) in expected {
+        assert_eq!(calls(costs.of(name)?), expected, "{name}");
+    }
+    let cold = costs.of("read, cold, several segments")?;
+    let [objects, kv_reads, kv_writes, r2_writes, r2_reads] = calls(cold);
+    assert_eq!(
+        [objects, kv_reads, kv_writes, r2_writes],
+        [1.0, 0.0, 0.0, 0.0]
+    );
+    assert!((1.0..=10.0).contains(&r2_reads), "{r2_reads} objects read");
+
+    for (name, most) in [
+        ("create", 2.0),
+        ("append", 1.0),
+        ("append by a producer", 2.0),
+    ] {
+        let rows = costs.of(name)?.rows_written;
+        assert!(rows <= most && rows > 0.0, "{name}: {rows} rows");
+    }
+    let amortised = costs.amortised;
+    let dollars = amortised.dollars() * 1e6;
+    say(&format!(
+        "a million appends: {dollars:.3} dollars, {:.4} rows written each",
+        amortised.rows_written
+    ));
+    assert!(amortised.rows_written > 1.0, "moving data is not counted");
+    assert!(amortised.rows_written <= 1.05, "{}", amortised.rows_written);
+    assert!(dollars <= 1.50, "{dollars} dollars for a million appends");
+    Ok(())
+}
+
+#[test]
+fn the_bundle_stays_small() -> Result<()> {
+    for auth in [Auth::None, Auth::ProjectJwt] {
+        let worker = Worker::with(auth)?;
+        let gzip = bundle::wasm_gzip(&worker)?;
+        say(&format!("wasm, {auth:?}: {gzip} bytes compressed"));
+        assert!(gzip > 10_000, "no wasm was found");
+        assert!(gzip <= 300_000, "{auth:?}: {gzip} bytes compressed");
+    }
+    Ok(())
 }

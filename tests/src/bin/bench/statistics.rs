@@ -1,0 +1,91 @@
+//! Medians, and how far the values of several rounds lie apart.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The values of several rounds.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Spread {
+    /// The one in the middle.
+    pub median: f64,
+    /// The least.
+    pub low: f64,
+    /// The greatest.
+    pub high: f64,
+    /// How far the middle half of them lies apart.
+    pub middle_half: f64,
+}
+
+impl Spread {
+    /// Of at least one value.
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        Some(Self {
+            median: at(&values, 0.5)?,
+            low: *values.first()?,
+            high: *values.last()?,
+            middle_half: at(&values, 0.75)? - at(&values, 0.25)?,
+        })
+    }
+
+    /// Whether the medians of two runs are further apart than each run's own rounds make likely.
+    pub fn differs_from(&self, other: &Self) -> bool {
+        let noise = self.middle_half.max(other.middle_half);
+        // Two runs of the same are never quite the same, however alike their rounds are.
+        let least = 0.02 * other.median.abs();
+        (self.median - other.median).abs() > noise.max(least)
+    }
+}
+
+/// A value between the least (0) and the greatest (1) of sorted ones.
+fn at(sorted: &[f64], part: f64) -> Option<f64> {
+    let position = part * sorted.len().checked_sub(1)? as f64;
+    let (below, above) = (position.floor(), position.ceil());
+    let (low, high) = (sorted[below as usize], sorted[above as usize]);
+    Some(low + (high - low) * (position - below))
+}
+
+/// Of some values, the one below which so many percent of them are, in microseconds.
+pub fn percentile(times: &mut [Duration], percent: usize) -> f64 {
+    times.sort_unstable();
+    let at = times.len().saturating_sub(1) * percent / 100;
+    times.get(at).map_or(f64::NAN, |time| micros(*time))
+}
+
+/// A time in microseconds.
+pub fn micros(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e6
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spread_has_its_middle_and_its_ends() {
+        let spread = Spread::of(vec![4.0, 1.0, 3.0, 2.0, 10.0]).unwrap();
+        assert_eq!((spread.low, spread.median, spread.high), (1.0, 3.0, 10.0));
+        assert_eq!(spread.middle_half, 2.0);
+        assert_eq!(Spread::of(vec![1.0, 2.0]).unwrap().median, 1.5);
+        assert_eq!(Spread::of(Vec::new()), None);
+    }
+
+    #[test]
+    fn only_what_exceeds_the_noise_has_moved() {
+        let quiet = Spread::of(vec![1.0, 1.01, 1.02]).unwrap();
+        let noisy = Spread::of(vec![0.8, 1.2, 1.6]).unwrap();
+        let other = Spread::of(vec![1.1, 1.11, 1.12]).unwrap();
+        assert!(other.differs_from(&quiet));
+        assert!(!noisy.differs_from(&quiet));
+        assert!(!quiet.differs_from(&noisy));
+        assert!(!quiet.differs_from(&quiet));
+    }
+
+    #[test]
+    fn percentiles_are_values_that_were_there() {
+        let mut times: Vec<_> = (1..=100).rev().map(Duration::from_micros).collect();
+        assert!((percentile(&mut times, 50) - 50.0).abs() < 1e-9);
+        assert!((percentile(&mut times, 99) - 99.0).abs() < 1e-9);
+    }
+}
