@@ -51,6 +51,7 @@ impl Baseline {
         self.measured = measured;
         self.ratios.extend(ratios(outcomes));
         let path = path();
+        path.parent().map(fs::create_dir_all).transpose()?;
         let text = serde_json::to_string_pretty(&self)? + "\n";
         fs::write(&path, text).with_context(|| format!("writing {}", path.display()))
     }
