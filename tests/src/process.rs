@@ -97,6 +97,12 @@ impl Process {
         Ok((field("VmRSS:")?, field("VmHWM:")?))
     }
 
+    /// User and system time of the process and of those below it that have ended, in ticks of ten
+    /// milliseconds.
+    pub fn family_time(&self) -> Result<Duration> {
+        Ok(self.clock(14)? + self.clock(15)? + self.clock(16)? + self.clock(17)?)
+    }
+
     /// Time since the process was started.
     pub fn age(&self) -> Result<Duration> {
         let uptime = fs::read_to_string("/proc/uptime").context("reading /proc/uptime")?;

@@ -71,10 +71,12 @@ fn path() -> PathBuf {
     places::repository().join("tests/bench/baseline.json")
 }
 
-/// Those between workers: how fast the others are is none of this project's business.
+/// Those between workers, as how fast the others are is none of this project's business; and only those
+/// that are not in doubt.
 fn ratios(outcomes: &[Outcome]) -> impl Iterator<Item = (String, Spread)> {
     let is_kept = |ratio: &&Ratio| !ratio.of.is_reference() && !ratio.to.is_reference();
-    outcomes.iter().flat_map(move |outcome| {
+    let certain = outcomes.iter().filter(|outcome| !outcome.is_in_doubt);
+    certain.flat_map(move |outcome| {
         let kept = outcome.ratios.iter().filter(is_kept);
         kept.map(|ratio| {
             let (of, to) = (ratio.of.name(), ratio.to.name());
@@ -103,7 +105,24 @@ mod tests {
             results: Vec::new(),
             ratios: vec![ratio(Ours), ratio(NodeMemory)],
             absent: Vec::new(),
+            interruptions: Vec::new(),
+            others: 0.0,
+            is_in_doubt: false,
         }
+    }
+
+    #[test]
+    fn what_was_measured_on_a_busy_machine_is_neither_kept_nor_compared() {
+        let doubtful = Outcome {
+            is_in_doubt: true,
+            ..outcome(&[3.0, 3.0, 3.0])
+        };
+        assert_eq!(ratios(std::slice::from_ref(&doubtful)).count(), 0);
+        let baseline = Baseline {
+            measured: String::new(),
+            ratios: ratios(&[outcome(&[1.0, 1.0, 1.0])]).collect(),
+        };
+        assert!(baseline.moves(&[doubtful]).is_empty());
     }
 
     #[test]

@@ -228,7 +228,11 @@ pub fn run(
         for event in events {
             let at = usize::try_from(event.data.u64())?;
             let (connection, pending) = &mut open[at];
-            let Some(answer) = connection.receive(&mut buffer)? else {
+            let answer = connection.receive(&mut buffer).with_context(|| {
+                let what = pending.map_or("no request".to_owned(), |(n, _)| format!("request {n}"));
+                format!("{what} on connection {at}, after {received} of {requests} answers")
+            })?;
+            let Some(answer) = answer else {
                 continue;
             };
             let (number, start) = pending.take().context("an answer that nobody asked for")?;

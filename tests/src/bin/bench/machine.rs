@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use durable_streams_tests::npm;
-use durable_streams_tests::process::run;
+use durable_streams_tests::process::{Process, run};
 use serde::Serialize;
 
 /// See the module's text.
@@ -69,4 +70,80 @@ impl Machine {
 pub fn load() -> Result<f64> {
     let text = fs::read_to_string("/proc/loadavg")?;
     Ok(text.split(' ').next().unwrap_or_default().parse()?)
+}
+
+/// What all programs and what this one with its servers have used of the processors by some instant.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    all: Duration,
+    own: Duration,
+    at: Instant,
+}
+
+impl Usage {
+    /// By now.
+    pub fn now() -> Result<Self> {
+        let stat = fs::read_to_string("/proc/stat").context("reading /proc/stat")?;
+        let all = busy_ticks(&stat).context("parsing /proc/stat")?;
+        let root = Process {
+            pid: std::process::id(),
+            name: String::new(),
+        };
+        let mut own = root.family_time()?;
+        for process in Process::descendants(root.pid)? {
+            // One may end just now; its time is then its parent's.
+            own += process.family_time().unwrap_or_default();
+        }
+        let per_second = rustix::param::clock_ticks_per_second() as f64;
+        Ok(Self {
+            all: Duration::from_secs_f64(all as f64 / per_second),
+            own,
+            at: Instant::now(),
+        })
+    }
+
+    /// How many processors others have kept busy since an earlier instant, on average.
+    pub fn of_others_since(&self, earlier: &Self) -> f64 {
+        let all = self.all.saturating_sub(earlier.all);
+        let own = self.own.saturating_sub(earlier.own);
+        let wall = self.at.saturating_duration_since(earlier.at);
+        all.saturating_sub(own).as_secs_f64() / wall.as_secs_f64().max(0.01)
+    }
+}
+
+/// Ticks of all processors in which they did something, or another machine did on them.
+fn busy_ticks(stat: &str) -> Option<u64> {
+    let line = stat.lines().next()?.strip_prefix("cpu ")?;
+    let fields: Vec<u64> = line
+        .split_whitespace()
+        .filter_map(|f| f.parse().ok())
+        .collect();
+    // User, nice, system, idle, waiting, interrupts, soft interrupts, stolen.
+    let [user, nice, system, _, _, irq, softirq, steal] = *fields.first_chunk()?;
+    Some(user + nice + system + irq + softirq + steal)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idle_and_waiting_processors_are_not_busy() {
+        let stat = "cpu  1 2 4 1000 2000 8 16 32 0 0\ncpu0 9 9 9 9 9 9 9 9 0 0\n";
+        assert_eq!(busy_ticks(stat), Some(63));
+        assert_eq!(busy_ticks("cpu  1 2"), None);
+    }
+
+    #[test]
+    fn ones_own_work_is_not_that_of_others() {
+        let at = Instant::now();
+        let usage = |all, own, seconds| Usage {
+            all: Duration::from_secs(all),
+            own: Duration::from_secs(own),
+            at: at + Duration::from_secs(seconds),
+        };
+        let others = usage(115, 12, 10).of_others_since(&usage(100, 2, 0));
+        assert!((others - 0.5).abs() < 1e-9, "{others}");
+        assert_eq!(usage(110, 15, 10).of_others_since(&usage(100, 2, 0)), 0.0);
+    }
 }

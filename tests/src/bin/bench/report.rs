@@ -140,10 +140,14 @@ impl Report {
             let range = verdict.range.map_or(String::new(), |(low, high)| {
                 format!("{} to {}", short(low), short(high))
             });
-            let said = if verdict.is_reached {
-                "reached"
-            } else {
-                "**not reached**"
+            let said = match verdict {
+                Verdict {
+                    is_in_doubt: true, ..
+                } => "in doubt: the machine was busy",
+                Verdict {
+                    is_reached: true, ..
+                } => "reached",
+                _ => "**not reached**",
             };
             writeln!(
                 text,
@@ -163,7 +167,10 @@ impl Report {
         };
         writeln!(text, "\n## Since the baseline ({measured})\n")?;
         if moves.is_empty() {
-            writeln!(text, "No ratio has moved by more than the noise.")?;
+            writeln!(
+                text,
+                "Of what is not in doubt, no ratio has moved by more than the noise."
+            )?;
             return Ok(());
         }
         writeln!(
@@ -235,6 +242,23 @@ fn write_outcome(text: &mut String, outcome: &Outcome) -> Result<()> {
         });
         let cells: Vec<_> = cells.collect();
         writeln!(text, "| {} | {} |", contender.name(), cells.join(" | "))?;
+    }
+    let others = short(outcome.others);
+    if outcome.is_in_doubt {
+        writeln!(
+            text,
+            "\n**In doubt**: other programs kept {others} processors busy, and times say little then."
+        )?;
+    } else {
+        writeln!(text, "\nOther programs kept {others} processors busy.")?;
+    }
+    for (contender, why) in &outcome.interruptions {
+        let first = why.lines().next().unwrap_or_default();
+        writeln!(
+            text,
+            "\nA round of {} broke off and was repeated: {first}",
+            contender.name()
+        )?;
     }
     for (contender, why) in &outcome.absent {
         let first = why.lines().next().unwrap_or_default();

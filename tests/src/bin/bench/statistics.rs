@@ -13,8 +13,6 @@ pub struct Spread {
     pub low: f64,
     /// The greatest.
     pub high: f64,
-    /// How far the middle half of them lies apart.
-    pub middle_half: f64,
 }
 
 impl Spread {
@@ -22,28 +20,31 @@ impl Spread {
     pub fn of(mut values: Vec<f64>) -> Option<Self> {
         values.sort_by(f64::total_cmp);
         Some(Self {
-            median: at(&values, 0.5)?,
+            median: middle(&values)?,
             low: *values.first()?,
             high: *values.last()?,
-            middle_half: at(&values, 0.75)? - at(&values, 0.25)?,
         })
     }
 
-    /// Whether the medians of two runs are further apart than each run's own rounds make likely.
+    /// Whether two runs differ by more than their own rounds do: the median of neither lies among the
+    /// values of the other.
     pub fn differs_from(&self, other: &Self) -> bool {
-        let noise = self.middle_half.max(other.middle_half);
         // Two runs of the same are never quite the same, however alike their rounds are.
         let least = 0.02 * other.median.abs();
-        (self.median - other.median).abs() > noise.max(least)
+        let is_outside = |median: f64, range: &Self| median < range.low || median > range.high;
+        (self.median - other.median).abs() > least
+            && is_outside(self.median, other)
+            && is_outside(other.median, self)
     }
 }
 
-/// A value between the least (0) and the greatest (1) of sorted ones.
-fn at(sorted: &[f64], part: f64) -> Option<f64> {
-    let position = part * sorted.len().checked_sub(1)? as f64;
-    let (below, above) = (position.floor(), position.ceil());
-    let (low, high) = (sorted[below as usize], sorted[above as usize]);
-    Some(low + (high - low) * (position - below))
+/// The one in the middle of sorted values, or what is in the middle of two.
+fn middle(sorted: &[f64]) -> Option<f64> {
+    let (above, below) = (
+        sorted.get(sorted.len() / 2)?,
+        sorted.get((sorted.len() - 1) / 2)?,
+    );
+    Some(f64::midpoint(*above, *below))
 }
 
 /// Of some values, the one below which so many percent of them are, in microseconds.
@@ -66,7 +67,6 @@ mod tests {
     fn a_spread_has_its_middle_and_its_ends() {
         let spread = Spread::of(vec![4.0, 1.0, 3.0, 2.0, 10.0]).unwrap();
         assert_eq!((spread.low, spread.median, spread.high), (1.0, 3.0, 10.0));
-        assert_eq!(spread.middle_half, 2.0);
         assert_eq!(Spread::of(vec![1.0, 2.0]).unwrap().median, 1.5);
         assert_eq!(Spread::of(Vec::new()), None);
     }
@@ -80,6 +80,8 @@ mod tests {
         assert!(!noisy.differs_from(&quiet));
         assert!(!quiet.differs_from(&noisy));
         assert!(!quiet.differs_from(&quiet));
+        let close = Spread::of(vec![1.021, 1.022, 1.023]).unwrap();
+        assert!(!close.differs_from(&quiet), "less than 2 %");
     }
 
     #[test]

@@ -185,6 +185,8 @@ pub struct Verdict {
     pub range: Option<(f64, f64)>,
     /// Whether the figure is what it has to be.
     pub is_reached: bool,
+    /// Whether the machine was too busy to tell.
+    pub is_in_doubt: bool,
 }
 
 /// Holds what was measured against the targets. Those of scenarios that were not carried out are left
@@ -220,6 +222,10 @@ pub fn verdicts(
             found,
             range: spread.map(|spread| (spread.low, spread.high)),
             is_reached,
+            is_in_doubt: match *figure {
+                Ratio(scenario, ..) => of(scenario).is_some_and(|outcome| outcome.is_in_doubt),
+                _ => false,
+            },
         });
     }
     Ok(verdicts)
