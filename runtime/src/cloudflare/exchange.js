@@ -8,6 +8,22 @@ export function makeResponse(status, headers, body, webSocket) {
   return new Response(body, { status, headers: all, webSocket })
 }
 
+/** The values of headers, each in a line; of one that is missing, NUL, which no value can have. */
+export function headersOf(request, names) {
+  const { headers } = request
+  let lines = ""
+  for (const name of names) lines += (headers.get(name) ?? "\0") + "\n"
+  return lines
+}
+
+/** What `then` answers when the request's body is here, or the error that it broke off with. */
+export function withBody(request, started, then) {
+  return request.arrayBuffer().then(
+    (body) => then(request, started, new Uint8Array(body)),
+    (error) => then(request, started, undefined, String(error)),
+  )
+}
+
 /** The way to the object of a name; nothing without the binding. */
 export function stubOf(env, binding, name) {
   const namespace = env[binding]

@@ -7,6 +7,7 @@
 //! | [`bridge`] | live reads at the edge |
 //! | [`present`] | answers as their clients may have them |
 //! | [`object`] | the Durable Object: from a request to a verb and back |
+//! | [`asked`] | a request as its object looks at it |
 //! | [`live`] | the object's live readers |
 //! | [`fork`] | what the objects of a fork and its source say to each other |
 //! | [`cold`] | answers of which a part lies in the bucket |
@@ -20,6 +21,7 @@
 //! | [`timing`] | `Server-Timing` |
 //! | [`metrics`] | Analytics Engine |
 
+mod asked;
 mod body;
 mod bridge;
 mod cold;

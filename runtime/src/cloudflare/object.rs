@@ -5,12 +5,14 @@ use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 
 use wasm_bindgen::JsValue;
-use wasm_bindgen::prelude::wasm_bindgen;
+use wasm_bindgen::prelude::{Closure, wasm_bindgen};
+use worker::wasm_bindgen_futures::future_to_promise;
 use worker::web_sys::{Request, Response, WebSocket};
 use worker::worker_sys::DurableObjectState;
 use worker::{Env, State};
 
-use super::body;
+use super::asked::Asked;
+use super::body::{self, Coming};
 use super::config::Config;
 use super::fork::{Family, Refusal};
 use super::forward;
@@ -24,7 +26,7 @@ use crate::protocol::cursor;
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::path::{self, StreamPath};
-use crate::protocol::reply::{Page, Reply};
+use crate::protocol::reply::{Created, Page, Reply};
 use crate::protocol::request::{Append, Create, Live, Read};
 use crate::stream::Stream;
 use crate::stream::birth::Name;
@@ -35,25 +37,18 @@ const MAX_EVENT_BYTES: usize = 1 << 20;
 /// The Durable Object class that a worker has to export: one object per stream.
 ///
 /// The class is bound by hand: what the `worker` crate wraps around requests and responses would
-/// cost each append more than the append itself.
+/// cost each append more than the append itself. So would a future for each.
 #[wasm_bindgen]
 pub struct StreamDO {
-    state: Rc<State>,
-    config: Result<Config, Error>,
-    clock: Clock,
-    metrics: Metrics,
-    /// What the stream is called in metrics.
-    path: OnceCell<StreamPath>,
-    stream: Rc<RefCell<Stream<Sql>>>,
-    readers: Readers,
-    maintenance: Rc<Maintenance>,
-    family: Rc<Family>,
+    object: Rc<Object>,
+    /// Goes on with a request whose body has come.
+    on_body: body::Then,
 }
 
 impl std::fmt::Debug for StreamDO {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("StreamDO")
-            .field("stream", &self.stream)
+            .field("stream", &self.object.stream)
             .finish_non_exhaustive()
     }
 }
@@ -67,7 +62,117 @@ impl StreamDO {
     #[wasm_bindgen(constructor)]
     #[must_use]
     pub fn new(state: DurableObjectState, env: Env) -> Self {
-        let state = State::from(state);
+        let object = Rc::new(Object::new(State::from(state), env));
+        let this = Rc::clone(&object);
+        let on_body = Closure::new(move |request, started, body: Option<_>, error| {
+            let body = body.ok_or_else(|| body::broken_off(error));
+            this.answer(Asked::new(request, started), body)
+        });
+        Self { object, on_body }
+    }
+
+    /// Called by the runtime for each request; gives a response or a promise of one.
+    ///
+    /// # Errors
+    ///
+    /// None that depend on the request.
+    pub fn fetch(&self, request: Request) -> Result<JsValue, JsValue> {
+        let object = &self.object;
+        let asked = Asked::new(request, object.clock.now());
+        if !asked.needs_body() {
+            return object.answer(asked, Ok(Vec::new()));
+        }
+        let limit = object.max_append_bytes();
+        match limit.and_then(|limit| Ok((body::coming(&asked.request, limit)?, limit))) {
+            Ok((Coming::Nothing, _)) => object.answer(asked, Ok(Vec::new())),
+            Ok((Coming::Whole, _)) => {
+                let answer = body::await_whole(&asked.request, asked.started, &self.on_body);
+                Ok(answer?.into())
+            }
+            Ok((Coming::Chunks, limit)) => {
+                let object = Rc::clone(object);
+                let answer = async move {
+                    let body = body::chunks(&asked.request, limit).await;
+                    object.answer(asked, body)
+                };
+                Ok(future_to_promise(answer).into())
+            }
+            Err(error) => object.answer(asked, Err(error)),
+        }
+    }
+
+    /// Called by the runtime at the time that was set: cleans up after a stream that has ended,
+    /// and does what else there is to do.
+    ///
+    /// # Errors
+    ///
+    /// When storage fails; the runtime calls again then.
+    pub async fn alarm(&self) -> Result<(), JsValue> {
+        let object = &self.object;
+        let end = object.stream.borrow_mut().expire(now());
+        let end = end.map_err(|error| JsValue::from_str(&format!("{error:?}")))?;
+        if let Some(end) = end {
+            object.family.ended(end);
+        }
+        object.family.ask_forks().await;
+        object.maintenance.run().await;
+        Ok(())
+    }
+
+    /// Called by the runtime for what the edge says over a reader's socket: nothing but goodbye.
+    #[wasm_bindgen(js_name = webSocketMessage)]
+    pub fn websocket_message(&self) {}
+
+    /// Called by the runtime when the edge has closed a reader's socket.
+    #[wasm_bindgen(js_name = webSocketClose)]
+    pub fn websocket_close(&self, socket: &WebSocket) {
+        // It may be closed on this side, too.
+        let _ = socket.close_with_code(1000);
+    }
+
+    /// Called by the runtime when a reader's socket has broken.
+    #[wasm_bindgen(js_name = webSocketError)]
+    pub fn websocket_error(&self) {}
+}
+
+/// What the class keeps, and shares with what goes on by itself.
+struct Object {
+    state: Rc<State>,
+    config: Result<Config, Error>,
+    clock: Clock,
+    metrics: Metrics,
+    /// What the stream is called in metrics.
+    path: OnceCell<StreamPath>,
+    stream: Rc<RefCell<Stream<Sql>>>,
+    readers: Readers,
+    maintenance: Rc<Maintenance>,
+    family: Rc<Family>,
+}
+
+/// What came of a request that was carried out.
+struct Done {
+    reply: Reply,
+    /// Messages or bytes appended or read.
+    count: u64,
+    /// Length of the body that came or went.
+    bytes: usize,
+    /// For a live read that has to wait, the edge's end of the socket.
+    socket: Option<WebSocket>,
+}
+
+impl Done {
+    fn new(reply: Reply, count: u64, bytes: usize) -> Self {
+        Self {
+            reply,
+            count,
+            bytes,
+            socket: None,
+        }
+    }
+}
+
+impl Object {
+    fn new(state: State, env: Env) -> Self {
         let state = Rc::new(state);
         let config = Config::from_env(&env);
         let clock = Clock::new(config.as_ref().is_ok_and(|config| config.debug_timing));
@@ -98,28 +203,42 @@ impl StreamDO {
         }
     }
 
-    /// Called by the runtime for each request.
-    ///
-    /// # Errors
-    ///
-    /// None that depend on the request.
-    pub async fn fetch(&self, request: Request) -> Result<Response, JsValue> {
-        let started = self.clock.now();
-        let asked = Asked {
-            method: request.method(),
-            url: OnceCell::new(),
-            request,
-        };
-        let outcome = self.handle(&asked).await;
+    fn max_append_bytes(&self) -> Result<usize, Error> {
+        let config = self.config.as_ref().map_err(Clone::clone)?;
+        Ok(config.max_append_bytes)
+    }
+
+    /// A response, or a promise of one.
+    fn answer(
+        self: &Rc<Self>,
+        asked: Asked,
+        body: Result<Vec<u8>, Error>,
+    ) -> Result<JsValue, JsValue> {
+        if asked.takes_time() {
+            let this = Rc::clone(self);
+            let answer = async move {
+                let outcome = match body {
+                    Ok(body) => this.carry_out_in_time(&asked, &body).await,
+                    Err(error) => Err(error),
+                };
+                this.respond(&asked, outcome).map(JsValue::from)
+            };
+            return Ok(future_to_promise(answer).into());
+        }
+        let outcome = body.and_then(|body| self.carry_out(&asked, &body));
+        self.respond(&asked, outcome).map(JsValue::from)
+    }
+
+    fn respond(&self, asked: &Asked, outcome: Result<Done, Error>) -> Result<Response, JsValue> {
         let usage = self.stream.borrow().storage().take_usage();
-        self.measure(&asked, &outcome, usage);
+        self.measure(asked, &outcome, usage);
         let (mut reply, socket) = match outcome {
             Ok(done) => (done.reply, done.socket),
             Err(error) => (refuse(&error), None),
         };
         if self.config.as_ref().is_ok_and(|config| config.debug_timing) {
             let maintenance = self.maintenance.rows_written();
-            let timing = timing::of_object(self.clock.now() - started, usage, maintenance);
+            let timing = timing::of_object(self.clock.now() - asked.started, usage, maintenance);
             let unrotated = self.stream.borrow().unsealed_bytes();
             reply = reply.with(timing::SERVER_TIMING, timing).with_some(
                 header::DS_UNROTATED,
@@ -129,158 +248,81 @@ impl StreamDO {
         respond_with(reply, socket)
     }
 
-    /// Called by the runtime at the time that was set: cleans up after a stream that has ended,
-    /// and does what else there is to do.
-    ///
-    /// # Errors
-    ///
-    /// When storage fails; the runtime calls again then.
-    pub async fn alarm(&self) -> Result<(), JsValue> {
-        let end = self.stream.borrow_mut().expire(now());
-        let end = end.map_err(|error| JsValue::from_str(&format!("{error:?}")))?;
-        if let Some(end) = end {
-            self.family.ended(end);
-        }
-        self.family.ask_forks().await;
-        self.maintenance.run().await;
-        Ok(())
-    }
-
-    /// Called by the runtime for what the edge says over a reader's socket: nothing but goodbye.
-    #[wasm_bindgen(js_name = webSocketMessage)]
-    pub fn websocket_message(&self) {}
-
-    /// Called by the runtime when the edge has closed a reader's socket.
-    #[wasm_bindgen(js_name = webSocketClose)]
-    pub fn websocket_close(&self, socket: &WebSocket) {
-        // It may be closed on this side, too.
-        let _ = socket.close_with_code(1000);
-    }
-
-    /// Called by the runtime when a reader's socket has broken.
-    #[wasm_bindgen(js_name = webSocketError)]
-    pub fn websocket_error(&self) {}
-}
-
-/// A request, with what is asked of it more than once.
-struct Asked {
-    request: Request,
-    method: String,
-    url: OnceCell<String>,
-}
-
-impl Asked {
-    fn url(&self) -> &str {
-        self.url.get_or_init(|| self.request.url())
-    }
-
-    /// The path and the query of its URL.
-    fn place(&self) -> (&str, &str) {
-        path::split_url(self.url())
-    }
-
-    /// The path without what the edge may have put before it.
-    fn public_path(&self) -> &str {
-        let path = self.place().0;
-        path.strip_prefix(path::LIVE).unwrap_or(path)
-    }
-
-    /// Looks up its headers.
-    fn header(&self) -> impl Fn(&str) -> Option<String> {
-        let headers = self.request.headers();
-        move |name| headers.get(name).ok().flatten()
-    }
-}
-
-/// What came of a request that was carried out.
-struct Done {
-    reply: Reply,
-    /// Messages or bytes appended or read.
-    count: u64,
-    /// Length of the body that came or went.
-    bytes: usize,
-    /// For a live read that has to wait, the edge's end of the socket.
-    socket: Option<WebSocket>,
-}
-
-impl Done {
-    fn new(reply: Reply, count: u64, bytes: usize) -> Self {
-        Self {
-            reply,
-            count,
-            bytes,
-            socket: None,
-        }
-    }
-}
-
-impl StreamDO {
-    async fn handle(&self, asked: &Asked) -> Result<Done, Error> {
+    /// Carries out what is done in one turn.
+    fn carry_out(&self, asked: &Asked, body: &[u8]) -> Result<Done, Error> {
         let config = self.config.as_ref().map_err(Clone::clone)?;
-        match asked.method.as_str() {
-            "POST" => self.post(asked, config).await,
+        match &*asked.method {
+            "POST" => self.post(asked, body),
             "GET" => self.get(asked, config),
-            "PUT" => self.put(asked, config).await,
+            "PUT" => self.put(asked, body),
             "HEAD" => {
                 self.check_audience(asked)?;
                 let metadata = self.stream.borrow_mut().head(now())?;
                 Ok(Done::new(Reply::metadata(&metadata), 0, 0))
             }
             "DELETE" => self.delete(),
-            forward::ASK => {
-                let question = asked.place().0.strip_prefix(path::FORK);
-                let question = question.ok_or(Error::UnknownRoute)?;
-                let reply = self.family.answer(question, &asked.request).await?;
-                Ok(Done::new(reply, 0, 0))
-            }
             _ => Err(Error::MethodNotAllowed),
         }
     }
 
-    /// The edge lets readers without credentials through to streams that may be public.
-    fn check_audience(&self, asked: &Asked) -> Result<(), Error> {
-        if asked.header()(header::STREAM_IF_PUBLIC).is_some() {
-            self.stream.borrow_mut().require_public(now())?;
+    /// Carries out what [`Asked::takes_time`].
+    async fn carry_out_in_time(&self, asked: &Asked, body: &[u8]) -> Result<Done, Error> {
+        self.config.as_ref().map_err(Clone::clone)?;
+        if asked.method == forward::ASK {
+            let question = asked.place().0.strip_prefix(path::FORK);
+            let question = question.ok_or(Error::UnknownRoute)?;
+            let reply = self.family.answer(question, &asked.request).await?;
+            return Ok(Done::new(reply, 0, 0));
         }
-        Ok(())
-    }
-
-    async fn put(&self, asked: &Asked, config: &Config) -> Result<Done, Error> {
-        let body = body::read(&asked.request, config.max_append_bytes).await?;
-        let (raw_path, query) = asked.place();
-        let create = Create::parse(query, &asked.header())?;
-        let now = now();
-        let name = Name {
-            path: StreamPath::parse(raw_path)?.as_str().to_owned(),
-            incarnation: incarnation(now),
-        };
+        let (create, name) = creation(asked)?;
         let created = match &create.fork {
             None => self
                 .stream
                 .borrow_mut()
-                .create(&create, None, &body, name, now)?,
-            Some(fork) => match self.family.create(&create, fork, &body, name).await {
+                .create(&create, None, body, name, now())?,
+            Some(fork) => match self.family.create(&create, fork, body, name).await {
                 Ok(created) => created,
                 Err(Refusal::Here(error)) => return Err(error),
                 Err(Refusal::There(reply)) => return Ok(Done::new(reply, 0, 0)),
             },
         };
-        if created.is_new {
-            self.maintenance.after_append(&self.state);
-            let ends = self.stream.borrow().deadline().is_some();
-            if ends {
-                self.maintenance.schedule(false).await;
-            }
+        let done = self.created(asked, &created, body);
+        let ends = self.stream.borrow().deadline().is_some();
+        if created.is_new && ends {
+            self.maintenance.schedule(false).await;
         }
-        let location = asked.url().split('?').next().unwrap_or_default();
-        let reply = Reply::created(&created, location);
-        Ok(Done::new(reply, created.count, body.len()))
+        Ok(done)
     }
 
-    async fn post(&self, asked: &Asked, config: &Config) -> Result<Done, Error> {
-        let body = body::read(&asked.request, config.max_append_bytes).await?;
-        let append = Append::parse(&asked.header(), body.is_empty())?;
-        let appended = self.stream.borrow_mut().append(&append, &body, now())?;
+    /// The edge lets readers without credentials through to streams that may be public.
+    fn check_audience(&self, asked: &Asked) -> Result<(), Error> {
+        if asked.header(header::STREAM_IF_PUBLIC).is_some() {
+            self.stream.borrow_mut().require_public(now())?;
+        }
+        Ok(())
+    }
+
+    fn put(&self, asked: &Asked, body: &[u8]) -> Result<Done, Error> {
+        let (create, name) = creation(asked)?;
+        let created = self
+            .stream
+            .borrow_mut()
+            .create(&create, None, body, name, now())?;
+        Ok(self.created(asked, &created, body))
+    }
+
+    fn created(&self, asked: &Asked, created: &Created, body: &[u8]) -> Done {
+        if created.is_new {
+            self.maintenance.after_append(&self.state);
+        }
+        let location = asked.url().split('?').next().unwrap_or_default();
+        let reply = Reply::created(created, location);
+        Done::new(reply, created.count, body.len())
+    }
+
+    fn post(&self, asked: &Asked, body: &[u8]) -> Result<Done, Error> {
+        let append = Append::parse(&|name| asked.header(name), body.is_empty())?;
+        let appended = self.stream.borrow_mut().append(&append, body, now())?;
         if self.readers.note(&appended) {
             self.readers.send_later(&self.state);
         }
@@ -292,7 +334,7 @@ impl StreamDO {
     fn get(&self, asked: &Asked, config: &Config) -> Result<Done, Error> {
         self.check_audience(asked)?;
         let (path, query) = asked.place();
-        let read = Read::parse(query, &asked.header())?;
+        let read = Read::parse(query, &|name| asked.header(name))?;
         match read.live {
             Some(live) if path.starts_with(path::LIVE) => self.live(&read, live, config),
             _ => {
@@ -368,6 +410,16 @@ impl StreamDO {
             }
         });
     }
+}
+
+fn creation(asked: &Asked) -> Result<(Create, Name), Error> {
+    let (raw_path, query) = asked.place();
+    let create = Create::parse(query, &|name| asked.header(name))?;
+    let name = Name {
+        path: StreamPath::parse(raw_path)?.as_str().to_owned(),
+        incarnation: incarnation(now()),
+    };
+    Ok((create, name))
 }
 
 fn of_page(page: Page) -> Done {

@@ -1,7 +1,7 @@
 //! The time, and `Server-Timing`: what a request cost. On Cloudflare clocks stand still while a worker computes
 //! (a measure against timing attacks), so times there show waiting, not work; rows are exact.
 
-use worker::Date;
+use worker::js_sys::Date;
 use worker::wasm_bindgen::prelude::*;
 
 use super::sql::Usage;
@@ -14,7 +14,9 @@ extern "C" {
 
 /// Milliseconds since the Unix epoch.
 pub fn now() -> u64 {
-    Date::now().as_millis()
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+    let millis = Date::now() as u64;
+    millis
 }
 
 /// The header's name.
