@@ -4,8 +4,7 @@
 use durable_streams_cloudflare::auth::{Grant, Refusal, Request};
 use durable_streams_cloudflare::protocol::error::Error;
 use durable_streams_cloudflare::protocol::path::StreamPath;
-use durable_streams_cloudflare::{AuthorizeMutation, NoAuth, StreamWorker};
-use worker::web_sys::Response;
+use durable_streams_cloudflare::{Answer, AuthorizeMutation, NoAuth, StreamWorker};
 use worker::{Context, Env, Result, event, web_sys};
 
 pub use durable_streams_cloudflare::StreamDO;
@@ -35,7 +34,7 @@ impl AuthorizeMutation<Env> for ApiKeys {
 }
 
 #[event(fetch)]
-async fn fetch(req: web_sys::Request, env: Env, ctx: Context) -> Result<Response> {
+async fn fetch(req: web_sys::Request, env: Env, ctx: Context) -> Result<Answer> {
     StreamWorker::new()
         .authorize_mutations(ApiKeys)
         .authorize_reads(NoAuth)

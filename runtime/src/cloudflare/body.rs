@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use futures_util::StreamExt;
 use worker::js_sys::{Promise, Uint8Array};
-use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::Request;
 

@@ -1,5 +1,7 @@
 //! Bindings and variables of the worker, as `wrangler.toml` gives them.
 
+use std::cell::OnceCell;
+
 use worker::wasm_bindgen::JsValue;
 use worker::{Env, js_sys};
 
@@ -130,7 +132,12 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Whether responses say what they cost; at the edge, where nothing else of the configuration
 /// matters.
 pub fn debug_timing(env: &Env) -> bool {
-    parse_switch(DEBUG_TIMING, variable(env, DEBUG_TIMING)).unwrap_or(false)
+    thread_local! {
+        // Variables stay as they are for as long as the isolate lives.
+        static KNOWN: OnceCell<bool> = const { OnceCell::new() };
+    }
+    let look = || parse_switch(DEBUG_TIMING, variable(env, DEBUG_TIMING)).unwrap_or(false);
+    KNOWN.with(|known| *known.get_or_init(look))
 }
 
 /// A variable as text; numbers and booleans in `wrangler.toml` count as their text.

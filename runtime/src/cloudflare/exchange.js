@@ -1,5 +1,18 @@
 // What every request pays for, in as few steps across the border to WebAssembly as possible.
 
+// Futures go on in microtasks. workerd's queueMicrotask makes a function of its own for each, which
+// takes longer than most steps of a future do; a promise does not.
+const settled = Promise.resolve()
+globalThis.queueMicrotask = (task) => {
+  settled.then(() => {
+    try {
+      task()
+    } catch (error) {
+      reportError(error)
+    }
+  })
+}
+
 /** A response; names and values of its headers are the lines of `headers`, in turn. */
 export function makeResponse(status, headers, body, webSocket) {
   const lines = headers.split("\n")
@@ -37,4 +50,9 @@ export function writeDataPoint(dataset, index, operation, outcome, project, coun
     blobs: [operation, outcome, project],
     doubles: [count, bytes, rows],
   })
+}
+
+/** The response to a request that is handed on as it is, or what `refuse` makes of the error. */
+export function passOn(stub, request, refuse) {
+  return stub.fetch(request).catch(refuse)
 }

@@ -3,6 +3,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | [`edge`] | the worker: who asks for which stream, and how |
+//! | [`answer`] | what it answers, now or later |
 //! | [`forward`] | from the edge to a stream's object |
 //! | [`bridge`] | live reads at the edge |
 //! | [`present`] | answers as their clients may have them |
@@ -21,6 +22,7 @@
 //! | [`timing`] | `Server-Timing` |
 //! | [`metrics`] | Analytics Engine |
 
+mod answer;
 mod asked;
 mod body;
 mod bridge;
@@ -40,5 +42,6 @@ mod respond;
 mod sql;
 mod timing;
 
+pub use answer::Answer;
 pub use edge::{StreamWorker, Undecided};
 pub use object::StreamDO;

@@ -19,7 +19,7 @@ use super::forward;
 use super::live::{Readers, random};
 use super::maintain::Maintenance;
 use super::metrics::{DataPoint, Metrics};
-use super::respond::respond_with;
+use super::respond::{refusal, respond_with};
 use super::sql::{Sql, Usage};
 use super::timing::{self, Clock, now};
 use crate::protocol::cursor;
@@ -234,7 +234,7 @@ impl Object {
         self.measure(asked, &outcome, usage);
         let (mut reply, socket) = match outcome {
             Ok(done) => (done.reply, done.socket),
-            Err(error) => (refuse(&error), None),
+            Err(error) => (refusal(&error), None),
         };
         if self.config.as_ref().is_ok_and(|config| config.debug_timing) {
             let maintenance = self.maintenance.rows_written();
@@ -437,13 +437,6 @@ fn operation(method: &str) -> &'static str {
         "DELETE" => "delete",
         _ => "other",
     }
-}
-
-fn refuse(error: &Error) -> Reply {
-    if let Error::Storage(detail) | Error::Misconfigured(detail) = error {
-        worker::console_error!("{}: {detail}", error.code());
-    }
-    Reply::refused(error)
 }
 
 /// Tells a stream from others that had or will have its path: the time of its creation, and

@@ -14,7 +14,11 @@ extern "C" {
 
 /// Milliseconds since the Unix epoch.
 pub fn now() -> u64 {
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "saturates"
+    )]
     let millis = Date::now() as u64;
     millis
 }
