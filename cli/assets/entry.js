@@ -8,7 +8,15 @@ const EVENTS = ["connect", "email", "fetch", "queue", "scheduled"]
 
 const { prototype } = Entrypoint
 const names = Object.getOwnPropertyNames(prototype).filter((name) => name !== "constructor")
-const handler = (name) => (event, env, ctx) => prototype[name].call({ env, ctx }, event)
+const state = globalThis.__worker_init_state
+
+function handler(name) {
+  return (event, env, ctx) => {
+    // To make an instance of the class is what starts WebAssembly anew after a panic.
+    if (state?.criticalError) new Entrypoint(ctx, env)
+    return prototype[name].call({ env, ctx }, event)
+  }
+}
 
 // What other workers call by name has to be in a class.
 export default names.every((name) => EVENTS.includes(name))
