@@ -2,7 +2,7 @@
 //! neither body passes through here.
 
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{Request, Response};
+use worker::web_sys::Request;
 use worker::{Context, Date, Env, Result};
 
 use super::answer::Answer;
@@ -153,24 +153,20 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
             "OPTIONS" if cors == Cors::Nobody => Err(Reply::new(204).into()),
             "OPTIONS" => Err(Reply::preflight().into()),
             "GET" | "HEAD" => self.read(request, &asked, path, env).await,
-            _ => {
-                let changed = self.change(request, &asked, path, env, cors).await;
-                match changed {
-                    Ok(Changed::Later(answer)) => return Ok(answer),
-                    Ok(Changed::Now(response, audience)) => Ok((response, audience)),
-                    Err(refusal) => Err(refusal),
-                }
-            }
+            _ => self.change(request, &asked, path, env).await,
         };
         if outcome.is_err() {
             drain(request).await;
         }
-        let (response, audience) = match outcome {
+        let (answer, audience) = match outcome {
             Ok(answered) => answered,
-            Err(Refusal::Error(error)) => (refuse(&error)?, Audience::Everyone),
-            Err(Refusal::Reply(reply)) => (respond(reply)?, Audience::Everyone),
+            Err(Refusal::Error(error)) => (refuse(&error)?.into(), Audience::Everyone),
+            Err(Refusal::Reply(reply)) => (respond(reply)?.into(), Audience::Everyone),
         };
-        Ok(present(response, cors, &asked, audience)?.into())
+        if leaves_alone(cors, audience) {
+            return Ok(answer);
+        }
+        Ok(present(answer.response().await?, cors, &asked, audience)?.into())
     }
 
     async fn read(
@@ -181,15 +177,16 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
         env: &Env,
     ) -> Outcome {
         let grant = self.reads.authorize_read(asked, path, env).await?;
-        let response = if bridge::is_live(asked.method, asked.query) {
+        let answer = if bridge::is_live(asked.method, asked.query) {
             bridge::serve(request, env, path, grant).await?
         } else {
             let changed = forward::for_object(request, asked.query, grant.audience)?;
             let request = changed.as_ref().unwrap_or(request);
             let stub = forward::stub(env, path.as_str())?;
-            cold::complete(env, stub.forward(request).await?).await?
+            let response = stub.forward(request).await?;
+            cold::complete(env, response).await?.into()
         };
-        Ok((response, grant.audience))
+        Ok((answer, grant.audience))
     }
 
     async fn change(
@@ -198,32 +195,22 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
         asked: &auth::Request<'_>,
         path: &StreamPath,
         env: &Env,
-        cors: Cors,
-    ) -> std::result::Result<Changed, Refusal> {
+    ) -> Outcome {
         let grant = self.mutations.authorize_mutation(asked, path, env).await?;
         if !matches!(asked.method, "POST" | "PUT" | "DELETE") {
             return Err(Error::MethodNotAllowed.into());
         }
         let stub = forward::stub(env, path.as_str())?;
-        if leaves_alone(cors, grant.audience) && !self.mutations.settles(asked) {
-            let promise = stub.pass_on(request)?;
-            return Ok(Changed::Later(Answer::coming(promise)));
+        if !self.mutations.settles(asked) {
+            return Ok((Answer::coming(stub.pass_on(request)?), grant.audience));
         }
         let response = stub.forward(request).await?;
         let settled = self
             .mutations
             .settle_mutation(asked, path, response.status(), env);
         settled.await?;
-        Ok(Changed::Now(response, grant.audience))
+        Ok((response.into(), grant.audience))
     }
-}
-
-/// What came of a request to change a stream.
-enum Changed {
-    /// Its response, and whom it is for.
-    Now(Response, Audience),
-    /// Its response will come, and go out as it is.
-    Later(Answer),
 }
 
 /// Reads a short body that nobody wants. workerd closes a connection on which a body was left, and
@@ -241,5 +228,5 @@ async fn drain(request: &Request) {
     }
 }
 
-/// A response and whom it is for, or why there is none.
-type Outcome = std::result::Result<(Response, Audience), Refusal>;
+/// An answer and whom it is for, or why there is none.
+type Outcome = std::result::Result<(Answer, Audience), Refusal>;

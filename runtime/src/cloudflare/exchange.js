@@ -52,6 +52,13 @@ export function writeDataPoint(dataset, index, operation, outcome, project, coun
   })
 }
 
+/** Asks for a WebSocket at a URL, with a mark on the request if there is one. */
+export function upgrade(stub, url, mark) {
+  const headers = { Upgrade: "websocket" }
+  if (mark) headers[mark] = "true"
+  return stub.fetch(url, { headers })
+}
+
 /** The response to a request that is handed on as it is, or what `refuse` makes of the error. */
 export function passOn(stub, request, refuse) {
   return stub.fetch(request).catch(refuse)

@@ -4,7 +4,7 @@ use worker::js_sys::Promise;
 use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{Headers, Request, RequestInit, Response};
+use worker::web_sys::{Request, RequestInit, Response};
 use worker::{Env, js_sys};
 
 use super::config;
@@ -38,6 +38,9 @@ extern "C" {
 extern "C" {
     #[wasm_bindgen(js_name = stubOf, catch)]
     fn stub_of(env: &Env, binding: &str, name: &str) -> Result<Option<Stub>, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    fn upgrade(stub: &Stub, url: &str, mark: Option<&str>) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(js_name = passOn, catch)]
     fn pass_on(stub: &Stub, request: &Request, refuse: &Refuse) -> Result<Promise, JsValue>;
@@ -101,16 +104,8 @@ impl Stub {
     ///
     /// [`Error::Unavailable`] when the object does not answer.
     pub async fn upgrade(&self, url: &str, audience: Audience) -> Result<Response, Error> {
-        let headers = Headers::new().map_err(unavailable)?;
-        headers.set("Upgrade", "websocket").map_err(unavailable)?;
-        if audience == Audience::EveryoneIfPublic {
-            headers
-                .set(header::STREAM_IF_PUBLIC, "true")
-                .map_err(unavailable)?;
-        }
-        let init = RequestInit::new();
-        init.set_headers(&headers);
-        respond(self.fetch_url(url, &init)).await
+        let mark = (audience == Audience::EveryoneIfPublic).then_some(header::STREAM_IF_PUBLIC);
+        respond(upgrade(self, url, mark)).await
     }
 }
 

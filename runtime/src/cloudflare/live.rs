@@ -12,6 +12,7 @@ use worker::web_sys::WebSocket;
 use worker::worker_sys::ext::WebSocketExt;
 use worker::{State, WebSocketPair, js_sys};
 
+use super::number::{integer, number};
 use super::sql::Sql;
 use super::timing::now;
 use crate::protocol::cursor;
@@ -113,8 +114,7 @@ impl Readers {
             Live::Sse => EVENTS,
         };
         if tag == AHEAD {
-            #[allow(clippy::cast_precision_loss, reason = "cursors are below 2^53")]
-            let attachment = JsValue::from_f64(cursor as f64);
+            let attachment = JsValue::from_f64(number(cursor));
             server
                 .serialize_attachment(attachment)
                 .map_err(|error| Error::Unavailable(format!("{error:?}")))?;
@@ -266,23 +266,10 @@ impl Readers {
 
 fn attached_cursor(socket: &WebSocket) -> u64 {
     let attached = socket.deserialize_attachment().ok();
-    let cursor = attached.and_then(|value| value.as_f64()).unwrap_or(0.0);
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it was such a number"
-    )]
-    let cursor = cursor as u64;
-    cursor
+    integer(attached.and_then(|value| value.as_f64()).unwrap_or(0.0))
 }
 
 /// Any number.
 pub fn random() -> u64 {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "meant to be cut"
-    )]
-    let random = (js_sys::Math::random() * f64::from(u32::MAX)) as u64;
-    random
+    integer(js_sys::Math::random() * f64::from(u32::MAX))
 }

@@ -19,6 +19,7 @@
 //! | [`body`] | reading request bodies up to a limit |
 //! | [`config`] | bindings and variables |
 //! | [`respond`] | replies as platform responses |
+//! | [`number`] | integers as JavaScript's numbers |
 //! | [`timing`] | `Server-Timing` |
 //! | [`metrics`] | Analytics Engine |
 
@@ -34,6 +35,7 @@ mod forward;
 mod live;
 mod maintain;
 mod metrics;
+mod number;
 mod object;
 mod present;
 mod r2;

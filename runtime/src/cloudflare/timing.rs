@@ -4,6 +4,7 @@
 use worker::js_sys::Date;
 use worker::wasm_bindgen::prelude::*;
 
+use super::number::integer;
 use super::sql::Usage;
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen)]
@@ -14,13 +15,7 @@ extern "C" {
 
 /// Milliseconds since the Unix epoch.
 pub fn now() -> u64 {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "saturates"
-    )]
-    let millis = Date::now() as u64;
-    millis
+    integer(Date::now())
 }
 
 /// The header's name.
