@@ -10,9 +10,9 @@ export function sendToAll(sockets, frame) {
   }
 }
 
-/** Resolves when what waits to be sent is on its way: a response before what follows it. */
-export function nextTurn() {
-  return new Promise((resolve) => setTimeout(resolve, 0))
+/** Goes on when what waits to be sent is on its way: a response before what follows it. */
+export function inNextTurn(goOn) {
+  setTimeout(goOn, 0)
 }
 
 /**

@@ -7,7 +7,6 @@ use std::rc::Rc;
 
 use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::WebSocket;
 use worker::worker_sys::ext::WebSocketExt;
 use worker::{State, WebSocketPair, js_sys};
@@ -46,8 +45,8 @@ extern "C" {
     #[wasm_bindgen(js_name = sendToAll)]
     fn send_to_all(sockets: &js_sys::Array, frame: &js_sys::Uint8Array);
 
-    #[wasm_bindgen(js_name = nextTurn)]
-    fn next_turn() -> js_sys::Promise;
+    #[wasm_bindgen(js_name = inNextTurn)]
+    fn in_next_turn(go_on: &Closure<dyn Fn()>);
 }
 
 /// The tag of a reader that gets one reply.
@@ -139,7 +138,7 @@ impl Readers {
         Ok(())
     }
 
-    /// Notes an append or a close. Says whether [`Readers::send_later`] has to be called.
+    /// Notes an append or a close. Says whether [`Sender::send_later`] has to be called.
     pub fn note(&self, appended: &Appended) -> bool {
         let is_news = appended.count > 0 || appended.closed;
         if !is_news || !self.any.get() || self.unsent.get().is_some() {
@@ -148,16 +147,6 @@ impl Readers {
         let before = appended.tail.position().saturating_sub(appended.count);
         self.unsent.set(Offset::new(before));
         true
-    }
-
-    /// Sends what has been noted when the current turn's responses are on their way. Appends
-    /// that come until then go along.
-    pub fn send_later(&self, state: &State) {
-        let readers = self.clone();
-        state.wait_until(async move {
-            let _ = JsFuture::from(next_turn()).await;
-            readers.send_unsent();
-        });
     }
 
     /// Sends what has been noted.
@@ -261,6 +250,23 @@ impl Readers {
         for socket in self.sockets.tagged(tag) {
             let _ = socket.unchecked_into::<WebSocket>().close_with_code(1000);
         }
+    }
+}
+
+/// Sends to readers what waits to be sent. There is one for each object.
+#[derive(Debug)]
+pub struct Sender(Closure<dyn Fn()>);
+
+impl Sender {
+    /// Sends to these readers.
+    pub fn new(readers: Readers) -> Self {
+        Self(Closure::new(move || readers.send_unsent()))
+    }
+
+    /// Sends what has been noted when the current turn's responses are on their way. Appends
+    /// that come until then go along.
+    pub fn send_later(&self) {
+        in_next_turn(&self.0);
     }
 }
 

@@ -16,7 +16,7 @@ use super::body::{self, Coming};
 use super::config::Config;
 use super::fork::{Family, Refusal};
 use super::forward;
-use super::live::{Readers, random};
+use super::live::{Readers, Sender, random};
 use super::maintain::Maintenance;
 use super::metrics::{DataPoint, Metrics};
 use super::respond::{refusal, respond_with};
@@ -145,6 +145,7 @@ struct Object {
     path: OnceCell<StreamPath>,
     stream: Rc<RefCell<Stream<Sql>>>,
     readers: Readers,
+    sender: Sender,
     maintenance: Rc<Maintenance>,
     family: Rc<Family>,
 }
@@ -197,6 +198,7 @@ impl Object {
             metrics,
             path: OnceCell::new(),
             stream,
+            sender: Sender::new(readers.clone()),
             readers,
             maintenance,
             family,
@@ -324,7 +326,7 @@ impl Object {
         let append = Append::parse(&|name| asked.header(name), body.is_empty())?;
         let appended = self.stream.borrow_mut().append(&append, body, now())?;
         if self.readers.note(&appended) {
-            self.readers.send_later(&self.state);
+            self.sender.send_later();
         }
         self.maintenance.after_append(&self.state);
         let reply = Reply::appended(&appended);
