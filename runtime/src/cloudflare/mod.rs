@@ -7,8 +7,9 @@
 //! | [`forward`] | from the edge to a stream's object |
 //! | [`bridge`] | live reads at the edge |
 //! | [`present`] | answers as their clients may have them |
-//! | [`object`] | the Durable Object: from a request to a verb and back |
+//! | [`object`] | the Durable Object, as the runtime sees it |
 //! | [`asked`] | a request as its object looks at it |
+//! | [`verbs`] | from a request to a verb and back |
 //! | [`live`] | the object's live readers |
 //! | [`fork`] | what the objects of a fork and its source say to each other |
 //! | [`cold`] | answers of which a part lies in the bucket |
@@ -43,6 +44,7 @@ mod registry;
 mod respond;
 mod sql;
 mod timing;
+mod verbs;
 
 pub use answer::Answer;
 pub use edge::{StreamWorker, Undecided};

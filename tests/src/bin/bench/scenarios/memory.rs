@@ -14,9 +14,9 @@ use crate::load;
 const CONNECTIONS: usize = 32;
 const STREAMS: usize = 10_000;
 /// As many as are written to at once: workerd's SQLite has memory for some 3,300 databases.
-const AT_ONCE: usize = 2500;
+const AT_ONCE: usize = 2000;
 /// After ten seconds without a request, objects leave memory.
-const IDLE: Duration = Duration::from_secs(13);
+const IDLE: Duration = Duration::from_secs(15);
 
 /// See the module's text.
 pub const MEMORY: Scenario = Scenario {
