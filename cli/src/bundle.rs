@@ -26,6 +26,8 @@ pub enum Effort {
     Full,
 }
 
+const ENTRY: &str = include_str!("../assets/entry.js");
+
 /// What Cloudflare takes, after gzip, on the free plan.
 pub const FREE_LIMIT: u64 = 3 * 1024 * 1024;
 /// What Cloudflare takes, after gzip, on the paid plan.
@@ -98,7 +100,27 @@ pub fn build(ui: &Ui, project: &Project, toolchain: &Toolchain, effort: Effort) 
         // A later build would take the remains for a build that still runs, and wait for it.
         let _ = fs::remove_dir_all(project.build_dir().join(".tmp"));
     }
-    outcome.map(drop).context("the worker does not build")
+    outcome.context("the worker does not build")?;
+    replace_entry(ui, &project.build_dir(), toolchain)
+        .context("the worker's entry cannot be put before its script")
+}
+
+/// Puts an entry of our own before the script that worker-build wrote.
+fn replace_entry(ui: &Ui, build_dir: &Path, toolchain: &Toolchain) -> Result<()> {
+    let (entry, bundled) = (build_dir.join("entry.js"), build_dir.join("bundled.js"));
+    fs::write(&entry, ENTRY)?;
+    let mut esbuild = toolchain.esbuild();
+    esbuild
+        .current_dir(build_dir)
+        .args(["entry.js", "--bundle", "--minify", "--format=esm"])
+        .args(["--external:cloudflare:*", "--log-level=warning"])
+        .arg(format!("--external:./{}", project::WASM))
+        .arg("--outfile=bundled.js");
+    let outcome = process::run_ok(ui, &mut esbuild, None);
+    fs::remove_file(&entry)?;
+    outcome?;
+    fs::rename(bundled, build_dir.join(project::SCRIPT))?;
+    Ok(())
 }
 
 /// Measures the bundle of a project.

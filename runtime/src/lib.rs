@@ -22,4 +22,4 @@ pub mod protocol;
 pub mod stream;
 
 pub use auth::{AuthorizeMutation, AuthorizeRead, NoAuth, ProjectJwt};
-pub use cloudflare::{StreamDO, StreamWorker, Undecided};
+pub use cloudflare::{Answer, StreamDO, StreamWorker, Undecided};

@@ -1,11 +1,10 @@
 //! A worker with an answer of its own to who may do what: everyone reads, and whoever changes a
-//! stream shows a key that is in a KV namespace.
+//! stream shows a key that is in a KV namespace. The key `panic` shows what becomes of a panic.
 
 use durable_streams_cloudflare::auth::{Grant, Refusal, Request};
 use durable_streams_cloudflare::protocol::error::Error;
 use durable_streams_cloudflare::protocol::path::StreamPath;
-use durable_streams_cloudflare::{AuthorizeMutation, NoAuth, StreamWorker};
-use worker::web_sys::Response;
+use durable_streams_cloudflare::{Answer, AuthorizeMutation, NoAuth, StreamWorker};
 use worker::{Context, Env, Result, event, web_sys};
 
 pub use durable_streams_cloudflare::StreamDO;
@@ -22,6 +21,7 @@ impl AuthorizeMutation<Env> for ApiKeys {
         let key = request
             .header("X-API-Key")
             .ok_or(Error::Unauthorized("X-API-Key is missing"))?;
+        assert_ne!(key, "panic", "as asked");
         let unavailable = |error: String| Error::RegistryUnavailable(error);
         let keys = env.kv("REGISTRY").map_err(|e| unavailable(e.to_string()))?;
         let found = keys.get(&format!("api-keys/{key}")).text().await;
@@ -35,7 +35,7 @@ impl AuthorizeMutation<Env> for ApiKeys {
 }
 
 #[event(fetch)]
-async fn fetch(req: web_sys::Request, env: Env, ctx: Context) -> Result<Response> {
+async fn fetch(req: web_sys::Request, env: Env, ctx: Context) -> Result<Answer> {
     StreamWorker::new()
         .authorize_mutations(ApiKeys)
         .authorize_reads(NoAuth)

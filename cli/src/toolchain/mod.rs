@@ -145,6 +145,11 @@ impl Toolchain {
         Ok(command)
     }
 
+    /// `esbuild`, which makes one script of several.
+    pub fn esbuild(&self) -> Command {
+        Command::new(self.node_program("esbuild"))
+    }
+
     /// Puts a script where it can import the Node packages, and returns its path.
     pub fn place_script(&self, name: &str, text: &str) -> Result<PathBuf> {
         node::place_script(&self.packages, name, text)

@@ -107,6 +107,12 @@ pub trait AuthorizeMutation<Env> {
         env: &Env,
     ) -> impl Future<Output = Result<Grant, Refusal>>;
 
+    /// Whether [`settle_mutation`](Self::settle_mutation) has to be called after this request.
+    /// Where it has not, the answer need not be waited for.
+    fn settles(&self, _request: &Request<'_>) -> bool {
+        true
+    }
+
     /// Is told of an allowed request that has been answered with `status`, before the client is.
     /// A refusal goes to the client in place of that answer.
     fn settle_mutation(
@@ -154,6 +160,10 @@ impl<Env> AuthorizeMutation<Env> for NoAuth {
         _env: &Env,
     ) -> Result<Grant, Refusal> {
         Ok(Grant::EVERYONE)
+    }
+
+    fn settles(&self, _request: &Request<'_>) -> bool {
+        false
     }
 }
 

@@ -56,6 +56,10 @@ impl<E: Registry> AuthorizeMutation<E> for ProjectJwt {
         Ok(granted(&claims))
     }
 
+    fn settles(&self, request: &Request<'_>) -> bool {
+        matches!(request.method, "PUT" | "DELETE")
+    }
+
     /// Registers and unregisters public streams. The stream's object knows it, too: what is
     /// registered only saves it requests it would refuse.
     async fn settle_mutation(

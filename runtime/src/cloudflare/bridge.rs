@@ -9,11 +9,13 @@ use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
 use worker::web_sys::{ReadableStream, Request, Response, WebSocket, WritableStreamDefaultWriter};
 use worker::{Env, js_sys};
 
+use super::answer::Answer;
 use super::cold;
 use super::config::LiveConfig;
 use super::forward::{self, Stub};
 use super::live::random;
-use super::respond::{respond_in_parts, respond_with};
+use super::number::{integer, number};
+use super::respond::{refuse, respond_in_parts, respond_with};
 use super::timing::now;
 use crate::auth::{Audience, Grant};
 use crate::protocol::content_type::ContentType;
@@ -54,8 +56,15 @@ extern "C" {
     js_sys = worker::js_sys
 )]
 extern "C" {
-    #[wasm_bindgen(js_name = firstFrame)]
-    fn first_frame(socket: &WebSocket, millis: f64) -> js_sys::Promise;
+    #[wasm_bindgen(js_name = awaitFrame)]
+    fn await_frame(
+        socket: &WebSocket,
+        millis: f64,
+        tail: f64,
+        cursor: Option<f64>,
+        from_now: bool,
+        then: &Awake,
+    ) -> js_sys::Promise;
 
     #[wasm_bindgen(js_name = responseOf, catch)]
     fn response_of(
@@ -71,6 +80,22 @@ extern "C" {
         limit: f64,
         millis: f64,
     ) -> js_sys::Promise;
+}
+
+/// [`awake`], as JavaScript calls it.
+type Awake = Closure<
+    dyn Fn(
+        WebSocket,
+        Option<js_sys::Uint8Array>,
+        f64,
+        Option<f64>,
+        bool,
+    ) -> Result<Response, JsValue>,
+>;
+
+thread_local! {
+    /// One for all long-polls, so that none of them needs a future of its own to wait in.
+    static AWAKE: Awake = Closure::new(awake);
 }
 
 /// A reader that is this far behind, in bytes, is let go: it can resume by its offset.
@@ -91,7 +116,7 @@ pub async fn serve(
     env: &Env,
     path: &StreamPath,
     grant: Grant,
-) -> Result<Response, Error> {
+) -> Result<Answer, Error> {
     let config = LiveConfig::from_env(env)?;
     let url = request.url();
     let (raw_path, query) = path::split_url(&url);
@@ -109,7 +134,7 @@ pub async fn serve(
     match read.live {
         Some(Live::Sse) => {
             let ends_at = now.saturating_add(config.sse_timeout_ms.min(left));
-            events(place, &read, ends_at).await
+            Ok(events(place, &read, ends_at).await?.into())
         }
         _ => long_poll(&place, &read, config.long_poll_timeout_ms.min(left)).await,
     }
@@ -124,7 +149,7 @@ struct Place {
 }
 
 /// What the object says to a live read.
-enum Answer {
+enum Said {
     /// Here is what you asked for, or why not.
     Now(Response),
     /// It will come over this socket.
@@ -138,7 +163,7 @@ struct Waiting {
 }
 
 impl Place {
-    async fn ask(&self, mode: &str, from: ReadFrom, cursor: Option<u64>) -> Result<Answer, Error> {
+    async fn ask(&self, mode: &str, from: ReadFrom, cursor: Option<u64>) -> Result<Said, Error> {
         let offset = match from {
             ReadFrom::Start => "-1".to_owned(),
             ReadFrom::Now => "now".to_owned(),
@@ -149,11 +174,11 @@ impl Place {
         let response = self.stub.upgrade(&url, self.audience).await?;
         let socket = response.unchecked_ref::<SocketResponse>().web_socket();
         let Some(socket) = socket else {
-            return Ok(Answer::Now(response));
+            return Ok(Said::Now(response));
         };
         let waiting = Waiting::of(&response)
             .ok_or_else(|| Error::Unavailable("the object's answer has no offset".to_owned()))?;
-        Ok(Answer::Later(socket, waiting))
+        Ok(Said::Later(socket, waiting))
     }
 }
 
@@ -167,36 +192,51 @@ impl Waiting {
     }
 }
 
-async fn long_poll(place: &Place, read: &Read, millis: u64) -> Result<Response, Error> {
+async fn long_poll(place: &Place, read: &Read, millis: u64) -> Result<Answer, Error> {
     let (socket, waiting) = match place.ask("long-poll", read.from, read.cursor).await? {
-        Answer::Now(response) => return cold::complete(&place.env, response).await,
-        Answer::Later(socket, waiting) => (socket, waiting),
+        Said::Now(response) => return Ok(cold::complete(&place.env, response).await?.into()),
+        Said::Later(socket, waiting) => (socket, waiting),
     };
-    let frame = JsFuture::from(first_frame(&socket, as_number(millis))).await;
-    let cursor = cursor::next(now(), read.cursor, random());
-    let response = match frame.map(JsCast::dyn_into) {
-        Ok(Ok(frame)) => response_of(&frame, &cursor.to_string(), read.from == ReadFrom::Now),
-        _ => {
+    let tail = number(waiting.tail.position());
+    let cursor = read.cursor.map(number);
+    let from_now = read.from == ReadFrom::Now;
+    let promise = AWAKE.with(|awake| {
+        let millis = as_number(millis);
+        await_frame(&socket, millis, tail, cursor, from_now, awake)
+    });
+    Ok(Answer::coming(promise))
+}
+
+/// Answers a long-poll with the frame that came, or, if none did, with no news since `tail`.
+fn awake(
+    socket: WebSocket,
+    frame: Option<js_sys::Uint8Array>,
+    tail: f64,
+    cursor: Option<f64>,
+    from_now: bool,
+) -> Result<Response, JsValue> {
+    let cursor = cursor::next(now(), cursor.map(integer), random());
+    let response = match frame {
+        Some(frame) => response_of(&frame, &cursor.to_string(), from_now),
+        None => {
             let _ = socket.close();
-            respond_with(
-                Reply::no_news(&waiting.tail.to_string(), false, cursor),
-                None,
-            )
+            let tail = Offset::new(integer(tail)).unwrap_or(Offset::START);
+            respond_with(Reply::no_news(&tail.to_string(), false, cursor), None)
         }
     };
-    response.map_err(|error| Error::Unavailable(format!("{error:?}")))
+    response.or_else(|error| Ok(refuse(&Error::Unavailable(format!("{error:?}")))?))
 }
 
 async fn events(place: Place, read: &Read, ends_at: u64) -> Result<Response, Error> {
     let first = match place.ask("sse", read.from, read.cursor).await? {
-        Answer::Now(refusal) if refusal.status() != 200 => return Ok(refusal),
+        Said::Now(refusal) if refusal.status() != 200 => return Ok(refusal),
         answer => answer,
     };
     let content_type = match &first {
-        Answer::Now(response) => header_of(response)(header::CONTENT_TYPE)
+        Said::Now(response) => header_of(response)(header::CONTENT_TYPE)
             .as_deref()
             .and_then(ContentType::parse),
-        Answer::Later(_, waiting) => waiting.content_type.clone(),
+        Said::Later(_, waiting) => waiting.content_type.clone(),
     };
     let encoding = Encoding::of(&content_type.unwrap_or_else(ContentType::default_type));
     let stream = IdentityTransformStream::new();
@@ -229,7 +269,7 @@ struct Events {
 impl Events {
     /// Writes events until the stream, the reader or the time ends. What fails on the way ends
     /// the response, and the reader comes back with its offset.
-    async fn run(self, first: Answer) {
+    async fn run(self, first: Said) {
         let kept = self.write_all(first).await.unwrap_or(false);
         let end = if kept {
             self.writer.close()
@@ -240,19 +280,19 @@ impl Events {
     }
 
     /// Says whether the reader is to see a regular end.
-    async fn write_all(&self, first: Answer) -> Result<bool, JsValue> {
+    async fn write_all(&self, first: Said) -> Result<bool, JsValue> {
         let mut answer = first;
         let mut greeted = false;
         loop {
             let next = match answer {
-                Answer::Later(socket, waiting) => {
+                Said::Later(socket, waiting) => {
                     if !greeted {
                         self.greet(waiting.tail).await?;
                     }
                     return self.copy(&socket).await;
                 }
-                Answer::Now(page) if page.status() != 200 => return Ok(true),
-                Answer::Now(page) => match self.write_page(&page).await? {
+                Said::Now(page) if page.status() != 200 => return Ok(true),
+                Said::Now(page) => match self.write_page(&page).await? {
                     Some(next) => next,
                     None => return Ok(true),
                 },

@@ -10,6 +10,7 @@ use worker::{Env, js_sys};
 
 use super::config;
 use super::forward;
+use super::number::number;
 use super::r2::{self, Bucket, FixedLengthStream, Source};
 use crate::protocol::error::Error;
 use crate::protocol::header;
@@ -25,7 +26,7 @@ pub async fn complete(env: &Env, response: Response) -> Result<Response, Error> 
     let Some(sources) = gather(env, &response).await? else {
         return Ok(response);
     };
-    let stream = FixedLengthStream::new(r2::number(sources.length()));
+    let stream = FixedLengthStream::new(number(sources.length()));
     let complete = with_body(&response, &stream).map_err(malformed)?;
     spawn_local(async move {
         let writable = stream.writable();

@@ -1,5 +1,8 @@
 //! Bindings and variables of the worker, as `wrangler.toml` gives them.
 
+use std::cell::OnceCell;
+use std::thread::LocalKey;
+
 use worker::wasm_bindgen::JsValue;
 use worker::{Env, js_sys};
 
@@ -73,7 +76,10 @@ impl Config {
     ///
     /// [`Error::Misconfigured`] names the variable, its value, and what would be right.
     pub fn from_env(env: &Env) -> Result<Self, Error> {
-        Self::parse(&|name| variable(env, name))
+        thread_local! {
+            static KNOWN: OnceCell<Result<Config, Error>> = const { OnceCell::new() };
+        }
+        look_once(&KNOWN, || Self::parse(&|name| variable(env, name)))
     }
 
     fn parse(variable: Lookup) -> Result<Self, Error> {
@@ -112,7 +118,10 @@ impl LiveConfig {
     ///
     /// As [`Config::from_env`].
     pub fn from_env(env: &Env) -> Result<Self, Error> {
-        Self::parse(&|name| variable(env, name))
+        thread_local! {
+            static KNOWN: OnceCell<Result<LiveConfig, Error>> = const { OnceCell::new() };
+        }
+        look_once(&KNOWN, || Self::parse(&|name| variable(env, name)))
     }
 
     fn parse(variable: Lookup) -> Result<Self, Error> {
@@ -130,7 +139,16 @@ type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 /// Whether responses say what they cost; at the edge, where nothing else of the configuration
 /// matters.
 pub fn debug_timing(env: &Env) -> bool {
-    parse_switch(DEBUG_TIMING, variable(env, DEBUG_TIMING)).unwrap_or(false)
+    thread_local! {
+        static KNOWN: OnceCell<bool> = const { OnceCell::new() };
+    }
+    let look = || parse_switch(DEBUG_TIMING, variable(env, DEBUG_TIMING)).unwrap_or(false);
+    look_once(&KNOWN, look)
+}
+
+/// What variables say, which stays as it is for as long as the isolate lives.
+fn look_once<T: Clone>(known: &'static LocalKey<OnceCell<T>>, look: impl FnOnce() -> T) -> T {
+    known.with(|known| known.get_or_init(look).clone())
 }
 
 /// A variable as text; numbers and booleans in `wrangler.toml` count as their text.

@@ -2,15 +2,16 @@
 //! neither body passes through here.
 
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{Request, Response};
+use worker::web_sys::Request;
 use worker::{Context, Date, Env, Result};
 
+use super::answer::Answer;
 use super::bridge;
 use super::cold;
 use super::config;
 use super::forward;
-use super::present::{present, with_timing};
-use super::respond::respond;
+use super::present::{leaves_alone, present, with_timing};
+use super::respond::{refuse, respond};
 use super::timing::Clock;
 use crate::auth::{self, Audience, AuthorizeMutation, AuthorizeRead, Cors, NoAuth, Refusal};
 use crate::protocol::error::Error;
@@ -29,14 +30,14 @@ pub struct Undecided;
 ///
 /// ```no_run
 /// # fn main() {}
-/// use durable_streams_cloudflare::{ProjectJwt, StreamWorker};
-/// use worker::web_sys::{Request, Response};
+/// use durable_streams_cloudflare::{Answer, ProjectJwt, StreamWorker};
+/// use worker::web_sys::Request;
 /// use worker::{Context, Env, Result, event};
 ///
 /// pub use durable_streams_cloudflare::StreamDO;
 ///
 /// #[event(fetch)]
-/// async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Response> {
+/// async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Answer> {
 ///     StreamWorker::new().auth(ProjectJwt).fetch(req, env, ctx).await
 /// }
 /// ```
@@ -46,10 +47,10 @@ pub struct Undecided;
 /// requests can be served:
 ///
 /// ```compile_fail
-/// # use durable_streams_cloudflare::StreamWorker;
-/// # use worker::web_sys::{Request, Response};
+/// # use durable_streams_cloudflare::{Answer, StreamWorker};
+/// # use worker::web_sys::Request;
 /// # use worker::{Context, Env, Result};
-/// async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Response> {
+/// async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Answer> {
 ///     StreamWorker::new().fetch(req, env, ctx).await
 /// }
 /// ```
@@ -112,23 +113,24 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
     ///
     /// None that depend on the request: what is wrong with it, or with the stream's object, is
     /// answered as the protocol says.
-    pub async fn fetch(&self, request: Request, env: Env, _ctx: Context) -> Result<Response> {
+    pub async fn fetch(&self, request: Request, env: Env, _ctx: Context) -> Result<Answer> {
         let debug_timing = config::debug_timing(&env);
         let clock = Clock::new(debug_timing);
         let started = clock.now();
         let url = request.url();
         let (path, query) = path::split_url(&url);
-        let response = match StreamPath::parse(path) {
+        let answer = match StreamPath::parse(path) {
             Ok(path) => self.serve(&request, query, &path, &env).await?,
             Err(error) => {
                 drain(&request).await;
-                respond(refuse(error.into()))?
+                refuse(&error.into())?.into()
             }
         };
         if debug_timing {
-            return with_timing(&response, clock.now() - started);
+            let response = answer.response().await?;
+            return Ok(with_timing(&response, clock.now() - started)?.into());
         }
-        Ok(response)
+        Ok(answer)
     }
 
     async fn serve(
@@ -137,7 +139,7 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
         query: &str,
         path: &StreamPath,
         env: &Env,
-    ) -> Result<Response> {
+    ) -> Result<Answer> {
         let method = request.method();
         let header = |name: &str| request.headers().get(name).ok().flatten();
         let asked = auth::Request {
@@ -156,12 +158,15 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
         if outcome.is_err() {
             drain(request).await;
         }
-        let (response, audience) = match outcome {
+        let (answer, audience) = match outcome {
             Ok(answered) => answered,
-            Err(Refusal::Error(error)) => (respond(refuse(error))?, Audience::Everyone),
-            Err(Refusal::Reply(reply)) => (respond(reply)?, Audience::Everyone),
+            Err(Refusal::Error(error)) => (refuse(&error)?.into(), Audience::Everyone),
+            Err(Refusal::Reply(reply)) => (respond(reply)?.into(), Audience::Everyone),
         };
-        present(response, cors, &asked, audience)
+        if leaves_alone(cors, audience) {
+            return Ok(answer);
+        }
+        Ok(present(answer.response().await?, cors, &asked, audience)?.into())
     }
 
     async fn read(
@@ -172,15 +177,16 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
         env: &Env,
     ) -> Outcome {
         let grant = self.reads.authorize_read(asked, path, env).await?;
-        let response = if bridge::is_live(asked.method, asked.query) {
+        let answer = if bridge::is_live(asked.method, asked.query) {
             bridge::serve(request, env, path, grant).await?
         } else {
             let changed = forward::for_object(request, asked.query, grant.audience)?;
             let request = changed.as_ref().unwrap_or(request);
             let stub = forward::stub(env, path.as_str())?;
-            cold::complete(env, stub.forward(request).await?).await?
+            let response = stub.forward(request).await?;
+            cold::complete(env, response).await?.into()
         };
-        Ok((response, grant.audience))
+        Ok((answer, grant.audience))
     }
 
     async fn change(
@@ -195,12 +201,15 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
             return Err(Error::MethodNotAllowed.into());
         }
         let stub = forward::stub(env, path.as_str())?;
+        if !self.mutations.settles(asked) {
+            return Ok((Answer::coming(stub.pass_on(request)?), grant.audience));
+        }
         let response = stub.forward(request).await?;
         let settled = self
             .mutations
             .settle_mutation(asked, path, response.status(), env);
         settled.await?;
-        Ok((response, grant.audience))
+        Ok((response.into(), grant.audience))
     }
 }
 
@@ -219,16 +228,5 @@ async fn drain(request: &Request) {
     }
 }
 
-/// A response and whom it is for, or why there is none.
-type Outcome = std::result::Result<(Response, Audience), Refusal>;
-
-fn refuse(error: Error) -> Reply {
-    if let Error::Unavailable(detail)
-    | Error::RegistryUnavailable(detail)
-    | Error::Misconfigured(detail)
-    | Error::Storage(detail) = &error
-    {
-        worker::console_error!("{}: {detail}", error.code());
-    }
-    Reply::refused(&error)
-}
+/// An answer and whom it is for, or why there is none.
+type Outcome = std::result::Result<(Answer, Audience), Refusal>;

@@ -1,12 +1,14 @@
 //! From the edge to a stream's object.
 
+use worker::js_sys::Promise;
 use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::{Headers, Request, RequestInit, Response};
+use worker::web_sys::{Request, RequestInit, Response};
 use worker::{Env, js_sys};
 
 use super::config;
+use super::respond::refuse;
 use crate::auth::Audience;
 use crate::auth::project_jwt::without_token;
 use crate::protocol::error::Error;
@@ -22,10 +24,10 @@ extern "C" {
     pub type Stub;
 
     #[wasm_bindgen(method, catch)]
-    fn fetch(this: &Stub, request: &Request) -> Result<js_sys::Promise, JsValue>;
+    fn fetch(this: &Stub, request: &Request) -> Result<Promise, JsValue>;
 
     #[wasm_bindgen(method, catch, js_name = fetch)]
-    fn fetch_url(this: &Stub, url: &str, init: &RequestInit) -> Result<js_sys::Promise, JsValue>;
+    fn fetch_url(this: &Stub, url: &str, init: &RequestInit) -> Result<Promise, JsValue>;
 }
 
 #[wasm_bindgen(
@@ -36,6 +38,19 @@ extern "C" {
 extern "C" {
     #[wasm_bindgen(js_name = stubOf, catch)]
     fn stub_of(env: &Env, binding: &str, name: &str) -> Result<Option<Stub>, JsValue>;
+
+    #[wasm_bindgen(catch)]
+    fn upgrade(stub: &Stub, url: &str, mark: Option<&str>) -> Result<Promise, JsValue>;
+
+    #[wasm_bindgen(js_name = passOn, catch)]
+    fn pass_on(stub: &Stub, request: &Request, refuse: &Refuse) -> Result<Promise, JsValue>;
+}
+
+/// What is answered when an object did not.
+type Refuse = Closure<dyn Fn(JsValue) -> Result<Response, JsValue>>;
+
+thread_local! {
+    static REFUSE: Refuse = Closure::new(|error| Ok(refuse(&unavailable(error))?));
 }
 
 /// The way to the object of the stream at a decoded path.
@@ -52,6 +67,15 @@ pub fn stub(env: &Env, path: &str) -> Result<Stub, Error> {
 }
 
 impl Stub {
+    /// Hands a request on as it is, and gives the promise of a response, which will be kept.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when there is no way to the object.
+    pub fn pass_on(&self, request: &Request) -> Result<Promise, Error> {
+        REFUSE.with(|refuse| pass_on(self, request, refuse).map_err(unavailable))
+    }
+
     /// Hands a request on as it is.
     ///
     /// # Errors
@@ -80,16 +104,8 @@ impl Stub {
     ///
     /// [`Error::Unavailable`] when the object does not answer.
     pub async fn upgrade(&self, url: &str, audience: Audience) -> Result<Response, Error> {
-        let headers = Headers::new().map_err(unavailable)?;
-        headers.set("Upgrade", "websocket").map_err(unavailable)?;
-        if audience == Audience::EveryoneIfPublic {
-            headers
-                .set(header::STREAM_IF_PUBLIC, "true")
-                .map_err(unavailable)?;
-        }
-        let init = RequestInit::new();
-        init.set_headers(&headers);
-        respond(self.fetch_url(url, &init)).await
+        let mark = (audience == Audience::EveryoneIfPublic).then_some(header::STREAM_IF_PUBLIC);
+        respond(upgrade(self, url, mark)).await
     }
 }
 
@@ -134,7 +150,7 @@ pub fn for_object(
     Ok(changed)
 }
 
-async fn respond(promise: Result<js_sys::Promise, JsValue>) -> Result<Response, Error> {
+async fn respond(promise: Result<Promise, JsValue>) -> Result<Response, Error> {
     let promise = promise.map_err(unavailable)?;
     let response = JsFuture::from(promise).await.map_err(unavailable)?;
     response.dyn_into().map_err(unavailable)

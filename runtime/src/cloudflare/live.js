@@ -10,17 +10,17 @@ export function sendToAll(sockets, frame) {
   }
 }
 
-/** Resolves when what waits to be sent is on its way: a response before what follows it. */
-export function nextTurn() {
-  return new Promise((resolve) => setTimeout(resolve, 0))
+/** Goes on when what waits to be sent is on its way: a response before what follows it. */
+export function inNextTurn(goOn) {
+  setTimeout(goOn, 0)
 }
 
 /**
- * Accepts a socket and resolves with its first frame, or with nothing when it is closed or the
- * time is over.
+ * Accepts the socket of a long-poll and resolves with what `then` answers to its first frame, or
+ * to nothing when it is closed or the time is over.
  */
-export function firstFrame(socket, millis) {
-  return new Promise((resolve) => {
+export function awaitFrame(socket, millis, tail, cursor, fromNow, then) {
+  const frame = new Promise((resolve) => {
     const timer = setTimeout(resolve, millis)
     const end = (frame) => {
       clearTimeout(timer)
@@ -32,6 +32,7 @@ export function firstFrame(socket, millis) {
     socket.addEventListener("error", () => end())
     socket.accept()
   })
+  return frame.then((frame) => then(socket, frame, tail, cursor, fromNow))
 }
 
 const decoder = new TextDecoder()

@@ -7,11 +7,11 @@ use std::rc::Rc;
 
 use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::WebSocket;
 use worker::worker_sys::ext::WebSocketExt;
 use worker::{State, WebSocketPair, js_sys};
 
+use super::number::{integer, number};
 use super::sql::Sql;
 use super::timing::now;
 use crate::protocol::cursor;
@@ -45,8 +45,8 @@ extern "C" {
     #[wasm_bindgen(js_name = sendToAll)]
     fn send_to_all(sockets: &js_sys::Array, frame: &js_sys::Uint8Array);
 
-    #[wasm_bindgen(js_name = nextTurn)]
-    fn next_turn() -> js_sys::Promise;
+    #[wasm_bindgen(js_name = inNextTurn)]
+    fn in_next_turn(go_on: &Closure<dyn Fn()>);
 }
 
 /// The tag of a reader that gets one reply.
@@ -113,8 +113,7 @@ impl Readers {
             Live::Sse => EVENTS,
         };
         if tag == AHEAD {
-            #[allow(clippy::cast_precision_loss, reason = "cursors are below 2^53")]
-            let attachment = JsValue::from_f64(cursor as f64);
+            let attachment = JsValue::from_f64(number(cursor));
             server
                 .serialize_attachment(attachment)
                 .map_err(|error| Error::Unavailable(format!("{error:?}")))?;
@@ -139,7 +138,7 @@ impl Readers {
         Ok(())
     }
 
-    /// Notes an append or a close. Says whether [`Readers::send_later`] has to be called.
+    /// Notes an append or a close. Says whether [`Sender::send_later`] has to be called.
     pub fn note(&self, appended: &Appended) -> bool {
         let is_news = appended.count > 0 || appended.closed;
         if !is_news || !self.any.get() || self.unsent.get().is_some() {
@@ -148,16 +147,6 @@ impl Readers {
         let before = appended.tail.position().saturating_sub(appended.count);
         self.unsent.set(Offset::new(before));
         true
-    }
-
-    /// Sends what has been noted when the current turn's responses are on their way. Appends
-    /// that come until then go along.
-    pub fn send_later(&self, state: &State) {
-        let readers = self.clone();
-        state.wait_until(async move {
-            let _ = JsFuture::from(next_turn()).await;
-            readers.send_unsent();
-        });
     }
 
     /// Sends what has been noted.
@@ -264,25 +253,29 @@ impl Readers {
     }
 }
 
+/// Sends to readers what waits to be sent. There is one for each object.
+#[derive(Debug)]
+pub struct Sender(Closure<dyn Fn()>);
+
+impl Sender {
+    /// Sends to these readers.
+    pub fn new(readers: Readers) -> Self {
+        Self(Closure::new(move || readers.send_unsent()))
+    }
+
+    /// Sends what has been noted when the current turn's responses are on their way. Appends
+    /// that come until then go along.
+    pub fn send_later(&self) {
+        in_next_turn(&self.0);
+    }
+}
+
 fn attached_cursor(socket: &WebSocket) -> u64 {
     let attached = socket.deserialize_attachment().ok();
-    let cursor = attached.and_then(|value| value.as_f64()).unwrap_or(0.0);
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "it was such a number"
-    )]
-    let cursor = cursor as u64;
-    cursor
+    integer(attached.and_then(|value| value.as_f64()).unwrap_or(0.0))
 }
 
 /// Any number.
 pub fn random() -> u64 {
-    #[allow(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "meant to be cut"
-    )]
-    let random = (js_sys::Math::random() * f64::from(u32::MAX)) as u64;
-    random
+    integer(js_sys::Math::random() * f64::from(u32::MAX))
 }

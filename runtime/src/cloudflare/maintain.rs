@@ -9,7 +9,8 @@ use worker::{Env, ScheduledTime, State, Storage, js_sys};
 
 use super::live::Readers;
 use super::metrics::{DataPoint, Metrics};
-use super::r2::{self, Bucket};
+use super::number::number;
+use super::r2::Bucket;
 use super::sql::Sql;
 use super::timing::now;
 use crate::protocol::error::Error;
@@ -130,7 +131,7 @@ impl Maintenance {
     async fn set_alarm(&self, at: Option<u64>) {
         let outcome = match at.filter(|at| *at <= MAX_DATE) {
             Some(at) => {
-                let date = js_sys::Date::new(&JsValue::from_f64(r2::number(at)));
+                let date = js_sys::Date::new(&JsValue::from_f64(number(at)));
                 self.storage.set_alarm(ScheduledTime::new(date)).await
             }
             None => self.storage.delete_alarm().await,

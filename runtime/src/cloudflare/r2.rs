@@ -5,6 +5,7 @@ use worker::web_sys::{ReadableStream, WritableStream};
 use worker::{Env, js_sys};
 
 use super::config;
+use super::number::{integer, number};
 use crate::protocol::error::Error;
 use crate::protocol::part::{Part, Piece, Plan};
 
@@ -130,7 +131,7 @@ impl Bucket {
             return Err(Error::Unavailable(format!("{key} is not in the bucket")));
         }
         let object: Object = object.unchecked_into();
-        if !part.is_of(length(object.size()), &object.etag()) {
+        if !part.is_of(integer(object.size()), &object.etag()) {
             let found = format!("{} bytes with tag {}", object.size(), object.etag());
             let stored = format!("{} bytes with tag {}", part.size, part.etag);
             return Err(Error::Storage(format!("{key} has {found}, not {stored}")));
@@ -147,7 +148,7 @@ impl Bucket {
     ) -> Result<(u64, String), JsValue> {
         let object = put_object(&self.0, key, body, content_type).await?;
         let object: Object = object.unchecked_into();
-        Ok((length(object.size()), object.etag()))
+        Ok((integer(object.size()), object.etag()))
     }
 
     /// Puts an object together from others; gives its length and its entity tag.
@@ -258,19 +259,4 @@ pub async fn end(writable: &WritableStream, outcome: Result<(), JsValue>) -> Res
 /// What R2 says when something cannot be had.
 pub fn trouble(key: &str, error: &JsValue) -> Error {
     Error::Unavailable(format!("{key} cannot be read: {error:?}"))
-}
-
-/// Lengths are exact as JavaScript numbers.
-#[allow(clippy::cast_precision_loss)]
-pub fn number(length: u64) -> f64 {
-    length as f64
-}
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a length is a whole number"
-)]
-fn length(number: f64) -> u64 {
-    number as u64
 }

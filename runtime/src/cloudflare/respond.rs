@@ -5,6 +5,7 @@ use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen::prelude::*;
 use worker::web_sys::{ReadableStream, Response, WebSocket};
 
+use crate::protocol::error::Error;
 use crate::protocol::reply::Reply;
 
 #[wasm_bindgen(
@@ -29,6 +30,27 @@ extern "C" {
 /// When a header's value is none that HTTP can carry.
 pub fn respond(reply: Reply) -> worker::Result<Response> {
     Ok(respond_with(reply, None)?)
+}
+
+/// Builds the response that refuses a request. What happened inside the server is logged.
+///
+/// # Errors
+///
+/// None that depend on the request.
+pub fn refuse(error: &Error) -> worker::Result<Response> {
+    respond(refusal(error))
+}
+
+/// The reply that refuses a request. What happened inside the server is logged.
+pub fn refusal(error: &Error) -> Reply {
+    if let Error::Unavailable(detail)
+    | Error::RegistryUnavailable(detail)
+    | Error::Misconfigured(detail)
+    | Error::Storage(detail) = error
+    {
+        worker::console_error!("{}: {detail}", error.code());
+    }
+    Reply::refused(error)
 }
 
 /// Builds the response that hands a socket over, if there is one.

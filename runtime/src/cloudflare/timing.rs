@@ -1,9 +1,10 @@
 //! The time, and `Server-Timing`: what a request cost. On Cloudflare clocks stand still while a worker computes
 //! (a measure against timing attacks), so times there show waiting, not work; rows are exact.
 
-use worker::Date;
+use worker::js_sys::Date;
 use worker::wasm_bindgen::prelude::*;
 
+use super::number::integer;
 use super::sql::Usage;
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen)]
@@ -14,7 +15,7 @@ extern "C" {
 
 /// Milliseconds since the Unix epoch.
 pub fn now() -> u64 {
-    Date::now().as_millis()
+    integer(Date::now())
 }
 
 /// The header's name.

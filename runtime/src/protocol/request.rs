@@ -43,6 +43,17 @@ pub struct Fork {
 }
 
 impl Create {
+    /// The headers that are read.
+    pub const HEADERS: &[&str] = &[
+        header::CONTENT_TYPE,
+        header::STREAM_TTL,
+        header::STREAM_EXPIRES_AT,
+        header::STREAM_CLOSED,
+        header::STREAM_FORKED_FROM,
+        header::STREAM_FORK_OFFSET,
+        header::STREAM_FORK_SUB_OFFSET,
+    ];
+
     /// Reads the query (without `?`) and headers of a PUT.
     ///
     /// # Errors
@@ -92,6 +103,16 @@ pub struct Append {
 }
 
 impl Append {
+    /// The headers that are read.
+    pub const HEADERS: &[&str] = &[
+        header::CONTENT_TYPE,
+        header::STREAM_CLOSED,
+        header::STREAM_SEQ,
+        header::PRODUCER_ID,
+        header::PRODUCER_EPOCH,
+        header::PRODUCER_SEQ,
+    ];
+
     /// Reads the headers of a POST.
     ///
     /// # Errors
@@ -367,6 +388,24 @@ mod tests {
             Err(Error::Invalid { field, .. }) => field,
             other => panic!("expected a refusal, got {other:?}"),
         }
+    }
+
+    #[test]
+    fn the_headers_that_are_read_are_listed() {
+        let read = std::cell::RefCell::new(std::collections::BTreeSet::new());
+        let note = |name: &str| {
+            read.borrow_mut().insert(name.to_owned());
+            None
+        };
+        let listed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        Create::parse("", &note).unwrap();
+        assert_eq!(read.take(), listed(Create::HEADERS));
+        let typed = |name: &str| {
+            note(name);
+            (name == header::CONTENT_TYPE).then(|| "text/plain".to_owned())
+        };
+        Append::parse(&typed, false).unwrap();
+        assert_eq!(read.take(), listed(Append::HEADERS));
     }
 
     #[test]

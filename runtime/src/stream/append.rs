@@ -51,6 +51,12 @@ impl<S: Storage> Stream<S> {
             commit(storage, &plan, producer.as_ref(), state.as_ref())?;
 
             let count = plan.tail.offset.since(present.tail.offset);
+            present.latest.add(
+                present.tail.offset,
+                plan.tail.offset,
+                &body.text,
+                body.is_json,
+            );
             present.tail = plan.tail;
             if let Some(hot) = &mut present.hot {
                 hot.add(count, body.text.len(), body.is_json);

@@ -3,6 +3,7 @@
 use super::append::Body;
 use super::birth::{Birth, Name, Origin};
 use super::chunk::{Data, Plan, Tail};
+use super::latest::Latest;
 use super::lend::Loan;
 use super::lifetime::Lifetime;
 use super::purge::Farewell;
@@ -109,6 +110,7 @@ impl<S: Storage> Stream<S> {
         self.cache = Cache::Present(Box::new(Present {
             birth,
             state,
+            latest: Latest::none(plan.tail.offset),
             tail: plan.tail,
             sealed: loan.map_or(Offset::START, |loan| loan.sealed),
             hot: None,

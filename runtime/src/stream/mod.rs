@@ -8,6 +8,7 @@
 //! | [`birth`] | what is fixed at creation |
 //! | [`state`] | what changes later: closure, last access |
 //! | [`chunk`] | how data lies in rows, and how it is cut |
+//! | [`latest`] | the end of the log in memory |
 //! | [`producers`] | where producers are remembered |
 //! | [`lifetime`] | access, expiry |
 //! | [`segment`] | data that lies in objects outside: the index, and what a read takes |
@@ -28,6 +29,7 @@ pub mod cold;
 pub mod create;
 pub mod delete;
 pub mod head;
+mod latest;
 pub mod lend;
 pub mod lifetime;
 pub mod marks;
@@ -59,6 +61,7 @@ mod sqlite;
 
 use birth::Birth;
 use chunk::{RowLimits, Tail};
+use latest::Latest;
 use lifetime::Lifetime;
 use state::State;
 use storage::{Storage, StorageError};
@@ -90,6 +93,7 @@ struct Present {
     birth: Birth,
     state: State,
     tail: Tail,
+    latest: Latest,
     /// Everything before this lies in segments.
     sealed: Offset,
     /// How much lies in rows; `None` when nobody has counted it.
@@ -205,6 +209,7 @@ fn load(storage: &impl Storage) -> Result<Cache, StorageError> {
     Ok(Cache::Present(Box::new(Present {
         birth,
         state,
+        latest: Latest::none(tail.offset),
         tail,
         sealed,
         hot: None,

@@ -82,7 +82,12 @@ fn collect(
         collector.begin_with(cold::take(storage, &own, is_json, start, room)?);
     }
     if collector.next >= present.sealed && collector.next < present.tail.offset {
-        collector.collect(storage)?;
+        let latest = present.latest.since(collector.next, is_json);
+        let latest = latest.filter(|text| collector.has_room_for(text));
+        match latest {
+            Some(text) => collector.end_with(text, present.tail.offset),
+            None => collector.collect(storage)?,
+        }
     }
     Ok(collector)
 }
@@ -195,6 +200,19 @@ impl Collector {
         self.max_bytes = self.max_bytes.saturating_sub(bytes);
         self.brackets = NOTHING;
         self.data.clear();
+    }
+
+    /// Whether a text fits that may have to be separated from what is there.
+    fn has_room_for(&self, text: &[u8]) -> bool {
+        let length = self.data.len().saturating_add(json::SEPARATOR.len());
+        length.saturating_add(text.len()) <= self.max_bytes
+    }
+
+    /// Takes all that is left up to `tail`.
+    fn end_with(&mut self, text: &[u8], tail: Offset) {
+        // Where something lies elsewhere, whoever puts both together separates them.
+        self.data.extend_from_slice(text);
+        self.next = tail;
     }
 
     /// Takes what fits from the rows.

@@ -663,6 +663,14 @@ fn a_key_in_kv_can_decide_instead() -> Result<()> {
     }
     let elsewhere = Stream::named(&with_key("k1"), "yours/s", JSON);
     elsewhere.put().send()?.expect(403)?;
+    // A panic takes its request with it, and neither the worker nor the object in its isolate.
+    for round in 2..4 {
+        let panics = stream.on(&with_key("panic"));
+        panics.post().send_bytes(b"0")?.expect(500)?;
+        stream.append(round.to_string())?;
+    }
+    assert!(server.log()?.contains("as asked"), "{}", server.log()?);
+    assert_eq!(stream.read()?.messages()?, [1, 2, 3]);
     server.stop()
 }
 

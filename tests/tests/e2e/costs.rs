@@ -1,7 +1,7 @@
 //! What Cloudflare bills: rows written, as `Server-Timing` reports them, and calls that are counted on
 //! their way; and how long the bundle is.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use durable_streams_tests::bundle;
 use durable_streams_tests::costs::{self, Usage};
 use durable_streams_tests::http::{Client, Response};
@@ -54,6 +54,26 @@ fn a_batch_costs_what_one_message_costs() -> Result<()> {
     let batch = serde_json::to_vec(&(0..500).collect::<Vec<_>>())?;
     assert_eq!(written(&stream.append(&batch)?)?, 1);
     assert_eq!(stream.read()?.messages()?.len(), 500);
+    Ok(())
+}
+
+#[test]
+fn whoever_follows_a_stream_reads_no_rows() -> Result<()> {
+    for (name, content_type) in [("costs/follow-json", JSON), ("costs/follow-bytes", BYTES)] {
+        let stream = Stream::create(&shared()?, name, content_type)?;
+        let mut offset = START.to_owned();
+        for size in [1, 100, 5000, 15_000, 1] {
+            stream.append(vec![b'7'; size])?;
+            let answer = stream.get(&offset).send()?.expect(200)?;
+            assert_eq!(answer.count("rows_read")?, 0, "{size} bytes of {name}");
+            answer
+                .header("stream-next-offset")
+                .context("no offset")?
+                .clone_into(&mut offset);
+        }
+        // From the start on, it is another matter.
+        assert!(stream.get(START).send()?.expect(200)?.count("rows_read")? > 0);
+    }
     Ok(())
 }
 
