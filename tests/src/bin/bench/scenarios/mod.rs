@@ -78,7 +78,7 @@ pub mod metrics {
     pub const MEMORY: Metric = metric("memory", "MB");
     /// The most memory it ever held.
     pub const PEAK_MEMORY: Metric = metric("peak memory", "MB");
-    /// What it holds more than before, for each stream that was just written to.
+    /// What it holds more than before, for each stream.
     pub const MEMORY_EACH: Metric = metric("memory a stream", "kB");
     /// From the start of the process to the first answer.
     pub const START: Metric = metric("start to first answer", "ms");
