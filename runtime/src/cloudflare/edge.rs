@@ -3,7 +3,7 @@
 
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::Request;
-use worker::{Context, Date, Env, Result};
+use worker::{Context, Env, Result};
 
 use super::answer::Answer;
 use super::bridge;
@@ -12,7 +12,7 @@ use super::config;
 use super::forward;
 use super::present::{leaves_alone, present, with_timing};
 use super::respond::{refuse, respond};
-use super::timing::Clock;
+use super::timing::{Clock, now};
 use crate::auth::{self, Audience, AuthorizeMutation, AuthorizeRead, Cors, NoAuth, Refusal};
 use crate::protocol::error::Error;
 use crate::protocol::header;
@@ -146,7 +146,7 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
             method: &method,
             query,
             header: &header,
-            now: Date::now().as_millis() / 1000,
+            now: now() / 1000,
         };
         let cors = self.reads.cors(&asked, path, env).await;
         let outcome = match method.as_str() {

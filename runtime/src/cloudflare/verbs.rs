@@ -212,10 +212,7 @@ impl Object {
         }
         let (create, name) = creation(asked)?;
         let created = match &create.fork {
-            None => self
-                .stream
-                .borrow_mut()
-                .create(&create, None, body, name, now())?,
+            None => self.create(&create, name, body)?,
             Some(fork) => match self.family.create(&create, fork, body, name).await {
                 Ok(created) => created,
                 Err(Refusal::Here(error)) => return Err(error),
@@ -240,11 +237,14 @@ impl Object {
 
     fn put(&self, asked: &Asked, body: &[u8]) -> Result<Done, Error> {
         let (create, name) = creation(asked)?;
-        let created = self
-            .stream
-            .borrow_mut()
-            .create(&create, None, body, name, now())?;
+        let created = self.create(&create, name, body)?;
         Ok(self.created(asked, &created, body))
+    }
+
+    /// Makes a stream that is no fork, or finds it.
+    fn create(&self, create: &Create, name: Name, body: &[u8]) -> Result<Created, Error> {
+        let mut stream = self.stream.borrow_mut();
+        stream.create(create, None, body, name, now())
     }
 
     fn created(&self, asked: &Asked, created: &Created, body: &[u8]) -> Done {
