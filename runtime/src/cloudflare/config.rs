@@ -7,7 +7,7 @@ use worker::wasm_bindgen::JsValue;
 use worker::{Env, js_sys};
 
 use crate::protocol::error::Error;
-use crate::stream::upkeep::Limits;
+use crate::stream::tier::upkeep::Limits;
 
 /// The binding of the [`StreamDO`](super::StreamDO) namespace.
 pub const STREAMS: &str = "STREAMS";

@@ -22,8 +22,8 @@ use crate::protocol::reply::{Created, Reply};
 use crate::protocol::request::{Create, Fork};
 use crate::stream::Stream;
 use crate::stream::birth::Name;
-use crate::stream::delete::{End, Ended};
-use crate::stream::lend::{Claim, Loan};
+use crate::stream::family::lend::{Claim, Loan};
+use crate::stream::verbs::delete::{End, Ended};
 
 /// The longest question between objects, in bytes: it holds a path and little else.
 const MAX_QUESTION: usize = 16_384;

@@ -15,7 +15,7 @@ use super::sql::Sql;
 use super::timing::now;
 use crate::protocol::error::Error;
 use crate::stream::Stream;
-use crate::stream::upkeep::{Job, Limits, Outcome};
+use crate::stream::tier::upkeep::{Job, Limits, Outcome};
 
 /// The latest time a JavaScript date can hold, in milliseconds since the Unix epoch.
 const MAX_DATE: u64 = 8_640_000_000_000_000;

@@ -2,9 +2,9 @@
 //! `Stream-Expires-At` stands.
 
 use super::birth::Birth;
-use super::delete::End;
 use super::state::{self, State};
 use super::storage::Storage;
+use super::verbs::delete::End;
 use super::{Cache, Stream};
 use crate::protocol::error::Error;
 use crate::protocol::expiry::Expiry;

@@ -2,70 +2,39 @@
 //! decides, and commits in one batch of statements: a refused request leaves nothing behind, and
 //! a crash finds a request whole or not at all. The clock is passed in.
 //!
-//! | file | what it knows |
+//! | room | what it knows |
 //! |---|---|
 //! | [`storage`] | the port to the database |
 //! | [`birth`] | what is fixed at creation |
 //! | [`state`] | what changes later: closure, last access |
-//! | [`chunk`] | how data lies in rows, and how it is cut |
-//! | [`latest`] | the end of the log in memory |
-//! | [`producers`] | where producers are remembered |
 //! | [`lifetime`] | access, expiry |
-//! | [`segment`] | data that lies in objects outside: the index, and what a read takes |
-//! | [`marks`] | where an object may be cut without being read |
-//! | [`cold`] | what a page takes from segments |
-//! | [`upkeep`] | what is to do besides requests: when, and what came of it |
-//! | [`seal`], [`merge`], [`sweep`], [`purge`] | one job each |
-//! | [`lend`], [`claims`] | the source's side of a fork |
-//! | [`create`], [`append`], [`read`], [`head`], [`delete`] | one verb each |
+//! | [`verbs`] | what clients ask: create, append, read, head, delete |
+//! | [`log`] | the recent end, in rows |
+//! | [`tier`] | what is old, in objects outside, and the jobs about it |
+//! | [`family`] | the source's side of a fork |
 
 use std::ops::ControlFlow;
 
-pub mod append;
 pub mod birth;
-pub mod chunk;
-pub mod claims;
-pub mod cold;
-pub mod create;
-pub mod delete;
-pub mod head;
-mod latest;
-pub mod lend;
+pub mod family;
 pub mod lifetime;
-pub mod marks;
-pub mod merge;
-pub mod producers;
-pub mod purge;
-pub mod read;
-pub mod seal;
-pub mod segment;
+pub mod log;
 pub mod state;
 pub mod storage;
-pub mod sweep;
-pub mod upkeep;
+pub mod tier;
+pub mod verbs;
 
 #[cfg(test)]
-mod bucket;
-#[cfg(test)]
-mod events;
-#[cfg(test)]
-mod fork_tests;
-#[cfg(test)]
-mod model_tests;
-#[cfg(test)]
-mod simulation;
-#[cfg(test)]
-mod simulation_tests;
-#[cfg(test)]
-mod sqlite;
+mod tests;
 
 use birth::Birth;
-use chunk::{RowLimits, Tail};
-use latest::Latest;
 use lifetime::Lifetime;
+use log::chunk::{self, RowLimits, Tail};
+use log::latest::Latest;
 use state::State;
 use storage::{Storage, StorageError};
-use upkeep::{Hot, Upkeep};
+use tier::seal;
+use tier::upkeep::{Hot, Upkeep};
 
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;

@@ -6,9 +6,9 @@
 //! that does not fit: a JSON message larger than a row lies in parts, in rows that follow each
 //! other; the first counts 1 message, the others 0.
 
-use super::storage::{Param, Row, Statement};
 use crate::protocol::json;
 use crate::protocol::offset::Offset;
+use crate::stream::storage::{Param, Row, Statement};
 
 /// Row ids per position.
 const PARTS: i64 = 64;
@@ -372,7 +372,7 @@ fn messages_in(newlines: usize) -> u64 {
 
 /// The largest index up to `at` at which no character continues. Where none is near, the data is
 /// no UTF-8 and `at` is as good as any.
-pub(super) fn character_start(data: &[u8], at: usize) -> usize {
+pub(in crate::stream) fn character_start(data: &[u8], at: usize) -> usize {
     let continues = |i: usize| data.get(i).is_some_and(|b| b & 0b1100_0000 == 0b1000_0000);
     (0..4)
         .filter_map(|back| at.checked_sub(back))

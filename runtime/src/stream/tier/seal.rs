@@ -2,15 +2,16 @@
 
 use std::ops::ControlFlow;
 
-use super::chunk::{self, Cut, RowId, Tail};
 use super::marks::{self, Mark};
-use super::read::Collector;
 use super::segment::{self, Record, Segment};
-use super::storage::{Param, Statement, Storage, StorageError};
 use super::upkeep::{Intent, Limits};
-use super::{Present, Stream};
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
+use crate::stream::Present;
+use crate::stream::Stream;
+use crate::stream::log::chunk::{self, Cut, RowId, Tail};
+use crate::stream::storage::{Param, Statement, Storage, StorageError};
+use crate::stream::verbs::read::Collector;
 
 /// An object to put.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Seal {
 
 impl<S: Storage> Stream<S> {
     /// Plans to seal what is oldest, if it is due or was begun before.
-    pub(super) fn seal(
+    pub(in crate::stream) fn seal(
         &mut self,
         is_due: bool,
         limits: &Limits,
@@ -87,7 +88,12 @@ impl<S: Storage> Stream<S> {
     }
 
     /// The object is there: lets the index say so, and removes the rows, all at once.
-    pub(super) fn sealed(&mut self, seal: Seal, etag: String, now: u64) -> Result<bool, Error> {
+    pub(in crate::stream) fn sealed(
+        &mut self,
+        seal: Seal,
+        etag: String,
+        now: u64,
+    ) -> Result<bool, Error> {
         let Some((storage, _, present)) = self.if_present(now)? else {
             return Ok(true);
         };
@@ -199,7 +205,7 @@ impl Border {
 }
 
 /// The end of a stream whose last row may be sealed.
-pub(super) fn tail(
+pub(in crate::stream) fn tail(
     storage: &impl Storage,
     last_chunk: Option<Tail>,
 ) -> Result<(Tail, Offset), StorageError> {

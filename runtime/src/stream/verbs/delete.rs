@@ -1,11 +1,13 @@
 //! DELETE, and how a stream ends (sections 4.2 and 5.4).
 
-use super::birth::{self, Origin};
-use super::purge::Farewell;
-use super::state::{self, State};
-use super::storage::{Statement, Storage};
-use super::{Cache, Stream, claims};
 use crate::protocol::error::Error;
+use crate::stream::Cache;
+use crate::stream::Stream;
+use crate::stream::birth::{self, Origin};
+use crate::stream::family::claims;
+use crate::stream::state::{self, State};
+use crate::stream::storage::{Statement, Storage};
+use crate::stream::tier::purge::Farewell;
 
 /// How a stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,7 +41,7 @@ impl<S: Storage> Stream<S> {
     }
 
     /// Ends what is there, if anything is.
-    pub(super) fn end(&mut self, now: u64) -> Result<End, Error> {
+    pub(in crate::stream) fn end(&mut self, now: u64) -> Result<End, Error> {
         if !claims::any(&self.storage)? {
             return self.remove(now);
         }
@@ -57,7 +59,7 @@ impl<S: Storage> Stream<S> {
     }
 
     /// Removes what is there, if anything is.
-    pub(super) fn remove(&mut self, now: u64) -> Result<End, Error> {
+    pub(in crate::stream) fn remove(&mut self, now: u64) -> Result<End, Error> {
         let mut ended = None;
         match &self.cache {
             Cache::Present(present) => {

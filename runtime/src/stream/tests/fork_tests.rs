@@ -3,22 +3,22 @@
 
 use proptest::prelude::*;
 
-use super::Stream;
-use super::birth::Name;
 use super::bucket::{Bucket, Fault, any_fault};
-use super::claims::{FIRST_CHECK, RECHECK};
-use super::delete::End;
-use super::lend::{Claim, Loan};
-use super::segment;
 use super::simulation::{LIMITS, ROWS, items_of};
 use super::sqlite::Sqlite;
-use super::upkeep::GRACE;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
 use crate::protocol::part::Plan;
 use crate::protocol::path::StreamPath;
 use crate::protocol::request::{Append, Create, Fork, Read, ReadFrom};
+use crate::stream::Stream;
+use crate::stream::birth::Name;
+use crate::stream::family::claims::{FIRST_CHECK, RECHECK};
+use crate::stream::family::lend::{Claim, Loan};
+use crate::stream::tier::segment;
+use crate::stream::tier::upkeep::GRACE;
+use crate::stream::verbs::delete::End;
 
 /// How many paths there are.
 const PATHS: usize = 4;

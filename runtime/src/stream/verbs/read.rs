@@ -2,10 +2,6 @@
 
 use std::ops::ControlFlow;
 
-use super::chunk::{self, Cut, RowId};
-use super::cold::{self, Cold};
-use super::storage::{Param, Row, Storage, StorageError};
-use super::{Present, Stream};
 use crate::protocol::error::Error;
 use crate::protocol::etag;
 use crate::protocol::json;
@@ -13,6 +9,11 @@ use crate::protocol::offset::Offset;
 use crate::protocol::part::{CLOSE, OPEN, Part};
 use crate::protocol::reply::{Caching, Page};
 use crate::protocol::request::{Read, ReadFrom};
+use crate::stream::Present;
+use crate::stream::Stream;
+use crate::stream::log::chunk::{self, Cut, RowId};
+use crate::stream::storage::{Param, Row, Storage, StorageError};
+use crate::stream::tier::cold::{self, Cold};
 
 /// What the protocol lets caches do with a page of data (section 10.1), in seconds.
 const FRESH: u64 = 60;
@@ -141,7 +142,7 @@ fn caching(left: Option<u64>) -> Caching {
 }
 
 /// Puts a page together from rows.
-pub(super) struct Collector {
+pub(in crate::stream) struct Collector {
     start: Offset,
     next: Offset,
     /// Nothing from here on belongs to the page.

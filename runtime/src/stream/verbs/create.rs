@@ -1,20 +1,23 @@
 //! PUT (section 5.1), of a plain stream or a fork (section 4.2).
 
 use super::append::Body;
-use super::birth::{Birth, Name, Origin};
-use super::chunk::{Data, Plan, Tail};
-use super::latest::Latest;
-use super::lend::Loan;
-use super::lifetime::Lifetime;
-use super::purge::Farewell;
-use super::state::State;
-use super::storage::{Statement, Storage};
-use super::{Cache, Present, Stream, claims};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
 use crate::protocol::reply::Created;
 use crate::protocol::request::Create;
+use crate::stream::Cache;
+use crate::stream::Present;
+use crate::stream::Stream;
+use crate::stream::birth::{Birth, Name, Origin};
+use crate::stream::family::claims;
+use crate::stream::family::lend::Loan;
+use crate::stream::lifetime::Lifetime;
+use crate::stream::log::chunk::{Data, Plan, Tail};
+use crate::stream::log::latest::Latest;
+use crate::stream::state::State;
+use crate::stream::storage::{Statement, Storage};
+use crate::stream::tier::purge::Farewell;
 
 impl<S: Storage> Stream<S> {
     /// Finds the stream that a PUT asks for, if it is there already with the same configuration.

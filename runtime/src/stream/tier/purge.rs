@@ -5,13 +5,13 @@
 
 use std::ops::ControlFlow;
 
-use super::Present;
-use super::birth;
-use super::claims;
 use super::segment;
-use super::storage::{Param, Statement, Storage, StorageError};
 use super::upkeep::{GRACE, Intent};
 use crate::protocol::offset::Offset;
+use crate::stream::Present;
+use crate::stream::birth;
+use crate::stream::family::claims;
+use crate::stream::storage::{Param, Statement, Storage, StorageError};
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS purge (id INTEGER PRIMARY KEY, \
     prefix TEXT NOT NULL, due INTEGER NOT NULL, again INTEGER NOT NULL)";
@@ -43,7 +43,7 @@ impl Purge {
 
 /// How a stream is taken away.
 #[derive(Debug)]
-pub(super) struct Farewell {
+pub(in crate::stream) struct Farewell {
     /// The prefix of the objects it may have, when they are to be listed, and when they are to be
     /// listed once more.
     objects: Option<(String, i64, i64)>,
@@ -111,17 +111,24 @@ fn first(storage: &impl Storage) -> Result<Option<Purge>, StorageError> {
 }
 
 /// When the next objects are to be deleted; `None` when there are none.
-pub(super) fn due(storage: &impl Storage) -> Result<Option<u64>, StorageError> {
+pub(in crate::stream) fn due(storage: &impl Storage) -> Result<Option<u64>, StorageError> {
     Ok(first(storage)?.map(|purge| purge.due))
 }
 
 /// The objects to delete now.
-pub(super) fn next(storage: &impl Storage, now: u64) -> Result<Option<Purge>, StorageError> {
+pub(in crate::stream) fn next(
+    storage: &impl Storage,
+    now: u64,
+) -> Result<Option<Purge>, StorageError> {
     Ok(first(storage)?.filter(|purge| purge.due <= now))
 }
 
 /// All that was there is gone: it is looked for either once more, later, or never again.
-pub(super) fn done(storage: &impl Storage, purge: &Purge, now: u64) -> Result<(), StorageError> {
+pub(in crate::stream) fn done(
+    storage: &impl Storage,
+    purge: &Purge,
+    now: u64,
+) -> Result<(), StorageError> {
     if now < purge.again {
         return storage.write(&[Statement {
             sql: POSTPONE,

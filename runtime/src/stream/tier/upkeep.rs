@@ -11,17 +11,18 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::chunk;
-use super::claims;
 use super::merge::Merge;
 use super::purge::{self, Purge};
 use super::seal::Seal;
-use super::state;
-use super::storage::{Param, Statement, Storage, StorageError};
 use super::sweep::{self, Sweep};
-use super::{Cache, Stream};
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
+use crate::stream::Cache;
+use crate::stream::Stream;
+use crate::stream::family::claims;
+use crate::stream::log::chunk;
+use crate::stream::state;
+use crate::stream::storage::{Param, Statement, Storage, StorageError};
 
 /// After the index has moved, an object is kept for this long, in milliseconds, for readers who
 /// have been told of it.
@@ -133,7 +134,7 @@ struct Fate {
 
 /// What is known of jobs, as long as the stream is in memory.
 #[derive(Debug, Default)]
-pub(super) struct Upkeep {
+pub(in crate::stream) struct Upkeep {
     /// Whether a job is being carried out.
     busy: bool,
     seal: Fate,
@@ -192,7 +193,7 @@ impl Hot {
     }
 
     /// Counts an append.
-    pub(super) fn add(&mut self, count: u64, bytes: usize, is_json: bool) {
+    pub(in crate::stream) fn add(&mut self, count: u64, bytes: usize, is_json: bool) {
         let messages = if is_json { count } else { count.min(1) };
         self.messages = self.messages.saturating_add(messages);
         let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
@@ -351,7 +352,7 @@ impl<S: Storage> Stream<S> {
 /// A note of an object that is about to be put: until the index has it, it is not known whether
 /// it is there. The very same object is put again after a crash, so that it is never forgotten.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Intent {
+pub(in crate::stream) struct Intent {
     /// The first position in the object.
     pub start: u64,
     /// The position after the last one.

@@ -6,15 +6,9 @@ use chrono::DateTime;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-use super::Stream;
-use super::birth::Name;
 use super::bucket::{Bucket, Fault};
-use super::chunk::RowLimits;
 use super::events::Op;
-use super::segment::{self, Segment};
 use super::sqlite::Sqlite;
-use super::storage::Storage;
-use super::upkeep::{GRACE, Limits};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::expiry::Expiry;
@@ -22,6 +16,12 @@ use crate::protocol::offset::Offset;
 use crate::protocol::part::Plan;
 use crate::protocol::reply::Page;
 use crate::protocol::request::{Append, Create, Read, ReadFrom};
+use crate::stream::Stream;
+use crate::stream::birth::Name;
+use crate::stream::log::chunk::RowLimits;
+use crate::stream::storage::Storage;
+use crate::stream::tier::segment::{self, Segment};
+use crate::stream::tier::upkeep::{GRACE, Limits};
 
 /// So small that chunks, rows, segments and pages end all the time.
 pub const ROWS: RowLimits = RowLimits { chunk: 24, row: 40 };

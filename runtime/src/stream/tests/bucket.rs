@@ -5,8 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use proptest::prelude::*;
 
-use super::upkeep::{GRACE, Job, Outcome};
 use crate::protocol::part::{Part, Piece, Plan};
+use crate::stream::tier::upkeep::{GRACE, Job, Outcome};
 
 /// What happens to a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ToSql, params_from_iter};
 
-use super::storage::{Param, Row, Statement, Storage, StorageError};
+use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
 
 /// See the module's text.
 #[derive(Debug)]

@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
-use super::Stream;
-use super::claims;
-use super::storage::{Param, Statement, Storage, StorageError};
 use super::upkeep::GRACE;
 use crate::protocol::error::Error;
+use crate::stream::Stream;
+use crate::stream::family::claims;
+use crate::stream::storage::{Param, Statement, Storage, StorageError};
 
 /// The row of the first note of objects that are out of use.
 const FIRST_ROW_ID: i64 = -(1 << 51);
@@ -29,7 +29,7 @@ pub struct Sweep {
 
 /// A note of objects that are out of use.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Retired {
+pub(in crate::stream) struct Retired {
     row: i64,
     note: Vec<u8>,
 }
@@ -57,7 +57,7 @@ impl Retired {
 
     /// The statement that notes it.
     pub fn statement(&self) -> Statement<'_> {
-        super::state::put(self.row, &self.note)
+        crate::stream::state::put(self.row, &self.note)
     }
 }
 
@@ -79,7 +79,7 @@ fn first(storage: &impl Storage) -> Result<Option<(i64, Note)>, StorageError> {
 }
 
 /// When the next objects may be deleted; `None` also while a fork may read them.
-pub(super) fn due(storage: &impl Storage) -> Result<Option<u64>, StorageError> {
+pub(in crate::stream) fn due(storage: &impl Storage) -> Result<Option<u64>, StorageError> {
     if claims::any(storage)? {
         return Ok(None);
     }
@@ -88,7 +88,7 @@ pub(super) fn due(storage: &impl Storage) -> Result<Option<u64>, StorageError> {
 
 impl<S: Storage> Stream<S> {
     /// Plans to delete objects that are out of use for long enough.
-    pub(super) fn sweep(&mut self, now: u64) -> Result<Option<Sweep>, Error> {
+    pub(in crate::stream) fn sweep(&mut self, now: u64) -> Result<Option<Sweep>, Error> {
         let Some((storage, ..)) = self.if_present(now)? else {
             return Ok(None);
         };
@@ -104,7 +104,7 @@ impl<S: Storage> Stream<S> {
     }
 
     /// The objects are gone: forgets them.
-    pub(super) fn swept(&mut self, sweep: &Sweep, now: u64) -> Result<bool, Error> {
+    pub(in crate::stream) fn swept(&mut self, sweep: &Sweep, now: u64) -> Result<bool, Error> {
         let Some((storage, ..)) = self.if_present(now)? else {
             return Ok(true);
         };

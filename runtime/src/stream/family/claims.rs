@@ -8,8 +8,8 @@
 
 use std::ops::ControlFlow;
 
-use super::birth::Name;
-use super::storage::{Param, Statement, Storage, StorageError};
+use crate::stream::birth::Name;
+use crate::stream::storage::{Param, Statement, Storage, StorageError};
 
 /// How long after a claim was made its fork is asked whether it lives, in milliseconds. By then
 /// it has been made, or never will be.
@@ -36,12 +36,12 @@ const DISTRUST: &str = "UPDATE claim SET due = ?1";
 pub const DROP: &str = "DROP TABLE IF EXISTS claim";
 
 /// Whether there are any.
-pub(super) fn any(storage: &impl Storage) -> Result<bool, StorageError> {
+pub(in crate::stream) fn any(storage: &impl Storage) -> Result<bool, StorageError> {
     Ok(exist(storage)? && is_found(storage, ANY)?)
 }
 
 /// When the next fork is to be asked whether it lives.
-pub(super) fn due(storage: &impl Storage) -> Result<Option<u64>, StorageError> {
+pub(in crate::stream) fn due(storage: &impl Storage) -> Result<Option<u64>, StorageError> {
     let mut earliest = None;
     if exist(storage)? {
         storage.query(EARLIEST, &[], &mut |row| {
@@ -53,7 +53,10 @@ pub(super) fn due(storage: &impl Storage) -> Result<Option<u64>, StorageError> {
 }
 
 /// The forks to ask now, not too many at once.
-pub(super) fn doubtful(storage: &impl Storage, now: u64) -> Result<Vec<Name>, StorageError> {
+pub(in crate::stream) fn doubtful(
+    storage: &impl Storage,
+    now: u64,
+) -> Result<Vec<Name>, StorageError> {
     let mut forks = Vec::new();
     if exist(storage)? {
         storage.query(SELECT_DUE, &[time(now)], &mut |row| {
@@ -72,7 +75,7 @@ pub(super) fn doubtful(storage: &impl Storage, now: u64) -> Result<Vec<Name>, St
 }
 
 /// The statements that note the claim of a fork that is about to be made.
-pub(super) fn make(fork: &Name, now: u64) -> [Statement<'_>; 2] {
+pub(in crate::stream) fn make(fork: &Name, now: u64) -> [Statement<'_>; 2] {
     let due = time(now.saturating_add(FIRST_CHECK));
     let insert = Statement {
         sql: INSERT,
@@ -82,7 +85,7 @@ pub(super) fn make(fork: &Name, now: u64) -> [Statement<'_>; 2] {
 }
 
 /// Forgets the claim of a fork.
-pub(super) fn forget(storage: &impl Storage, fork: &Name) -> Result<(), StorageError> {
+pub(in crate::stream) fn forget(storage: &impl Storage, fork: &Name) -> Result<(), StorageError> {
     if !exist(storage)? {
         return Ok(());
     }
@@ -93,7 +96,7 @@ pub(super) fn forget(storage: &impl Storage, fork: &Name) -> Result<(), StorageE
 }
 
 /// Notes that a fork lives, and when it is to be asked again, if it is.
-pub(super) fn settle(
+pub(in crate::stream) fn settle(
     storage: &impl Storage,
     fork: &Name,
     again: Option<u64>,
@@ -109,7 +112,7 @@ pub(super) fn settle(
 }
 
 /// The statement by which all forks are to be asked from now on.
-pub(super) fn distrust(now: u64) -> Statement<'static> {
+pub(in crate::stream) fn distrust(now: u64) -> Statement<'static> {
     Statement {
         sql: DISTRUST,
         params: vec![time(now)],

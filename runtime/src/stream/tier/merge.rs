@@ -6,15 +6,15 @@
 
 use std::ops::ControlFlow;
 
-use super::Stream;
 use super::marks::{self, Mark};
 use super::segment::{self, Record, Segment};
-use super::storage::{Param, Statement, Storage, StorageError};
 use super::sweep;
 use super::upkeep::{Intent, Limits};
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
 use crate::protocol::part::Plan;
+use crate::stream::Stream;
+use crate::stream::storage::{Param, Statement, Storage, StorageError};
 
 /// Fewer segments than this are not worth merging, and thresholds are this far apart.
 const FEW: usize = 8;
@@ -80,7 +80,11 @@ impl Merge {
 
 impl<S: Storage> Stream<S> {
     /// Plans to merge segments, if there are enough or it was begun before.
-    pub(super) fn merge(&mut self, limits: &Limits, now: u64) -> Result<Option<Merge>, Error> {
+    pub(in crate::stream) fn merge(
+        &mut self,
+        limits: &Limits,
+        now: u64,
+    ) -> Result<Option<Merge>, Error> {
         let present = self.if_present(now)?;
         let Some((storage, _, present)) = present.filter(|found| found.2.sealed > Offset::START)
         else {
@@ -111,7 +115,12 @@ impl<S: Storage> Stream<S> {
 
     /// The object is there: lets the index say so, and keeps in mind that the others have to go,
     /// all at once.
-    pub(super) fn merged(&mut self, merge: Merge, etag: String, now: u64) -> Result<bool, Error> {
+    pub(in crate::stream) fn merged(
+        &mut self,
+        merge: Merge,
+        etag: String,
+        now: u64,
+    ) -> Result<bool, Error> {
         let Some((storage, _, present)) = self.if_present(now)? else {
             return Ok(true);
         };

@@ -1,9 +1,9 @@
 //! HEAD (section 5.5).
 
-use super::Stream;
-use super::storage::Storage;
 use crate::protocol::error::Error;
 use crate::protocol::reply::Metadata;
+use crate::stream::Stream;
+use crate::stream::storage::Storage;
 
 impl<S: Storage> Stream<S> {
     /// What is known of the stream. Not an access: the TTL goes on.

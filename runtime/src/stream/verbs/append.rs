@@ -3,17 +3,18 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
-use super::chunk::{Data, Plan, RowLimits, Tail};
-use super::producers::{self, Bucket};
-use super::state::{self, ClosedBy, State};
-use super::storage::{Param, Storage, StorageError};
-use super::{Present, Stream};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::json;
 use crate::protocol::producer::{self, Accepted, Claim, Verdict};
 use crate::protocol::reply::Appended;
 use crate::protocol::request::Append;
+use crate::stream::Present;
+use crate::stream::Stream;
+use crate::stream::log::chunk::{Data, Plan, RowLimits, Tail};
+use crate::stream::log::producers::{self, Bucket};
+use crate::stream::state::{self, ClosedBy, State};
+use crate::stream::storage::{Param, Storage, StorageError};
 
 impl<S: Storage> Stream<S> {
     /// Appends `body` and closes the stream if the request says so.
@@ -79,14 +80,17 @@ impl<S: Storage> Stream<S> {
 }
 
 /// A body that has been checked against its stream's content type.
-pub(super) struct Body<'a> {
+pub(in crate::stream) struct Body<'a> {
     text: Cow<'a, [u8]>,
     count: u64,
     is_json: bool,
 }
 
 impl<'a> Body<'a> {
-    pub(super) fn parse(body: &'a [u8], content_type: &ContentType) -> Result<Self, Error> {
+    pub(in crate::stream) fn parse(
+        body: &'a [u8],
+        content_type: &ContentType,
+    ) -> Result<Self, Error> {
         if body.is_empty() {
             return Ok(Self::nothing());
         }
@@ -115,7 +119,7 @@ impl<'a> Body<'a> {
         }
     }
 
-    pub(super) fn plan(
+    pub(in crate::stream) fn plan(
         &self,
         tail: &Tail,
         seq: Option<String>,

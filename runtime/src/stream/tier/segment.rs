@@ -7,9 +7,9 @@ use std::ops::ControlFlow;
 use serde::{Deserialize, Serialize};
 
 use super::marks::{Frame, Mark};
-use super::storage::{Param, Row, Statement, Storage, StorageError};
 use crate::protocol::offset::Offset;
 use crate::protocol::part::{Lines, Part};
+use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
 
 /// The row of the segment that starts at position 0; the others follow by position. All of them
 /// lie below the rows of producers, and are exact as JavaScript numbers.
@@ -334,9 +334,9 @@ pub fn is_key(prefix: &str, key: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::marks::{joined_marks, joined_size, marks_of};
     use super::*;
     use crate::protocol::json;
+    use crate::stream::tier::marks::{joined_marks, joined_size, marks_of};
     use proptest::prelude::*;
 
     const PREFIX: &str = "streams/a/1/";

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::storage::StorageError;
 use crate::protocol::producer::{Accepted, Claim};
+use crate::stream::storage::StorageError;
 
 /// Finds a bucket by its row.
 pub const SELECT: &str = "SELECT body FROM stream WHERE id = ?1";

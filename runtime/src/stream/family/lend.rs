@@ -6,18 +6,21 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::birth::Name;
-use super::delete::End;
-use super::read::Collector;
-use super::segment::{self, Record, Segment};
-use super::storage::{Storage, StorageError};
-use super::{Cache, Present, Stream, claims};
+use super::claims;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::expiry::Expiry;
 use crate::protocol::frame;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
+use crate::stream::Cache;
+use crate::stream::Present;
+use crate::stream::Stream;
+use crate::stream::birth::Name;
+use crate::stream::storage::{Storage, StorageError};
+use crate::stream::tier::segment::{self, Record, Segment};
+use crate::stream::verbs::delete::End;
+use crate::stream::verbs::read::Collector;
 
 /// What a fork that is about to be made asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,9 +3,9 @@
 use std::ops::ControlFlow;
 
 use super::segment::{self, Segment};
-use super::storage::{Param, Storage, StorageError};
 use crate::protocol::offset::Offset;
 use crate::protocol::part::Part;
+use crate::stream::storage::{Param, Storage, StorageError};
 
 /// An answer has at most this many parts: the platform lets a request have six connections open
 /// at the same time.

@@ -1,9 +1,9 @@
 //! Where an object may be cut without being read: at marks, which the index keeps.
 
-use super::chunk::character_start;
 use super::segment::Segment;
 use crate::protocol::json;
 use crate::protocol::part::{CLOSE, OPEN};
+use crate::stream::log::chunk::character_start;
 
 /// About how many marks a segment has.
 const MARKS: usize = 256;
@@ -21,7 +21,7 @@ pub type Mark = (u64, u64);
 
 /// What an object has around and between messages or bytes, in bytes.
 #[derive(Clone, Copy)]
-pub(super) struct Frame {
+pub(in crate::stream) struct Frame {
     /// Before the first one.
     pub first: u64,
     /// Behind the last one.

@@ -4,10 +4,6 @@
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
-use super::Stream;
-use super::birth::Name;
-use super::chunk::RowLimits;
-use super::delete::End;
 use super::sqlite::Sqlite;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
@@ -16,6 +12,10 @@ use crate::protocol::offset::Offset;
 use crate::protocol::producer::{self, Accepted, Claim, Verdict};
 use crate::protocol::reply::Page;
 use crate::protocol::request::{Append, Create, Read, ReadFrom};
+use crate::stream::Stream;
+use crate::stream::birth::Name;
+use crate::stream::log::chunk::RowLimits;
+use crate::stream::verbs::delete::End;
 
 /// So small that chunks, rows and pages end all the time.
 const LIMITS: RowLimits = RowLimits { chunk: 24, row: 40 };
@@ -620,7 +620,7 @@ fn small_appends_share_a_row() {
     }
     assert_eq!(database.written.get() - before, 1000, "one row an append");
     let mut rows = 0;
-    super::storage::Storage::query(&&database, "SELECT id FROM stream", &[], &mut |_| {
+    crate::stream::storage::Storage::query(&&database, "SELECT id FROM stream", &[], &mut |_| {
         rows += 1;
         std::ops::ControlFlow::Continue(())
     })

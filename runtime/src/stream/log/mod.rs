@@ -1,0 +1,11 @@
+//! The recent end of a stream, which lies in rows.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`chunk`] | how data lies in rows, and how it is cut |
+//! | [`latest`] | the end of the log in memory |
+//! | [`producers`] | where producers are remembered |
+
+pub mod chunk;
+pub(in crate::stream) mod latest;
+pub mod producers;

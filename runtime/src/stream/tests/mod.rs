@@ -1,0 +1,17 @@
+//! A stream by itself, held against models that are too simple to be wrong.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`sqlite`] | the database, which can be made to fail at any statement |
+//! | [`bucket`] | a bucket on which everything can go wrong |
+//! | [`model_tests`] | verbs |
+//! | [`events`], [`simulation`], [`simulation_tests`] | the cold tier |
+//! | [`fork_tests`] | forks and their sources |
+
+mod bucket;
+mod events;
+mod fork_tests;
+mod model_tests;
+mod simulation;
+mod simulation_tests;
+mod sqlite;

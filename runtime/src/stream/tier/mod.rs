@@ -1,0 +1,21 @@
+//! What is old, which lies in objects outside, and the jobs that put it there and take it away.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`segment`] | the index of objects, and what a read takes from one |
+//! | [`marks`] | where an object may be cut without being read |
+//! | [`cold`] | what a page takes from segments |
+//! | [`upkeep`] | what is to do besides requests: when, and what came of it |
+//! | [`seal`] | rows become an object |
+//! | [`merge`] | small objects become a large one |
+//! | [`sweep`] | objects that the index has left are deleted |
+//! | [`purge`] | objects of a stream that is gone are deleted |
+
+pub mod cold;
+pub mod marks;
+pub mod merge;
+pub mod purge;
+pub mod seal;
+pub mod segment;
+pub mod sweep;
+pub mod upkeep;

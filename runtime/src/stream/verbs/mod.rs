@@ -1,0 +1,15 @@
+//! What clients ask of a stream: one file a verb.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`create`] | PUT: a new stream, a fork, or the one that is there |
+//! | [`append`] | POST: data, the close, or both |
+//! | [`read`] | GET: pages, and what is new for live readers |
+//! | [`head`] | HEAD |
+//! | [`delete`] | DELETE, and how a stream ends |
+
+pub mod append;
+pub mod create;
+pub mod delete;
+pub mod head;
+pub mod read;
