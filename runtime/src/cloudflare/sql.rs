@@ -81,7 +81,7 @@ impl Sql {
         let params: Vec<JsValue> = params.iter().map(param).collect();
         self.sql
             .exec_raw(sql, params)
-            .map_err(|error| StorageError(error.to_string()))
+            .map_err(|error| StorageError::Failed(error.to_string()))
     }
 
     fn run(&self, statement: &Statement) -> Result<(), StorageError> {
@@ -95,11 +95,11 @@ impl Sql {
             let outcome = batch.iter().try_for_each(|statement| self.run(statement));
             outcome
                 .map(|()| JsValue::UNDEFINED)
-                .map_err(|error| JsValue::from_str(&error.0))
+                .map_err(|error| JsValue::from_str(&format!("{error:?}")))
         };
         let outcome = self.storage.transaction_sync(&mut work);
         outcome.map(drop).map_err(|error| {
-            StorageError(error.as_string().unwrap_or_else(|| format!("{error:?}")))
+            StorageError::Failed(error.as_string().unwrap_or_else(|| format!("{error:?}")))
         })
     }
 
@@ -134,7 +134,7 @@ impl Storage for Sql {
             let cursor = self.execute(sql, params)?;
             let mut rows = cursor.raw();
             for row in &mut rows {
-                let row = row.map_err(|error| StorageError(error.to_string()))?;
+                let row = row.map_err(|error| StorageError::Failed(error.to_string()))?;
                 if each(&Columns(row)).is_break() {
                     break;
                 }

@@ -85,6 +85,9 @@ pub enum Error {
     Storage(String),
     /// The server cannot be reached; the request may or may not have been carried out.
     Unavailable(String),
+    /// What is stored, or what another part of the server said, is of a newer release than this
+    /// one; the request changed nothing.
+    Newer(String),
     /// The registry of projects and public streams cannot be reached; nothing was decided.
     RegistryUnavailable(String),
     /// A variable or binding of the worker is wrong; the text says which, and what would be
@@ -120,7 +123,7 @@ impl Error {
             Self::TooLarge { .. } => 413,
             Self::TooManyReaders { .. } => 429,
             Self::Storage(_) | Self::Misconfigured(_) => 500,
-            Self::Unavailable(_) | Self::RegistryUnavailable(_) => 503,
+            Self::Unavailable(_) | Self::RegistryUnavailable(_) | Self::Newer(_) => 503,
             Self::Full => 507,
         }
     }
@@ -150,6 +153,7 @@ impl Error {
             Self::Full => "stream_full",
             Self::Storage(_) => "storage_error",
             Self::Unavailable(_) => "unavailable",
+            Self::Newer(_) => "newer_version",
             Self::RegistryUnavailable(_) => "registry_unavailable",
             Self::Misconfigured(_) => "misconfigured",
         }
@@ -168,6 +172,7 @@ impl Error {
                 (header::STREAM_NEXT_OFFSET, tail.to_string()),
             ],
             Self::Unavailable(_) => vec![(header::RETRY_AFTER, "1".to_owned())],
+            Self::Newer(_) => vec![(header::RETRY_AFTER, "60".to_owned())],
             Self::StaleEpoch { current } => vec![(header::PRODUCER_EPOCH, current.to_string())],
             Self::SequenceGap { expected, received } => vec![
                 (header::PRODUCER_EXPECTED_SEQ, expected.to_string()),
@@ -223,6 +228,7 @@ impl fmt::Display for Error {
             // What went wrong inside is for the log, not for the client.
             Self::Storage(_) => f.write_str("storage failed; nothing was changed"),
             Self::Unavailable(_) => f.write_str("the stream cannot be reached; try again"),
+            Self::Newer(_) => f.write_str("the stream is of a newer release; try again later"),
             Self::RegistryUnavailable(_) => {
                 f.write_str("the registry of projects cannot be reached; try again")
             }

@@ -16,6 +16,7 @@
 //! | [`request`] | headers and query to typed requests |
 //! | [`reply`] | typed results to status and headers |
 //! | [`frame`] | a head and a body in one piece, for objects and the edges of waiting readers |
+//! | [`version`] | versions of records and messages |
 //! | [`error`] | every refusal, with its status and headers |
 
 pub mod content_type;
@@ -33,3 +34,4 @@ pub mod producer;
 pub mod reply;
 pub mod request;
 pub mod sse;
+pub mod version;

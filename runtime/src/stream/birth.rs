@@ -104,10 +104,10 @@ impl Birth {
             let (_, rest) = text.split_once("/*")?;
             Some(rest.split_once("*/")?.0.to_owned())
         };
-        let record =
-            between(sql).ok_or_else(|| StorageError("the table has no birth record".into()))?;
+        let record = between(sql)
+            .ok_or_else(|| StorageError::Failed("the table has no birth record".into()))?;
         Self::decode(&record)
-            .ok_or_else(|| StorageError(format!("the birth record is malformed: {record}")))
+            .ok_or_else(|| StorageError::Failed(format!("the birth record is malformed: {record}")))
     }
 
     fn encode(&self) -> String {

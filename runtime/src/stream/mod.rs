@@ -109,7 +109,7 @@ impl<S: Storage> Stream<S> {
     /// it anew.
     fn turn<T>(&mut self, verb: impl FnOnce(&mut Self) -> Result<T, Error>) -> Result<T, Error> {
         let outcome = verb(self);
-        if matches!(outcome, Err(Error::Storage(_))) {
+        if matches!(outcome, Err(Error::Storage(_) | Error::Newer(_))) {
             self.cache = Cache::Unknown;
         }
         outcome
@@ -167,7 +167,7 @@ fn load(storage: &impl Storage) -> Result<Cache, StorageError> {
             ..State::default()
         },
     };
-    let malformed = || StorageError("the last chunk is malformed".into());
+    let malformed = || StorageError::Failed("the last chunk is malformed".into());
     let mut last_chunk = Ok(None);
     storage.query(chunk::SELECT_LAST, &[], &mut |row| {
         last_chunk = Tail::from_row(row).ok_or_else(malformed).map(Some);

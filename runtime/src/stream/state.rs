@@ -71,8 +71,9 @@ impl State {
     ///
     /// When [`State::encode`] did not make it.
     pub fn decode(body: &[u8]) -> Result<Self, StorageError> {
-        serde_json::from_slice(body)
-            .map_err(|error| StorageError(format!("the state record is malformed: {error}")))
+        serde_json::from_slice(body).map_err(|error| {
+            StorageError::Failed(format!("the state record is malformed: {error}"))
+        })
     }
 }
 

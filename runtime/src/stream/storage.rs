@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::protocol::error::Error;
+use crate::protocol::version::Newer;
 
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -58,12 +59,26 @@ pub trait Storage {
     fn write(&self, batch: &[Statement]) -> Result<(), StorageError>;
 }
 
-/// The database failed; the text is for the log.
+/// Why the database gave no answer that can be used; the texts are for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StorageError(pub String);
+pub enum StorageError {
+    /// It failed, or holds what nobody can have written.
+    Failed(String),
+    /// A newer release has written what it holds.
+    Newer(String),
+}
 
 impl From<StorageError> for Error {
     fn from(error: StorageError) -> Self {
-        Self::Storage(error.0)
+        match error {
+            StorageError::Failed(what) => Self::Storage(what),
+            StorageError::Newer(what) => Self::Newer(what),
+        }
+    }
+}
+
+impl From<Newer> for StorageError {
+    fn from(newer: Newer) -> Self {
+        Self::Newer(newer.to_string())
     }
 }

@@ -280,7 +280,10 @@ fn rows(
     let mut collector = Collector::bare(start, is_json).until(end);
     collector.collect(storage)?;
     if collector.next() != end {
-        return Err(StorageError(format!("no row holds {}", collector.next())));
+        return Err(StorageError::Failed(format!(
+            "no row holds {}",
+            collector.next()
+        )));
     }
     Ok(collector.finish())
 }

@@ -42,9 +42,9 @@ impl Bucket {
     ///
     /// When [`Bucket::encode`] did not make it.
     pub fn decode(body: &[u8]) -> Result<Self, StorageError> {
-        serde_json::from_slice(body)
-            .map(Self)
-            .map_err(|error| StorageError(format!("a producer bucket is malformed: {error}")))
+        serde_json::from_slice(body).map(Self).map_err(|error| {
+            StorageError::Failed(format!("a producer bucket is malformed: {error}"))
+        })
     }
 }
 

@@ -41,7 +41,7 @@ impl Sqlite {
 
     fn tick(&self) -> Result<(), StorageError> {
         match self.works_for.get() {
-            Some(0) => Err(StorageError("injected".into())),
+            Some(0) => Err(StorageError::Failed("injected".into())),
             Some(left) => {
                 self.works_for.set(Some(left - 1));
                 Ok(())
@@ -117,5 +117,5 @@ impl ToSql for Param<'_> {
 }
 
 fn failed(error: rusqlite::Error) -> StorageError {
-    StorageError(error.to_string())
+    StorageError::Failed(error.to_string())
 }

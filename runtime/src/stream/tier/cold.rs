@@ -48,7 +48,7 @@ pub fn take(
     })?;
     outcome?;
     if cold.parts.is_empty() {
-        return Err(StorageError(format!("no segment holds {from}")));
+        return Err(StorageError::Failed(format!("no segment holds {from}")));
     }
     Ok(cold)
 }
@@ -61,7 +61,7 @@ impl Cold {
         segment: &Segment,
         room: u64,
     ) -> Result<ControlFlow<()>, StorageError> {
-        let gap = || StorageError(format!("no segment holds {}", self.next));
+        let gap = || StorageError::Failed(format!("no segment holds {}", self.next));
         let skip = self.next.position().checked_sub(segment.start.position());
         let skip = skip.filter(|skip| *skip < segment.count).ok_or_else(gap)?;
         let must = self.parts.is_empty();

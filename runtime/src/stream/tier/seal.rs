@@ -65,7 +65,7 @@ impl<S: Storage> Stream<S> {
         let end = collector.next();
         if begun.is_some() && end != until {
             let message = "what was being sealed is not there any more".to_owned();
-            return Err(StorageError(message).into());
+            return Err(StorageError::Failed(message).into());
         }
         if begun.is_none() {
             Intent::new(start, end).note(storage, Intent::SEAL)?;
@@ -139,7 +139,7 @@ fn commit(
     end: Offset,
     last: &Border,
 ) -> Result<(), StorageError> {
-    let too_far = || StorageError("a segment ends beyond the largest offset".into());
+    let too_far = || StorageError::Failed("a segment ends beyond the largest offset".into());
     let end = RowId::chunk(end).encode().ok_or_else(too_far)?;
     let record = segment.record.encode();
     let mut batch = vec![
@@ -174,7 +174,7 @@ struct Border {
 
 impl Border {
     fn find(storage: &impl Storage, end: Offset, is_json: bool) -> Result<Self, StorageError> {
-        let malformed = || StorageError("a chunk is malformed".into());
+        let malformed = || StorageError::Failed("a chunk is malformed".into());
         let before = RowId::chunk(end).encode().ok_or_else(malformed)?;
         let mut found = None;
         let before = [Param::Integer(before)];

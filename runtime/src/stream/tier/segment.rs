@@ -64,8 +64,9 @@ impl Record {
     ///
     /// When [`Record::encode`] did not make it.
     pub fn decode(body: &[u8]) -> Result<Self, StorageError> {
-        serde_json::from_slice(body)
-            .map_err(|error| StorageError(format!("a segment's record is malformed: {error}")))
+        serde_json::from_slice(body).map_err(|error| {
+            StorageError::Failed(format!("a segment's record is malformed: {error}"))
+        })
     }
 }
 
@@ -100,7 +101,7 @@ impl Segment {
     ///
     /// When [`Segment::statement`] did not make it.
     pub fn from_row(row: &dyn Row) -> Result<Self, StorageError> {
-        let malformed = || StorageError("a segment's row is malformed".into());
+        let malformed = || StorageError::Failed("a segment's row is malformed".into());
         let position = row.integer(0).checked_sub(FIRST_ROW_ID);
         let position = position.and_then(|position| u64::try_from(position).ok());
         Ok(Self {
@@ -131,7 +132,7 @@ impl Segment {
     /// When that is beyond what a stream can hold.
     pub fn end(&self) -> Result<Offset, StorageError> {
         let end = self.start.advance(self.count);
-        end.ok_or_else(|| StorageError("a segment ends beyond the largest offset".into()))
+        end.ok_or_else(|| StorageError::Failed("a segment ends beyond the largest offset".into()))
     }
 
     /// The object's key; `own` is what the keys of the stream's own objects start with.

@@ -71,7 +71,7 @@ fn first(storage: &impl Storage) -> Result<Option<(i64, Note)>, StorageError> {
         return Ok(None);
     };
     let note = note.map_err(|error| {
-        StorageError(format!(
+        StorageError::Failed(format!(
             "a note of objects out of use is malformed: {error}"
         ))
     })?;

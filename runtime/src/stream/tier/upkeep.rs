@@ -376,7 +376,7 @@ impl Intent {
     /// The positions.
     pub fn range(self) -> Result<(Offset, Offset), StorageError> {
         let range = Offset::new(self.start).zip(Offset::new(self.end));
-        range.ok_or_else(|| StorageError("an intent is beyond the largest offset".into()))
+        range.ok_or_else(|| StorageError::Failed("an intent is beyond the largest offset".into()))
     }
 
     /// The intent in a row, if there is one.
@@ -389,7 +389,7 @@ impl Intent {
         })?;
         found
             .transpose()
-            .map_err(|error| StorageError(format!("an intent is malformed: {error}")))
+            .map_err(|error| StorageError::Failed(format!("an intent is malformed: {error}")))
     }
 
     /// Notes it in a row.

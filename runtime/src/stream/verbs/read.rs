@@ -218,7 +218,7 @@ impl Collector {
 
     /// Takes what fits from the rows.
     pub fn collect(&mut self, storage: &impl Storage) -> Result<(), StorageError> {
-        let malformed = || StorageError("a chunk is malformed".into());
+        let malformed = || StorageError::Failed("a chunk is malformed".into());
         let start = RowId::chunk(self.next).encode().ok_or_else(malformed)?;
         let mut well_formed = true;
         storage.query(chunk::SELECT_FROM, &[Param::Integer(start)], &mut |row| {
