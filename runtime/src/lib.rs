@@ -8,8 +8,9 @@
 //! |---|---|
 //! | [`auth`] | who may do what, and project tokens |
 //! | [`protocol`] | the protocol as pure values and rules |
-//! | [`stream`] | the sequencer, over a port to its storage |
-//! | `cloudflare` | the platform: edge, object, SQLite, metrics |
+//! | [`stream`] | one stream over its database |
+//! | [`object`] | its object between requests, over ports |
+//! | `cloudflare` | the platform: adapters of the ports, and the edge |
 
 #![cfg_attr(
     test,
@@ -18,6 +19,7 @@
 
 pub mod auth;
 mod cloudflare;
+pub mod object;
 pub mod protocol;
 pub mod stream;
 

@@ -8,9 +8,8 @@ use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen::prelude::*;
 use worker::web_sys::Request;
 
-use super::forward;
+use crate::object::request::Incoming;
 use crate::protocol::header;
-use crate::protocol::path;
 use crate::protocol::request::{Append, Create};
 
 #[wasm_bindgen(
@@ -50,10 +49,8 @@ thread_local! {
 pub struct Asked {
     /// The request itself.
     pub request: Request,
-    /// Its method.
-    pub method: String,
-    /// When it came, by the object's clock.
-    pub started: f64,
+    method: String,
+    started: f64,
     url: OnceCell<String>,
     headers: OnceCell<Headers>,
 }
@@ -65,7 +62,7 @@ struct Headers {
 }
 
 impl Asked {
-    /// A request that has come just now.
+    /// A request that has come at `started` by the object's clock.
     pub fn new(request: Request, started: f64) -> Self {
         let method = request.method();
         Self {
@@ -74,54 +71,6 @@ impl Asked {
             started,
             url: OnceCell::new(),
             headers: OnceCell::new(),
-        }
-    }
-
-    /// Whether what it asks for depends on its body.
-    pub fn needs_body(&self) -> bool {
-        matches!(&*self.method, "POST" | "PUT")
-    }
-
-    /// Whether it takes more than this object's own turn: it comes from another object, asks for
-    /// a fork, or for a stream that ends by itself.
-    pub fn takes_time(&self) -> bool {
-        let has = |name| self.header(name).is_some();
-        match &*self.method {
-            forward::ASK => true,
-            "PUT" => {
-                has(header::STREAM_FORKED_FROM)
-                    || has(header::STREAM_TTL)
-                    || has(header::STREAM_EXPIRES_AT)
-            }
-            _ => false,
-        }
-    }
-
-    /// Its URL.
-    pub fn url(&self) -> &str {
-        self.url.get_or_init(|| self.request.url())
-    }
-
-    /// The path and the query of its URL.
-    pub fn place(&self) -> (&str, &str) {
-        path::split_url(self.url())
-    }
-
-    /// The path without what the edge may have put before it.
-    pub fn public_path(&self) -> &str {
-        let path = self.place().0;
-        path.strip_prefix(path::LIVE).unwrap_or(path)
-    }
-
-    /// The value of a header.
-    pub fn header(&self, name: &str) -> Option<String> {
-        let headers = self.headers.get_or_init(|| self.headers());
-        match headers.names.iter().position(|known| *known == name) {
-            Some(at) => {
-                let value = headers.lines.split('\n').nth(at);
-                value.filter(|value| *value != MISSING).map(str::to_owned)
-            }
-            None => self.request.headers().get(name).ok().flatten(),
         }
     }
 
@@ -137,5 +86,30 @@ impl Asked {
             names: names.here,
             lines: headers_of(&self.request, &names.there),
         })
+    }
+}
+
+impl Incoming for Asked {
+    fn method(&self) -> &str {
+        &self.method
+    }
+
+    fn url(&self) -> &str {
+        self.url.get_or_init(|| self.request.url())
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        let headers = self.headers.get_or_init(|| self.headers());
+        match headers.names.iter().position(|known| *known == name) {
+            Some(at) => {
+                let value = headers.lines.split('\n').nth(at);
+                value.filter(|value| *value != MISSING).map(str::to_owned)
+            }
+            None => self.request.headers().get(name).ok().flatten(),
+        }
+    }
+
+    fn started(&self) -> f64 {
+        self.started
     }
 }

@@ -3,10 +3,9 @@
 use std::fmt::Debug;
 
 use futures_util::StreamExt;
-use worker::js_sys::{Promise, Uint8Array};
+use worker::js_sys::Promise;
 use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen::prelude::*;
-use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::Request;
 
 use crate::protocol::error::Error;
@@ -49,23 +48,6 @@ pub fn coming(request: &Request, limit: usize) -> Result<Coming, Error> {
         Some(_) => Ok(Coming::Whole),
         None if request.body().is_none() => Ok(Coming::Nothing),
         None => Ok(Coming::Chunks),
-    }
-}
-
-/// Reads a body of at most `limit` bytes.
-///
-/// # Errors
-///
-/// [`Error::TooLarge`], as soon as it is known; [`Error::Invalid`] for a body that breaks off.
-pub async fn read(request: &Request, limit: usize) -> Result<Vec<u8>, Error> {
-    match coming(request, limit)? {
-        Coming::Nothing => Ok(Vec::new()),
-        Coming::Whole => {
-            let body = request.array_buffer().map_err(broken_off)?;
-            let body = JsFuture::from(body).await.map_err(broken_off)?;
-            Ok(Uint8Array::new(&body).to_vec())
-        }
-        Coming::Chunks => chunks(request, limit).await,
     }
 }
 

@@ -6,6 +6,7 @@ use std::thread::LocalKey;
 use worker::wasm_bindgen::JsValue;
 use worker::{Env, js_sys};
 
+use crate::object::settings::Settings;
 use crate::protocol::error::Error;
 use crate::stream::tier::upkeep::Limits;
 
@@ -45,21 +46,6 @@ const MOST_MERGED_BYTES: usize = 1 << 30;
 /// The largest value of the limit on messages: above that, bytes decide anyway.
 const MOST_MESSAGES: usize = 1 << 30;
 
-/// What the variables say.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Config {
-    /// Whether responses say what they cost.
-    pub debug_timing: bool,
-    /// The largest body of a PUT or POST, in bytes.
-    pub max_append_bytes: usize,
-    /// About how many bytes a read answers.
-    pub read_max_bytes: usize,
-    /// How many live readers a stream has at most.
-    pub max_live_readers: u32,
-    /// When data moves to the bucket, and in objects of which size.
-    pub segments: Limits,
-}
-
 /// What the variables say to the edge of live reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LiveConfig {
@@ -69,46 +55,31 @@ pub struct LiveConfig {
     pub sse_timeout_ms: u64,
 }
 
-impl Config {
-    /// Reads the variables of `env`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Misconfigured`] names the variable, its value, and what would be right.
-    pub fn from_env(env: &Env) -> Result<Self, Error> {
-        thread_local! {
-            static KNOWN: OnceCell<Result<Config, Error>> = const { OnceCell::new() };
-        }
-        look_once(&KNOWN, || Self::parse(&|name| variable(env, name)))
+/// What the variables of `env` mean for objects.
+pub fn settings(env: &Env) -> Settings {
+    thread_local! {
+        static KNOWN: OnceCell<Settings> = const { OnceCell::new() };
     }
+    look_once(&KNOWN, || parse(&|name| variable(env, name)))
+}
 
-    fn parse(variable: Lookup) -> Result<Self, Error> {
-        let messages = number(
-            variable,
-            SEGMENT_MAX_MESSAGES,
-            1000,
-            "messages",
-            MOST_MESSAGES,
-        )?;
-        let merge = number(
-            variable,
-            SEGMENT_MERGE_BYTES,
-            64 << 20,
-            "bytes",
-            MOST_MERGED_BYTES,
-        )?;
-        Ok(Self {
-            debug_timing: parse_switch(DEBUG_TIMING, variable(DEBUG_TIMING))?,
-            max_append_bytes: bytes(variable, MAX_APPEND_BYTES, 20 << 20)?,
-            read_max_bytes: bytes(variable, READ_MAX_BYTES, 8 << 20)?,
-            max_live_readers: number(variable, MAX_LIVE_READERS, 10_000, "readers", MOST_READERS)?,
-            segments: Limits {
-                max_messages: messages,
-                max_bytes: bytes(variable, SEGMENT_MAX_BYTES, 4 << 20)?,
-                merge_bytes: merge,
-            },
-        })
+fn parse(variable: Lookup) -> Settings {
+    Settings {
+        debug_timing: parse_switch(DEBUG_TIMING, variable(DEBUG_TIMING)).unwrap_or(false),
+        max_append_bytes: bytes(variable, MAX_APPEND_BYTES, 20 << 20),
+        read_max_bytes: bytes(variable, READ_MAX_BYTES, 8 << 20),
+        max_live_readers: number(variable, MAX_LIVE_READERS, 10_000, "readers", MOST_READERS),
+        segments: segments(variable),
     }
+}
+
+fn segments(variable: Lookup) -> Result<Limits, Error> {
+    let (messages, merge) = (SEGMENT_MAX_MESSAGES, SEGMENT_MERGE_BYTES);
+    Ok(Limits {
+        max_messages: number(variable, messages, 1000, "messages", MOST_MESSAGES)?,
+        max_bytes: bytes(variable, SEGMENT_MAX_BYTES, 4 << 20)?,
+        merge_bytes: number(variable, merge, 64 << 20, "bytes", MOST_MERGED_BYTES)?,
+    })
 }
 
 impl LiveConfig {
@@ -116,7 +87,7 @@ impl LiveConfig {
     ///
     /// # Errors
     ///
-    /// As [`Config::from_env`].
+    /// [`Error::Misconfigured`] names the variable, its value, and what would be right.
     pub fn from_env(env: &Env) -> Result<Self, Error> {
         thread_local! {
             static KNOWN: OnceCell<Result<LiveConfig, Error>> = const { OnceCell::new() };
@@ -198,25 +169,24 @@ fn number<N: TryFrom<usize>>(
 mod tests {
     use super::*;
 
-    fn parse(name: &'static str, value: &'static str) -> Result<Config, Error> {
-        Config::parse(&|asked| (asked == name).then(|| value.to_owned()))
+    fn with(name: &'static str, value: &'static str) -> Settings {
+        parse(&|asked| (asked == name).then(|| value.to_owned()))
     }
 
     #[test]
     fn there_are_defaults() {
-        let config = Config::parse(&|_| None).unwrap();
-        let expected = Config {
+        let expected = Settings {
             debug_timing: false,
-            max_append_bytes: 20_971_520,
-            read_max_bytes: 8_388_608,
-            max_live_readers: 10_000,
-            segments: Limits {
+            max_append_bytes: Ok(20_971_520),
+            read_max_bytes: Ok(8_388_608),
+            max_live_readers: Ok(10_000),
+            segments: Ok(Limits {
                 max_messages: 1000,
                 max_bytes: 4_194_304,
                 merge_bytes: 67_108_864,
-            },
+            }),
         };
-        assert_eq!(config, expected);
+        assert_eq!(parse(&|_| None), expected);
         let live = LiveConfig {
             long_poll_timeout_ms: 25_000,
             sse_timeout_ms: 60_000,
@@ -226,17 +196,12 @@ mod tests {
 
     #[test]
     fn values_are_taken() {
-        assert!(parse("DEBUG_TIMING", "1").unwrap().debug_timing);
-        assert!(!parse("DEBUG_TIMING", "0").unwrap().debug_timing);
-        assert_eq!(
-            parse("MAX_APPEND_BYTES", "10").unwrap().max_append_bytes,
-            10
-        );
-        assert_eq!(
-            parse("READ_MAX_BYTES", "33554432").unwrap().read_max_bytes,
-            33_554_432
-        );
-        let segments = |name, value| parse(name, value).unwrap().segments;
+        assert!(with("DEBUG_TIMING", "1").debug_timing);
+        assert!(!with("DEBUG_TIMING", "0").debug_timing);
+        assert_eq!(with("MAX_APPEND_BYTES", "10").max_append_bytes, Ok(10));
+        let reads = with("READ_MAX_BYTES", "33554432").read_max_bytes;
+        assert_eq!(reads, Ok(33_554_432));
+        let segments = |name, value| with(name, value).segments.unwrap();
         assert_eq!(segments("SEGMENT_MAX_MESSAGES", "2").max_messages, 2);
         assert_eq!(segments("SEGMENT_MAX_BYTES", "100").max_bytes, 100);
         assert_eq!(
@@ -246,9 +211,8 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_value_is_named() {
+    fn a_bad_value_is_named_and_spoils_nothing_else() {
         for (name, value) in [
-            ("DEBUG_TIMING", "yes"),
             ("MAX_APPEND_BYTES", "0"),
             ("MAX_APPEND_BYTES", "8 MB"),
             ("READ_MAX_BYTES", "33554433"),
@@ -258,12 +222,24 @@ mod tests {
             ("SEGMENT_MAX_BYTES", "33554433"),
             ("SEGMENT_MERGE_BYTES", "1073741825"),
         ] {
-            let message = parse(name, value).unwrap_err().to_string();
+            let settings = with(name, value);
+            let errors: Vec<Error> = [
+                settings.max_append_bytes.err(),
+                settings.read_max_bytes.err(),
+                settings.max_live_readers.err(),
+                settings.segments.err(),
+            ]
+            .into_iter()
+            .flatten()
+            .collect();
+            assert_eq!(errors.len(), 1, "{name}");
+            let message = errors[0].to_string();
             assert!(
                 message.contains(name) && message.contains(value),
                 "{message}"
             );
         }
+        assert!(!with("DEBUG_TIMING", "yes").debug_timing);
         let asked = |name: &str| (name == "SSE_TIMEOUT_MS").then(|| "1 min".to_owned());
         let message = LiveConfig::parse(&asked).unwrap_err().to_string();
         assert!(message.contains("milliseconds"), "{message}");

@@ -11,11 +11,9 @@ use super::config;
 use super::respond::refuse;
 use crate::auth::Audience;
 use crate::auth::project_jwt::without_token;
+use crate::object::request::ASK;
 use crate::protocol::error::Error;
 use crate::protocol::header;
-
-/// The method of what objects ask each other. The edge refuses it.
-pub const ASK: &str = "PATCH";
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
 extern "C" {

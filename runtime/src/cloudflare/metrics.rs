@@ -5,29 +5,10 @@ use worker::wasm_bindgen::prelude::*;
 use worker::{Env, js_sys};
 
 use super::config;
+use crate::object::measure::DataPoint;
 
 /// The longest index Analytics Engine takes, in bytes.
 const MAX_INDEX_BYTES: usize = 96;
-
-/// What an operation came to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DataPoint {
-    /// The stream's path: the index, cut to 96 bytes.
-    pub stream: String,
-    /// The first segment of a path of several; blob 3.
-    pub project: String,
-    /// `create`, `append`, `read`, `head` or `delete`; for maintenance `seal`, `merge`, `sweep` or
-    /// `purge`; blob 1.
-    pub operation: &'static str,
-    /// `ok` or the error's code; blob 2.
-    pub outcome: &'static str,
-    /// Messages or bytes appended, read or moved; double 1.
-    pub count: u64,
-    /// Length of the body that came or went; double 2.
-    pub bytes: usize,
-    /// Rows written; double 3.
-    pub rows: f64,
-}
 
 #[wasm_bindgen(
     module = "/src/cloudflare/exchange.js",

@@ -11,7 +11,16 @@ use worker::{Env, State};
 
 use super::asked::Asked;
 use super::body::{self, Coming};
-use super::verbs::Object;
+use super::config;
+use super::respond::respond_with;
+use super::timing::Clock;
+use super::world::World;
+use crate::object::family::MAX_QUESTION;
+use crate::object::ports::Ports;
+use crate::object::request::{ASK, Incoming};
+use crate::object::{Answer, Object};
+use crate::protocol::error::Error;
+use crate::stream::Stream;
 
 /// The Durable Object class that a worker has to export: one object per stream.
 ///
@@ -19,7 +28,7 @@ use super::verbs::Object;
 /// cost each append more than the append itself. So would a future for each.
 #[wasm_bindgen]
 pub struct StreamDO {
-    object: Rc<Object>,
+    object: Rc<Object<World>>,
     /// Goes on with a request whose body has come.
     on_body: body::Then,
 }
@@ -41,11 +50,16 @@ impl StreamDO {
     #[wasm_bindgen(constructor)]
     #[must_use]
     pub fn new(state: DurableObjectState, env: Env) -> Self {
-        let object = Rc::new(Object::new(State::from(state), env));
+        let settings = config::settings(&env);
+        let clock = Clock::new(settings.debug_timing);
+        let world = World::new(State::from(state), env, clock);
+        let stream = Stream::new(world.sql());
+        let object = Object::new(world, settings, stream);
+        World::connect(&object);
         let this = Rc::clone(&object);
         let on_body = Closure::new(move |request, started, body: Option<_>, error| {
             let body = body.ok_or_else(|| body::broken_off(error));
-            this.answer(Asked::new(request, started), body)
+            answer(&this, Asked::new(request, started), body)
         });
         Self { object, on_body }
     }
@@ -57,26 +71,29 @@ impl StreamDO {
     /// None that depend on the request.
     pub fn fetch(&self, request: Request) -> Result<JsValue, JsValue> {
         let object = &self.object;
-        let asked = Asked::new(request, object.now());
+        let asked = Asked::new(request, object.ports().tick());
         if !asked.needs_body() {
-            return object.answer(asked, Ok(Vec::new()));
+            return answer(object, asked, Ok(Vec::new()));
         }
-        let limit = object.max_append_bytes();
+        let limit = match asked.method() {
+            ASK => Ok(MAX_QUESTION),
+            _ => object.settings().max_append_bytes.clone(),
+        };
         match limit.and_then(|limit| Ok((body::coming(&asked.request, limit)?, limit))) {
-            Ok((Coming::Nothing, _)) => object.answer(asked, Ok(Vec::new())),
+            Ok((Coming::Nothing, _)) => answer(object, asked, Ok(Vec::new())),
             Ok((Coming::Whole, _)) => {
-                let answer = body::await_whole(&asked.request, asked.started, &self.on_body);
+                let answer = body::await_whole(&asked.request, asked.started(), &self.on_body);
                 Ok(answer?.into())
             }
             Ok((Coming::Chunks, limit)) => {
                 let object = Rc::clone(object);
                 let answer = async move {
                     let body = body::chunks(&asked.request, limit).await;
-                    object.answer(asked, body)
+                    answer(&object, asked, body)
                 };
                 Ok(future_to_promise(answer).into())
             }
-            Err(error) => object.answer(asked, Err(error)),
+            Err(error) => answer(object, asked, Err(error)),
         }
     }
 
@@ -85,7 +102,7 @@ impl StreamDO {
     ///
     /// # Errors
     ///
-    /// When storage fails; the runtime calls again then.
+    /// When storage fails or the next alarm could not be set; the runtime calls again then.
     pub async fn alarm(&self) -> Result<(), JsValue> {
         let outcome = self.object.wake().await;
         outcome.map_err(|error| JsValue::from_str(&format!("{error:?}")))
@@ -105,4 +122,22 @@ impl StreamDO {
     /// Called by the runtime when a reader's socket has broken.
     #[wasm_bindgen(js_name = webSocketError)]
     pub fn websocket_error(&self) {}
+}
+
+/// A response, or a promise of one.
+fn answer(
+    object: &Rc<Object<World>>,
+    asked: Asked,
+    body: Result<Vec<u8>, Error>,
+) -> Result<JsValue, JsValue> {
+    if !asked.takes_time() {
+        let Answer { reply, socket } = object.answer(&asked, body);
+        return respond_with(reply, socket).map(JsValue::from);
+    }
+    let object = Rc::clone(object);
+    let answer = async move {
+        let Answer { reply, socket } = object.answer_in_time(&asked, body).await;
+        respond_with(reply, socket).map(JsValue::from)
+    };
+    Ok(future_to_promise(answer).into())
 }

@@ -4,9 +4,9 @@ use worker::Result;
 use worker::wasm_bindgen::JsCast;
 use worker::web_sys::{Response, ResponseInit};
 
-use super::timing;
 use crate::auth::cors::header_changes;
 use crate::auth::{Audience, Cors, Request};
+use crate::object::measure::{SERVER_TIMING, join};
 use crate::protocol::header;
 
 /// Whether such answers go out as they come.
@@ -50,8 +50,8 @@ pub fn present(
 pub fn with_timing(response: &Response, millis: f64) -> Result<Response> {
     let response = changeable(response)?;
     let headers = response.headers();
-    let of_object = headers.get(timing::SERVER_TIMING)?;
-    headers.set(timing::SERVER_TIMING, &timing::join(millis, of_object))?;
+    let of_object = headers.get(SERVER_TIMING)?;
+    headers.set(SERVER_TIMING, &join(millis, of_object))?;
     Ok(response)
 }
 

@@ -6,6 +6,7 @@ use worker::{Env, js_sys};
 
 use super::config;
 use super::number::{integer, number};
+use crate::object::ports::{self, Listed, Stored};
 use crate::protocol::error::Error;
 use crate::protocol::part::{Part, Piece, Plan};
 
@@ -30,13 +31,13 @@ extern "C" {
     #[wasm_bindgen(method, catch, js_name = arrayBuffer)]
     async fn array_buffer(this: &Object) -> Result<JsValue, JsValue>;
 
-    type Listed;
+    type Page;
 
     #[wasm_bindgen(method, getter)]
-    fn keys(this: &Listed) -> Vec<String>;
+    fn keys(this: &Page) -> Vec<String>;
 
     #[wasm_bindgen(method, getter)]
-    fn cursor(this: &Listed) -> JsValue;
+    fn cursor(this: &Page) -> JsValue;
 
     /// A stream that fails unless exactly so many bytes are written to it.
     pub type FixedLengthStream;
@@ -139,36 +140,15 @@ impl Bucket {
         Ok(object)
     }
 
-    /// Puts an object; gives its length and its entity tag.
-    pub async fn put(
+    async fn put_js(
         &self,
         key: &str,
         body: &JsValue,
         content_type: &str,
-    ) -> Result<(u64, String), JsValue> {
+    ) -> Result<Stored, JsValue> {
         let object = put_object(&self.0, key, body, content_type).await?;
         let object: Object = object.unchecked_into();
         Ok((integer(object.size()), object.etag()))
-    }
-
-    /// Puts an object together from others; gives its length and its entity tag.
-    pub async fn join(
-        &self,
-        key: &str,
-        plan: &Plan,
-        size: u64,
-        content_type: &str,
-    ) -> Result<(u64, String), JsValue> {
-        let stream = FixedLengthStream::new(number(size));
-        let (readable, writable) = (stream.readable(), stream.writable());
-        let put = self.put(key, &readable, content_type);
-        let pour = async {
-            let poured = self.pour(plan, &writable).await;
-            end(&writable, poured).await
-        };
-        let (put, poured) = futures_util::future::join(put, pour).await;
-        poured?;
-        put
     }
 
     async fn pour(&self, plan: &Plan, writable: &WritableStream) -> Result<(), JsValue> {
@@ -186,33 +166,49 @@ impl Bucket {
         }
         Ok(())
     }
+}
 
-    /// Deletes objects, a thousand at most. Those that are not there are no error.
-    pub async fn delete(&self, keys: Vec<String>) -> Result<(), JsValue> {
-        if keys.is_empty() {
-            return Ok(());
-        }
-        self.0.delete_keys(keys).await.map(drop)
+impl ports::Bucket for Bucket {
+    async fn put(&self, key: &str, body: &[u8], content_type: &str) -> Result<Stored, String> {
+        let body = js_sys::Uint8Array::from(body);
+        self.put_js(key, &body, content_type).await.map_err(text)
     }
 
-    /// Deletes the objects whose keys start with `prefix` and that `concerns` says yes to.
-    pub async fn delete_all(
+    async fn join(
         &self,
-        prefix: &str,
-        concerns: impl Fn(&str) -> bool,
-    ) -> Result<(), JsValue> {
-        let mut cursor = JsValue::UNDEFINED;
-        loop {
-            let listed = list_keys(&self.0, prefix, &cursor).await?;
-            let listed: Listed = listed.unchecked_into();
-            let keys = listed.keys().into_iter().filter(|key| concerns(key));
-            self.delete(keys.collect()).await?;
-            cursor = listed.cursor();
-            if cursor.is_undefined() {
-                return Ok(());
-            }
-        }
+        key: &str,
+        plan: &Plan,
+        size: u64,
+        content_type: &str,
+    ) -> Result<Stored, String> {
+        let stream = FixedLengthStream::new(number(size));
+        let (readable, writable) = (stream.readable(), stream.writable());
+        let put = self.put_js(key, &readable, content_type);
+        let pour = async {
+            let poured = self.pour(plan, &writable).await;
+            end(&writable, poured).await
+        };
+        let (put, poured) = futures_util::future::join(put, pour).await;
+        poured.and(put).map_err(text)
     }
+
+    async fn delete(&self, keys: Vec<String>) -> Result<(), String> {
+        self.0.delete_keys(keys).await.map(drop).map_err(text)
+    }
+
+    async fn list(&self, prefix: &str, cursor: Option<String>) -> Result<Listed, String> {
+        let cursor = cursor.map_or(JsValue::UNDEFINED, JsValue::from);
+        let page = list_keys(&self.0, prefix, &cursor).await.map_err(text)?;
+        let page: Page = page.unchecked_into();
+        Ok(Listed {
+            keys: page.keys(),
+            cursor: page.cursor().as_string(),
+        })
+    }
+}
+
+fn text(error: JsValue) -> String {
+    format!("{error:?}")
 }
 
 /// Where a piece of an answer comes from.

@@ -43,12 +43,7 @@ pub fn refuse(error: &Error) -> worker::Result<Response> {
 
 /// The reply that refuses a request. What happened inside the server is logged.
 pub fn refusal(error: &Error) -> Reply {
-    if let Error::Unavailable(detail)
-    | Error::Newer(detail)
-    | Error::RegistryUnavailable(detail)
-    | Error::Misconfigured(detail)
-    | Error::Storage(detail) = error
-    {
+    if let Some(detail) = error.detail() {
         worker::console_error!("{}: {detail}", error.code());
     }
     Reply::refused(error)

@@ -8,6 +8,8 @@ use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{SqlCursor, SqlStorage, SqlStorageValue, js_sys};
 
 use super::timing::Clock;
+use crate::object::measure::Usage;
+use crate::object::ports::Metered;
 use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen)]
@@ -21,17 +23,6 @@ extern "C" {
         this: &TransactionalStorage,
         work: &mut dyn FnMut() -> Result<JsValue, JsValue>,
     ) -> Result<JsValue, JsValue>;
-}
-
-/// What the database was asked to do since the last time somebody looked.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Usage {
-    /// Rows read, as Cloudflare counts them.
-    pub rows_read: f64,
-    /// Rows written, as Cloudflare counts them: what costs.
-    pub rows_written: f64,
-    /// Milliseconds spent, if a clock runs.
-    pub millis: f64,
 }
 
 /// See the module's text.
@@ -60,21 +51,6 @@ impl Sql {
             clock,
             usage: Cell::default(),
         }
-    }
-
-    /// What was used since the last call.
-    pub fn take_usage(&self) -> Usage {
-        self.usage.take()
-    }
-
-    /// Adds what was used to what is told at the next call of [`Sql::take_usage`].
-    pub fn give_back(&self, used: Usage) {
-        let usage = self.usage.get();
-        self.usage.set(Usage {
-            rows_read: usage.rows_read + used.rows_read,
-            rows_written: usage.rows_written + used.rows_written,
-            millis: usage.millis + used.millis,
-        });
     }
 
     fn execute(&self, sql: &str, params: &[Param]) -> Result<SqlCursor, StorageError> {
@@ -120,6 +96,16 @@ impl Sql {
         let millis = usage.millis + (self.clock.now() - started);
         self.usage.set(Usage { millis, ..usage });
         outcome
+    }
+}
+
+impl Metered for Sql {
+    fn take_usage(&self) -> Usage {
+        self.usage.take()
+    }
+
+    fn give_back(&self, used: Usage) {
+        self.usage.set(self.usage.get().and(used));
     }
 }
 

@@ -128,6 +128,18 @@ impl Error {
         }
     }
 
+    /// What happened inside the server: for the log, not for clients.
+    pub fn detail(&self) -> Option<&str> {
+        match self {
+            Self::Storage(detail)
+            | Self::Unavailable(detail)
+            | Self::Newer(detail)
+            | Self::RegistryUnavailable(detail)
+            | Self::Misconfigured(detail) => Some(detail),
+            _ => None,
+        }
+    }
+
     /// A stable name for programs.
     pub fn code(&self) -> &'static str {
         match self {

@@ -6,6 +6,7 @@ pub const CACHE_CONTROL: &str = "Cache-Control";
 pub const CONTENT_LENGTH: &str = "Content-Length";
 pub const CONTENT_TYPE: &str = "Content-Type";
 pub const DS_COLD: &str = "Ds-Cold";
+pub const DS_INCARNATION: &str = "Ds-Incarnation";
 pub const DS_UNROTATED: &str = "Ds-Unrotated";
 pub const ETAG: &str = "ETag";
 pub const IF_NONE_MATCH: &str = "If-None-Match";

@@ -11,6 +11,9 @@ pub const PREFIX: &str = "/v1/stream/";
 /// from outside gets to an object with such a path.
 pub const LIVE: &str = "/live";
 
+/// The parameter of such a request that names the incarnation a reader has started in.
+pub const INCARNATION: &str = "incarnation";
+
 /// What objects ask each other about forks is below this path. No request from outside gets to
 /// an object with such a path.
 pub const FORK: &str = "/fork/";
@@ -32,6 +35,12 @@ pub fn split_url(url: &str) -> (&str, &str) {
         .find('/')
         .and_then(|slash| after_scheme.get(slash..));
     (path.unwrap_or("/"), query)
+}
+
+/// The value of a parameter of a query, as sent.
+pub fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
+    let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.find_map(|(key, value)| (key == name).then_some(value))
 }
 
 /// A stream's path below [`PREFIX`], percent-decoded and valid. Two URLs that decode to the same

@@ -110,16 +110,24 @@ impl<S: Storage> Stream<S> {
         }
     }
 
-    /// Removes the stream if its time is over, and says how it ended; `None` when it has not.
+    /// Ends the stream if its time is over, and says how; `None` when there is nothing to end.
+    /// Whoever uses a stream calls this first, and then verbs with the same `now`: that a stream
+    /// ends has consequences, which no verb can draw by itself.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`]; then the stream is still there.
     pub fn expire(&mut self, now: u64) -> Result<Option<End>, Error> {
-        self.turn(|stream| match stream.present(now) {
-            Ok(_) | Err(Error::Gone) => Ok(None),
-            Err(Error::NotFound) => stream.end(now).map(Some),
-            Err(error) => Err(error),
+        self.turn(|stream| {
+            stream.load()?;
+            match &stream.cache {
+                Cache::Present(present)
+                    if !present.state.deleted && present.lifetime.is_over(now) =>
+                {
+                    stream.end(now).map(Some)
+                }
+                _ => Ok(None),
+            }
         })
     }
 }

@@ -100,6 +100,15 @@ impl<S: Storage> Stream<S> {
         })
     }
 
+    /// What tells the stream from others that had or will have its path; `None` when it does not
+    /// exist or is not loaded.
+    pub fn incarnation(&self) -> Option<&str> {
+        match &self.cache {
+            Cache::Present(present) => Some(&present.birth.name.incarnation),
+            _ => None,
+        }
+    }
+
     /// Where the stream lies.
     pub fn storage(&self) -> &S {
         &self.storage

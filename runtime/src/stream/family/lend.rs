@@ -183,20 +183,18 @@ impl<S: Storage> Stream<S> {
         })
     }
 
-    /// Whether this is the stream of that name, alive or kept for its own forks: what a source
-    /// asks.
+    /// Whether the stream of that name is there, alive or kept for its own forks: what a source
+    /// asks. One whose time is over is there until it has ended; it may have forks that it has to
+    /// be kept for.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`].
-    pub fn is_called(&mut self, name: &Name, now: u64) -> Result<bool, Error> {
+    pub fn is_called(&mut self, name: &Name) -> Result<bool, Error> {
         self.turn(|stream| {
             stream.load()?;
             Ok(match &stream.cache {
-                Cache::Present(present) => {
-                    let lives = present.state.deleted || !present.lifetime.is_over(now);
-                    lives && present.birth.name == *name
-                }
+                Cache::Present(present) => present.birth.name == *name,
                 _ => false,
             })
         })

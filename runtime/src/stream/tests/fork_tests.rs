@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::bucket::{Bucket, Fault, any_fault};
-use super::simulation::{LIMITS, ROWS, items_of};
+use super::simulation::{ABLE, ROWS, items_of};
 use super::sqlite::Sqlite;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
@@ -359,7 +359,7 @@ impl<'a> Town<'a> {
         for fork in self.streams[at].doubtful_forks(self.now).map_err(fail)? {
             let is_pending = self.pending.contains(&fork);
             let there = &mut self.streams[index_of(&fork.path)];
-            if is_pending || there.is_called(&fork, self.now).map_err(fail)? {
+            if is_pending || there.is_called(&fork).map_err(fail)? {
                 let settled = self.streams[at].settle(&fork, !is_pending, self.now);
                 settled.map_err(fail)?;
             } else {
@@ -370,7 +370,8 @@ impl<'a> Town<'a> {
     }
 
     fn job(&mut self, at: usize, fault: Fault) -> Outcome {
-        let job = self.streams[at].next_job(&LIMITS, self.now).map_err(fail)?;
+        let (job, errors) = self.streams[at].next_job(&ABLE, self.now);
+        prop_assert!(errors.is_empty(), "{errors:?}");
         let Some(job) = job else {
             return Ok(());
         };

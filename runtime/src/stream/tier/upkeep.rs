@@ -44,6 +44,23 @@ pub struct Limits {
     pub merge_bytes: u64,
 }
 
+/// What can be done besides requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Abilities {
+    /// Whether there is a bucket.
+    pub bucket: bool,
+    /// When data is sealed, if anybody knows. Without, nothing moves to the bucket.
+    pub limits: Option<Limits>,
+}
+
+impl Abilities {
+    /// Whether jobs of this kind can be done.
+    fn allow(&self, kind: Kind) -> bool {
+        let moves = matches!(kind, Kind::Seal | Kind::Merge);
+        self.bucket && (!moves || self.limits.is_some())
+    }
+}
+
 /// What there is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
@@ -239,35 +256,43 @@ impl<S: Storage> Stream<S> {
     }
 
     /// The next thing to do, to be carried out and then handed to [`Stream::finish`]. Nothing
-    /// while another one is being carried out, and while what failed has to wait.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Storage`].
-    pub fn next_job(&mut self, limits: &Limits, now: u64) -> Result<Option<Job>, Error> {
+    /// while another one is being carried out, and while what failed has to wait. What cannot be
+    /// planned counts as failed, and stands in nothing else's way; the errors are for the log.
+    pub fn next_job(&mut self, can: &Abilities, now: u64) -> (Option<Job>, Vec<Error>) {
+        let mut errors = Vec::new();
         if self.upkeep.busy {
-            return Ok(None);
+            return (None, errors);
         }
         for kind in [Kind::Seal, Kind::Merge, Kind::Sweep, Kind::Purge] {
-            if self.upkeep.fate(kind).not_before > now {
+            if self.upkeep.fate(kind).not_before > now || !can.allow(kind) {
                 continue;
             }
-            let job = self.turn(|stream| match kind {
-                Kind::Seal => {
-                    let is_due = stream.hot(now)?.is_some_and(|hot| hot.is_due(limits));
-                    Ok(stream.seal(is_due, limits, now)?.map(Job::Seal))
+            match self.plan(kind, can, now) {
+                Ok(Some(job)) => {
+                    self.upkeep.busy = true;
+                    return (Some(job), errors);
                 }
-                Kind::Merge => Ok(stream.merge(limits, now)?.map(Job::Merge)),
-                Kind::Sweep => Ok(stream.sweep(now)?.map(Job::Sweep)),
-                Kind::Purge => Ok(purge::next(&stream.storage, now)?.map(Job::Purge)),
-            })?;
-            if job.is_some() {
-                self.upkeep.busy = true;
-                return Ok(job);
+                Ok(None) => *self.upkeep.fate(kind) = Fate::default(),
+                Err(error) => {
+                    self.upkeep.fate(kind).failed(now);
+                    errors.push(error);
+                }
             }
-            *self.upkeep.fate(kind) = Fate::default();
         }
-        Ok(None)
+        (None, errors)
+    }
+
+    fn plan(&mut self, kind: Kind, can: &Abilities, now: u64) -> Result<Option<Job>, Error> {
+        self.turn(|stream| match (kind, &can.limits) {
+            (Kind::Seal, Some(limits)) => {
+                let is_due = stream.hot(now)?.is_some_and(|hot| hot.is_due(limits));
+                Ok(stream.seal(is_due, limits, now)?.map(Job::Seal))
+            }
+            (Kind::Merge, Some(limits)) => Ok(stream.merge(limits, now)?.map(Job::Merge)),
+            (Kind::Sweep, _) => Ok(stream.sweep(now)?.map(Job::Sweep)),
+            (Kind::Purge, _) => Ok(purge::next(&stream.storage, now)?.map(Job::Purge)),
+            _ => Ok(None),
+        })
     }
 
     /// Takes what came of a job. Says whether that was what it should be; a job of a stream that
@@ -318,33 +343,36 @@ impl<S: Storage> Stream<S> {
     }
 
     /// When to look for something to do, or for the stream's end, at the latest; `None` for
-    /// never.
+    /// never. It is never earlier than the time at which there is something to be done about it.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`].
-    pub fn next_alarm(&mut self, now: u64) -> Result<Option<u64>, Error> {
+    pub fn next_alarm(&mut self, can: &Abilities, now: u64) -> Result<Option<u64>, Error> {
         self.turn(|stream| {
+            stream.load()?;
             let is_there = stream.if_present(now)?.is_some();
-            let retry = |fate: Fate| fate.retry().filter(|_| is_there);
-            let due = |at: Option<u64>, fate: Fate| at.map(|at| at.max(fate.not_before));
             let swept = if is_there {
                 sweep::due(&stream.storage)?
             } else {
                 None
             };
             let purged = purge::due(&stream.storage)?;
-            let claimed = claims::due(&stream.storage)?;
-            let upkeep = &stream.upkeep;
-            let all = [
-                stream.deadline(),
-                retry(upkeep.seal),
-                retry(upkeep.merge),
-                due(swept, upkeep.sweep),
-                due(purged, upkeep.purge),
-                claimed,
+            let upkeep = &mut stream.upkeep;
+            let jobs = [
+                (Kind::Seal, None),
+                (Kind::Merge, None),
+                (Kind::Sweep, swept),
+                (Kind::Purge, purged),
             ];
-            Ok(all.into_iter().flatten().min())
+            let jobs = jobs.map(|(kind, due)| {
+                let fate = *upkeep.fate(kind);
+                let retry = fate.retry().filter(|_| is_there || kind == Kind::Purge);
+                let due = due.map(|at| at.max(fate.not_before)).or(retry);
+                due.filter(|_| can.allow(kind))
+            });
+            let others = [stream.deadline(), claims::due(&stream.storage)?];
+            Ok(jobs.into_iter().chain(others).flatten().min())
         })
     }
 }

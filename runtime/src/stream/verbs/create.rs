@@ -10,14 +10,12 @@ use crate::stream::Cache;
 use crate::stream::Present;
 use crate::stream::Stream;
 use crate::stream::birth::{Birth, Name, Origin};
-use crate::stream::family::claims;
 use crate::stream::family::lend::Loan;
 use crate::stream::lifetime::Lifetime;
 use crate::stream::log::chunk::{Data, Plan, Tail};
 use crate::stream::log::latest::Latest;
 use crate::stream::state::State;
 use crate::stream::storage::{Statement, Storage};
-use crate::stream::tier::purge::Farewell;
 
 impl<S: Storage> Stream<S> {
     /// Finds the stream that a PUT asks for, if it is there already with the same configuration.
@@ -26,18 +24,18 @@ impl<S: Storage> Stream<S> {
     ///
     /// [`Error::Exists`], [`Error::PathKept`], [`Error::Storage`].
     pub fn find(&mut self, request: &Create, now: u64) -> Result<Option<Created>, Error> {
-        self.turn(|stream| match stream.present(now) {
-            Ok((_, _, present)) => found(present, request).map(Some),
-            Err(Error::Gone) => Err(Error::PathKept),
-            Err(Error::NotFound) => {
-                let has_expired = matches!(stream.cache, Cache::Present(_));
-                if has_expired && claims::any(&stream.storage)? {
-                    stream.end(now)?;
-                    return Err(Error::PathKept);
-                }
-                Ok(None)
+        self.turn(|stream| {
+            let found = match stream.present(now) {
+                Ok((_, _, present)) => found(present, request).map(Some),
+                Err(Error::Gone) => Err(Error::PathKept),
+                Err(Error::NotFound) => Ok(None),
+                Err(error) => Err(error),
+            }?;
+            if found.is_none() && matches!(stream.cache, Cache::Present(_)) {
+                let message = "a stream whose time is over has not been ended";
+                return Err(Error::Storage(message.to_owned()));
             }
-            Err(error) => Err(error),
+            Ok(found)
         })
     }
 
@@ -76,21 +74,12 @@ impl<S: Storage> Stream<S> {
         let inherited = self.inherit(loan, birth.content_type.is_json())?;
         let plan = data.plan(&inherited.tail, None, self.limits)?;
         let table = birth.create_table();
-        // What has expired is still there.
-        let farewell = match &self.cache {
-            Cache::Present(expired) => Some(Farewell::new(&self.storage, expired, now)?),
-            _ => None,
-        };
         let segments = loan.map_or(&[][..], |loan| &loan.segments);
         let records: Vec<_> = segments.iter().map(|s| s.record.encode()).collect();
-        let mut batch = Vec::new();
-        if let Some(farewell) = &farewell {
-            batch.extend(farewell.statements());
-        }
-        batch.push(Statement {
+        let mut batch = vec![Statement {
             sql: &table,
             params: Vec::new(),
-        });
+        }];
         let segments = segments.iter().zip(&records);
         batch.extend(segments.map(|(segment, record)| segment.statement(record)));
         batch.extend(inherited.statements());

@@ -1,0 +1,303 @@
+//! From a request whose body is here to a verb of the stream, and back to an answer. What needs
+//! nobody else is done in one synchronous turn.
+
+use std::rc::Rc;
+
+use super::Object;
+use super::family::Refusal;
+use super::measure::SERVER_TIMING;
+use super::ports::{Metered, Ports};
+use super::request::{ASK, Incoming};
+use crate::protocol::cursor;
+use crate::protocol::error::Error;
+use crate::protocol::header;
+use crate::protocol::path::{self, StreamPath};
+use crate::protocol::reply::{Created, Page, Reply};
+use crate::protocol::request::{Append, Create, Live, Read};
+use crate::stream::birth::Name;
+
+/// About how many bytes of the past one event holds.
+const MAX_EVENT_BYTES: usize = 1 << 20;
+
+/// What an object answers.
+#[derive(Debug)]
+pub struct Answer<S> {
+    /// Status, headers and body.
+    pub reply: Reply,
+    /// For a live read that has to wait, the edge's end of the socket.
+    pub socket: Option<S>,
+}
+
+/// What came of a request that was carried out.
+#[derive(Debug)]
+pub struct Done<S> {
+    pub(super) reply: Reply,
+    /// Messages or bytes appended or read.
+    pub(super) count: u64,
+    /// Length of the body that came or went.
+    pub(super) bytes: usize,
+    pub(super) socket: Option<S>,
+}
+
+impl<S> Done<S> {
+    fn new(reply: Reply, count: u64, bytes: usize) -> Self {
+        Self {
+            reply,
+            count,
+            bytes,
+            socket: None,
+        }
+    }
+
+    fn page(page: Page) -> Self {
+        let count = page.count;
+        let bytes = page.length();
+        Self::new(Reply::page(page), count, bytes)
+    }
+}
+
+impl<P: Ports> Object<P> {
+    /// Answers a request that does not [take time](Incoming::takes_time), with its body or what it
+    /// broke off with.
+    pub fn answer(
+        self: &Rc<Self>,
+        asked: &impl Incoming,
+        body: Result<Vec<u8>, Error>,
+    ) -> Answer<P::Socket> {
+        let outcome = body.and_then(|body| self.carry_out(asked, &body));
+        self.respond(asked, outcome)
+    }
+
+    /// Answers a request that does.
+    pub async fn answer_in_time(
+        self: &Rc<Self>,
+        asked: &impl Incoming,
+        body: Result<Vec<u8>, Error>,
+    ) -> Answer<P::Socket> {
+        let outcome = match body {
+            Ok(body) if asked.method() == ASK => self.question(asked, &body),
+            Ok(body) => self.put_fork(asked, &body).await,
+            Err(error) => Err(error),
+        };
+        self.respond(asked, outcome)
+    }
+
+    fn respond(
+        &self,
+        asked: &impl Incoming,
+        outcome: Result<Done<P::Socket>, Error>,
+    ) -> Answer<P::Socket> {
+        let usage = self.stream.borrow().storage().take_usage();
+        self.measure(asked, &outcome, usage);
+        let (mut reply, socket) = match outcome {
+            Ok(done) => (done.reply, done.socket),
+            Err(error) => {
+                if let Some(detail) = error.detail() {
+                    self.ports.log(format_args!("{}: {detail}", error.code()));
+                }
+                (Reply::refused(&error), None)
+            }
+        };
+        if self.settings.debug_timing {
+            let timing = self.timing(asked.started(), usage);
+            let unrotated = self.stream.borrow().unsealed_bytes();
+            reply = reply.with(SERVER_TIMING, timing).with_some(
+                header::DS_UNROTATED,
+                unrotated.map(|bytes| bytes.to_string()),
+            );
+        }
+        Answer { reply, socket }
+    }
+
+    fn carry_out(
+        self: &Rc<Self>,
+        asked: &impl Incoming,
+        body: &[u8],
+    ) -> Result<Done<P::Socket>, Error> {
+        let now = self.settle()?;
+        match asked.method() {
+            "POST" => self.post(asked, body, now),
+            "GET" => self.get(asked, now),
+            "PUT" => self.put(asked, body, now),
+            "HEAD" => {
+                self.check_audience(asked, now)?;
+                let metadata = self.stream.borrow_mut().head(now)?;
+                Ok(Done::new(Reply::metadata(&metadata), 0, 0))
+            }
+            "DELETE" => self.delete(now),
+            _ => Err(Error::MethodNotAllowed),
+        }
+    }
+
+    fn question(
+        self: &Rc<Self>,
+        asked: &impl Incoming,
+        body: &[u8],
+    ) -> Result<Done<P::Socket>, Error> {
+        let question = asked.place().0.strip_prefix(path::FORK);
+        let reply = self.answer_question(question.ok_or(Error::UnknownRoute)?, body)?;
+        Ok(Done::new(reply, 0, 0))
+    }
+
+    /// The edge lets readers without credentials through to streams that may be public.
+    fn check_audience(&self, asked: &impl Incoming, now: u64) -> Result<(), Error> {
+        if asked.header(header::STREAM_IF_PUBLIC).is_some() {
+            self.stream.borrow_mut().require_public(now)?;
+        }
+        Ok(())
+    }
+
+    fn put(
+        self: &Rc<Self>,
+        asked: &impl Incoming,
+        body: &[u8],
+        now: u64,
+    ) -> Result<Done<P::Socket>, Error> {
+        let (create, name) = self.creation(asked)?;
+        let created = self
+            .stream
+            .borrow_mut()
+            .create(&create, None, body, name, now)?;
+        Ok(self.created(asked, &created, body))
+    }
+
+    async fn put_fork(
+        self: &Rc<Self>,
+        asked: &impl Incoming,
+        body: &[u8],
+    ) -> Result<Done<P::Socket>, Error> {
+        let (create, name) = self.creation(asked)?;
+        let Some(fork) = &create.fork else {
+            return self.carry_out(asked, body);
+        };
+        match self.fork(&create, fork, body, name).await {
+            Ok(created) => Ok(self.created(asked, &created, body)),
+            Err(Refusal::Here(error)) => Err(error),
+            Err(Refusal::There(reply)) => Ok(Done::new(reply, 0, 0)),
+        }
+    }
+
+    fn creation(&self, asked: &impl Incoming) -> Result<(Create, Name), Error> {
+        let (raw_path, query) = asked.place();
+        let create = Create::parse(query, &|name| asked.header(name))?;
+        // The time, and something random in case the clock went back.
+        let (now, random) = (self.ports.now(), self.ports.random());
+        let name = Name {
+            path: StreamPath::parse(raw_path)?.as_str().to_owned(),
+            incarnation: format!("{now:x}-{random:08x}"),
+        };
+        Ok((create, name))
+    }
+
+    fn created(
+        self: &Rc<Self>,
+        asked: &impl Incoming,
+        created: &Created,
+        body: &[u8],
+    ) -> Done<P::Socket> {
+        if created.is_new {
+            let ends = self.stream.borrow().deadline().is_some();
+            if ends {
+                // In the turn that has made it.
+                let this = Rc::clone(self);
+                self.ports
+                    .spawn(async move { this.schedule_surely().await });
+            }
+            self.after_append();
+        }
+        let location = asked.url().split('?').next().unwrap_or_default();
+        let reply = Reply::created(created, location);
+        Done::new(reply, created.count, body.len())
+    }
+
+    fn post(
+        self: &Rc<Self>,
+        asked: &impl Incoming,
+        body: &[u8],
+        now: u64,
+    ) -> Result<Done<P::Socket>, Error> {
+        let append = Append::parse(&|name| asked.header(name), body.is_empty())?;
+        let appended = self.stream.borrow_mut().append(&append, body, now)?;
+        self.note(&appended);
+        self.after_append();
+        let reply = Reply::appended(&appended);
+        Ok(Done::new(reply, appended.count, body.len()))
+    }
+
+    fn get(&self, asked: &impl Incoming, now: u64) -> Result<Done<P::Socket>, Error> {
+        self.check_audience(asked, now)?;
+        let (path, query) = asked.place();
+        let read = Read::parse(query, &|name| asked.header(name))?;
+        let max_bytes = self.settings.read_max_bytes.clone()?;
+        match read.live {
+            Some(live) if path.starts_with(path::LIVE) => {
+                self.check_incarnation(query)?;
+                self.live(&read, live, max_bytes, now)
+            }
+            _ => Ok(Done::page(self.page(&read, max_bytes, now)?)),
+        }
+    }
+
+    /// A reader of events goes on in the stream it started in, not in one that came after it.
+    fn check_incarnation(&self, query: &str) -> Result<(), Error> {
+        let wanted = path::parameter(query, path::INCARNATION);
+        let stream = self.stream.borrow();
+        match wanted {
+            Some(wanted) if stream.incarnation().is_some_and(|is| is != wanted) => {
+                Err(Error::NotFound)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn page(&self, read: &Read, max_bytes: usize, now: u64) -> Result<Page, Error> {
+        self.stream.borrow_mut().read(read, max_bytes, now)
+    }
+
+    /// What a live reader has not read yet, or a socket on which it will come.
+    fn live(
+        &self,
+        read: &Read,
+        live: Live,
+        max_bytes: usize,
+        now: u64,
+    ) -> Result<Done<P::Socket>, Error> {
+        let max_bytes = match live {
+            Live::LongPoll => max_bytes,
+            Live::Sse => max_bytes.min(MAX_EVENT_BYTES),
+        };
+        let mut page = self.page(read, max_bytes, now)?;
+        let cursor = cursor::next(now, read.cursor, self.ports.random());
+        let mut done = if page.count > 0 {
+            page.cursor = Some(cursor);
+            Done::page(page)
+        } else if !page.closed {
+            let socket = self.accept(live, cursor)?;
+            let reply = Reply::waiting(&page.content_type, page.next);
+            Done {
+                socket: Some(socket),
+                ..Done::new(reply, 0, 0)
+            }
+        } else if live == Live::LongPoll {
+            let reply = Reply::no_news(&page.next.to_string(), true, cursor);
+            Done::new(reply, 0, 0)
+        } else {
+            // No messages are no event, not an empty array.
+            page.body.clear();
+            Done::page(page)
+        };
+        if live == Live::Sse {
+            let stream = self.stream.borrow();
+            done.reply = done
+                .reply
+                .with_some(header::DS_INCARNATION, stream.incarnation());
+        }
+        Ok(done)
+    }
+
+    fn delete(self: &Rc<Self>, now: u64) -> Result<Done<P::Socket>, Error> {
+        let end = self.stream.borrow_mut().delete(now)?;
+        self.ended(end);
+        Ok(Done::new(Reply::deleted(), 0, 0))
+    }
+}

@@ -1,0 +1,157 @@
+//! What an operation cost and came to: a data point, and `Server-Timing`. On Cloudflare clocks
+//! stand still while a worker computes (a measure against timing attacks), so times there show
+//! waiting, not work; rows are exact.
+
+use super::ports::{Metered, Ports};
+use super::request::Incoming;
+use super::{Done, Object};
+use crate::protocol::error::Error;
+use crate::protocol::path::StreamPath;
+
+/// The header with the cost of a request.
+pub const SERVER_TIMING: &str = "Server-Timing";
+
+/// What a database was asked to do since the last time somebody looked.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Rows read, as Cloudflare counts them.
+    pub rows_read: f64,
+    /// Rows written, as Cloudflare counts them: what costs.
+    pub rows_written: f64,
+    /// Milliseconds spent, if a clock runs.
+    pub millis: f64,
+}
+
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            rows_read: self.rows_read + other.rows_read,
+            rows_written: self.rows_written + other.rows_written,
+            millis: self.millis + other.millis,
+        }
+    }
+}
+
+/// What an operation came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataPoint {
+    /// The stream's path: the index, cut to 96 bytes.
+    pub stream: String,
+    /// The first segment of a path of several; blob 3.
+    pub project: String,
+    /// `create`, `append`, `read`, `head` or `delete`; for maintenance `seal`, `merge`, `sweep` or
+    /// `purge`; blob 1.
+    pub operation: &'static str,
+    /// `ok` or the error's code; blob 2.
+    pub outcome: &'static str,
+    /// Messages or bytes appended, read or moved; double 1.
+    pub count: u64,
+    /// Length of the body that came or went; double 2.
+    pub bytes: usize,
+    /// Rows written; double 3.
+    pub rows: f64,
+}
+
+impl<P: Ports> Object<P> {
+    /// Takes down what a request came to.
+    pub(super) fn measure<S>(
+        &self,
+        asked: &impl Incoming,
+        outcome: &Result<Done<S>, Error>,
+        usage: Usage,
+    ) {
+        self.ports.measure(|| {
+            if let (None, Ok(path)) = (self.path.get(), StreamPath::parse(asked.public_path())) {
+                let _ = self.path.set(path);
+            }
+            let path = self.path.get();
+            let stream = path.map(StreamPath::as_str).unwrap_or_default();
+            let project = path.and_then(StreamPath::project);
+            let (outcome, count, bytes) = match outcome {
+                Ok(done) => ("ok", done.count, done.bytes),
+                Err(error) => (error.code(), 0, 0),
+            };
+            DataPoint {
+                stream: stream.to_owned(),
+                project: project.unwrap_or_default().to_owned(),
+                operation: operation(asked.method()),
+                outcome,
+                count,
+                bytes,
+                rows: usage.rows_written,
+            }
+        });
+    }
+
+    /// The object's part of [`SERVER_TIMING`] for a request that came at `started`.
+    pub(super) fn timing(&self, started: f64, usage: Usage) -> String {
+        of_object(self.ports.tick() - started, usage, self.upkeep_rows.get())
+    }
+
+    /// Runs a step of maintenance, and counts the rows it writes for itself: what requests write
+    /// is counted with them.
+    pub(super) fn counted<T>(&self, step: impl FnOnce(&Self) -> T) -> (T, f64) {
+        let others = self.stream.borrow().storage().take_usage();
+        let outcome = step(self);
+        let stream = self.stream.borrow();
+        let rows = stream.storage().take_usage().rows_written;
+        stream.storage().give_back(others);
+        self.upkeep_rows.set(self.upkeep_rows.get() + rows);
+        (outcome, rows)
+    }
+}
+
+fn operation(method: &str) -> &'static str {
+    match method {
+        "PUT" => "create",
+        "POST" => "append",
+        "GET" => "read",
+        "HEAD" => "head",
+        "DELETE" => "delete",
+        _ => "other",
+    }
+}
+
+/// The object's part of the header; `maintenance` is how many rows were written for what is done
+/// besides requests, since the object was loaded.
+fn of_object(millis: f64, usage: Usage, maintenance: f64) -> String {
+    format!(
+        "object;dur={millis:.3}, sql;dur={:.3}, rows_written;desc=\"{}\", rows_read;desc=\"{}\", \
+         maintenance_rows_written;desc=\"{maintenance}\"",
+        usage.millis, usage.rows_written, usage.rows_read
+    )
+}
+
+/// The whole header: the edge's part, and the object's if it was asked.
+pub fn join(edge_millis: f64, of_object: Option<String>) -> String {
+    let of_edge = format!("edge;dur={edge_millis:.3}");
+    of_object
+        .into_iter()
+        .fold(of_edge, |edge, object| edge + ", " + &object)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_whole_numbers() {
+        let usage = Usage {
+            rows_read: 3.0,
+            rows_written: 1.0,
+            millis: 0.25,
+        };
+        assert_eq!(
+            of_object(1.5, usage, 7.0),
+            "object;dur=1.500, sql;dur=0.250, rows_written;desc=\"1\", rows_read;desc=\"3\", \
+             maintenance_rows_written;desc=\"7\""
+        );
+        assert_eq!(
+            join(2.0, Some("object;dur=1".into())),
+            "edge;dur=2.000, object;dur=1"
+        );
+        assert_eq!(join(2.0, None), "edge;dur=2.000");
+    }
+}
