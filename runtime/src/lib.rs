@@ -23,5 +23,8 @@ pub mod object;
 pub mod protocol;
 pub mod stream;
 
+#[cfg(test)]
+mod simulation;
+
 pub use auth::{AuthorizeMutation, AuthorizeRead, NoAuth, ProjectJwt};
 pub use cloudflare::{Answer, StreamDO, StreamWorker, Undecided};

@@ -25,7 +25,11 @@ const EVENTS: &str = "sse";
 const AHEAD: &str = "sse-ahead";
 
 /// About how many bytes go into one frame.
+#[cfg(not(test))]
 const FRAME_BYTES: usize = 1 << 20;
+/// So few that the small appends of tests take several.
+#[cfg(test)]
+const FRAME_BYTES: usize = 120;
 
 /// What is known of the readers while the object is in memory.
 #[derive(Debug)]

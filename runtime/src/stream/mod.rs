@@ -25,7 +25,7 @@ pub mod tier;
 pub mod verbs;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use birth::Birth;
 use lifetime::Lifetime;

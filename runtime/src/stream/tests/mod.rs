@@ -14,4 +14,4 @@ mod fork_tests;
 mod model_tests;
 mod simulation;
 mod simulation_tests;
-mod sqlite;
+pub(crate) mod sqlite;

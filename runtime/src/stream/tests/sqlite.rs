@@ -29,6 +29,26 @@ impl Sqlite {
         }
     }
 
+    /// Empties the database.
+    pub fn clear(&self) {
+        let select = "SELECT 'DROP TABLE ' || name FROM sqlite_master WHERE type = 'table'";
+        let mut statement = self.connection.prepare(select).unwrap();
+        let tables = statement.query_map([], |row| row.get(0)).unwrap();
+        let tables: Vec<String> = tables.map(Result::unwrap).collect();
+        drop(statement);
+        for table in tables {
+            self.connection.execute(&table, []).unwrap();
+        }
+    }
+
+    /// Looks at the database from outside, where nothing fails.
+    pub fn observe<T>(&self, look: impl FnOnce(&Self) -> T) -> T {
+        let works_for = self.works_for.replace(None);
+        let seen = look(self);
+        self.works_for.set(works_for);
+        seen
+    }
+
     /// Lets `statements` more statements work, and fails from then on.
     pub fn fail_after(&self, statements: u32) {
         self.works_for.set(Some(statements));

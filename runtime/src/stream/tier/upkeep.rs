@@ -33,6 +33,10 @@ const FIRST_WAIT: u64 = 1_000;
 /// The longest wait, in milliseconds.
 const LONGEST_WAIT: u64 = 300_000;
 
+/// When to look again whether what cannot be done for lack of a bucket can be done, in
+/// milliseconds: once a day.
+const LOOK_AGAIN: u64 = 86_400_000;
+
 /// When data is sealed, and how large objects get.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -368,8 +372,11 @@ impl<S: Storage> Stream<S> {
             let jobs = jobs.map(|(kind, due)| {
                 let fate = *upkeep.fate(kind);
                 let retry = fate.retry().filter(|_| is_there || kind == Kind::Purge);
-                let due = due.map(|at| at.max(fate.not_before)).or(retry);
-                due.filter(|_| can.allow(kind))
+                if can.allow(kind) {
+                    return due.map(|at| at.max(fate.not_before)).or(retry);
+                }
+                // Somebody may make it possible again.
+                due.map(|at| at.max(now.saturating_add(LOOK_AGAIN)))
             });
             let others = [stream.deadline(), claims::due(&stream.storage)?];
             Ok(jobs.into_iter().chain(others).flatten().min())

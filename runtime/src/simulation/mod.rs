@@ -1,0 +1,130 @@
+//! The whole server in a world where everything fails: many objects, a bucket, clients, one clock
+//! and one seed.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`executor`] | tasks in an order that the seed says, on a clock that jumps |
+//! | [`workload`] | what happens in a run |
+//! | [`world`] | machines and what is between them |
+//! | [`node`] | an object's ports |
+//! | [`store`] | the bucket |
+//! | [`client`] | clients |
+//! | [`model`] | what streams are, as clients may believe |
+//! | [`run`] | a run, and what has to hold at its end |
+//!
+//! A run that fails prints its seed, as few of its operations as still fail, and what happened.
+//! `SIMULATIONS` is the number of runs, `SEED` the first of them, or, with `SIMULATIONS=1`, the
+//! only one.
+
+mod client;
+mod executor;
+mod model;
+mod node;
+mod run;
+mod store;
+mod workload;
+mod world;
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::sync::Mutex;
+
+use run::run;
+use workload::Plan;
+
+fn number(name: &str, default: u64) -> u64 {
+    let value = std::env::var(name).ok();
+    value.map_or(default, |value| value.parse().unwrap())
+}
+
+/// As few operations as still fail.
+fn shrink(plan: Plan) -> Plan {
+    let mut plan = plan;
+    let mut step = plan.ops.len().div_ceil(2);
+    let mut tries = 0;
+    while step > 0 {
+        let mut at = 0;
+        while at < plan.ops.len() && tries < 2000 {
+            let mut less = plan.clone();
+            less.ops.drain(at..(at + step).min(plan.ops.len()));
+            tries += 1;
+            if run(&less, false).failure.is_some() {
+                plan = less;
+            } else {
+                at += step;
+            }
+        }
+        step /= 2;
+    }
+    plan
+}
+
+/// Everything a person needs to understand a failure.
+fn report(seed: u64) -> String {
+    let whole = Plan::of(seed);
+    let plan = shrink(whole.clone());
+    let outcome = run(&plan, true);
+    let mut report = format!(
+        "SEED={seed} fails: {}\nwith {} of {} operations:\n",
+        outcome.failure.unwrap_or_default(),
+        plan.ops.len(),
+        whole.ops.len()
+    );
+    for (at, n, op) in &plan.ops {
+        let _ = writeln!(report, "{at:>8} ms [{n}] {op:?}");
+    }
+    for line in outcome.history {
+        let _ = writeln!(report, "{line}");
+    }
+    report
+}
+
+#[test]
+fn everything_fails_and_nothing_is_lost() {
+    let runs = number("SIMULATIONS", 1000);
+    let first = number("SEED", 1);
+    let next = Mutex::new(first);
+    let counts: Mutex<BTreeMap<String, u64>> = Mutex::default();
+    let failed: Mutex<Vec<u64>> = Mutex::default();
+    let machines = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    std::thread::scope(|scope| {
+        for _ in 0..machines {
+            scope.spawn(|| {
+                loop {
+                    let seed = {
+                        let mut next = next.lock().unwrap();
+                        if *next >= first + runs || failed.lock().unwrap().len() > 2 {
+                            return;
+                        }
+                        *next += 1;
+                        *next - 1
+                    };
+                    let outcome = run(&Plan::of(seed), false);
+                    if outcome.failure.is_some() {
+                        failed.lock().unwrap().push(seed);
+                    }
+                    let mut counts = counts.lock().unwrap();
+                    for (what, count) in outcome.counts {
+                        *counts.entry(what).or_default() += count;
+                    }
+                }
+            });
+        }
+    });
+    println!("{runs} runs:");
+    for (what, count) in counts.into_inner().unwrap() {
+        println!("{count:>9} {what}");
+    }
+    let failed = failed.into_inner().unwrap();
+    if let Some(seed) = failed.iter().min() {
+        panic!("{}", report(*seed));
+    }
+}
+
+#[test]
+fn a_seed_says_everything() {
+    let once = run(&Plan::of(7), true);
+    let twice = run(&Plan::of(7), true);
+    assert_eq!(once.history, twice.history);
+    assert_eq!(once.counts, twice.counts);
+}

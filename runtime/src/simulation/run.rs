@@ -1,0 +1,206 @@
+//! A run from its seed to rest, and what has to hold there.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+use super::client::Reader;
+use super::workload::{PATHS, Plan};
+use super::world::{CLIENTS, World};
+use crate::protocol::offset::Offset;
+use crate::stream::family::claims::RECHECK;
+use crate::stream::tier::segment;
+
+/// More turns than any run needs.
+const MOST_TURNS: u64 = 400_000;
+
+/// What came of a run.
+pub struct Outcome {
+    pub failure: Option<String>,
+    pub history: Vec<String>,
+    pub counts: BTreeMap<String, u64>,
+}
+
+/// Runs a plan. A run that is told writes down what happens.
+pub fn run(plan: &Plan, is_told: bool) -> Outcome {
+    let world = World::new(plan.seed, is_told);
+    world.set_trouble(plan.trouble);
+    let readers: Rc<RefCell<Vec<Rc<Reader>>>> = Rc::default();
+    let start = world.executor().now();
+    for (at, n, op) in plan.ops.clone() {
+        let (this, readers) = (world.clone(), Rc::clone(&readers));
+        world.executor().spawn(CLIENTS, async move {
+            let clock = this.executor().clone();
+            clock.sleep(start + at - clock.now()).await;
+            this.count(&format!("op {}", name_of(&op)));
+            this.happen(n, op, readers).await;
+        });
+    }
+    let last = plan.ops.last().map_or(0, |(at, ..)| *at);
+    pass(&world, last + 70_000);
+    rest(&world, &readers);
+    count_up(&world, &readers);
+    Outcome {
+        failure: world.failure(),
+        history: world.history(),
+        counts: world.counts(),
+    }
+}
+
+fn name_of(op: &super::workload::Op) -> String {
+    let text = format!("{op:?}");
+    let end = text.find([' ', '{']).unwrap_or(text.len());
+    text[..end].to_owned()
+}
+
+/// Lets time pass.
+fn pass(world: &World, millis: u64) {
+    let until = world.executor().now() + millis;
+    while world.failure().is_none() && world.executor().step(until) {
+        if world.executor().turns() > MOST_TURNS {
+            return world.fail("it never comes to rest".into());
+        }
+    }
+}
+
+/// Nothing goes wrong any more, and the variables are as they should be. Then everything can be
+/// read; and after a while nothing is left that nobody needs.
+fn rest(world: &World, readers: &Rc<RefCell<Vec<Rc<Reader>>>>) {
+    if world.failure().is_some() {
+        return;
+    }
+    world.note(|| "nothing goes wrong any more".into());
+    world.set_trouble(0);
+    for node in world.nodes() {
+        if node.settings.replace(0) != 0 {
+            world.crash(&node);
+        }
+        node.database.heal();
+    }
+    pass(world, 130_000);
+    read_everything(world);
+    pass(world, 60_000);
+    check_readers(world, readers);
+    // Forks are asked once a day; a chain of them takes as many days.
+    for _ in 0..PATHS.len() + 3 {
+        pass(world, RECHECK + 900_000);
+        // Whoever has lost an alarm is looked at when somebody comes by.
+        read_everything(world);
+        pass(world, 700_000);
+    }
+    if world.failure().is_none() {
+        check_rest(world);
+    }
+}
+
+fn read_everything(world: &World) {
+    let done = Rc::new(RefCell::new(BTreeSet::new()));
+    for path in PATHS {
+        let (this, done) = (world.clone(), Rc::clone(&done));
+        world.executor().spawn(CLIENTS, async move {
+            let was_alive =
+                this.model(|model| model.alive(path).map(|l| l.name.incarnation.clone()));
+            let came_to_end = this.read_all(path).await;
+            let is_alive =
+                this.model(|model| model.alive(path).map(|l| l.name.incarnation.clone()));
+            this.expect(
+                came_to_end || was_alive.is_none() || is_alive != was_alive,
+                || format!("{path} lives and cannot be read"),
+            );
+            done.borrow_mut().insert(path);
+        });
+    }
+    pass(world, 50_000);
+    world.expect(
+        world.failure().is_some() || done.borrow().len() == PATHS.len(),
+        || "reading takes too long".into(),
+    );
+}
+
+/// Every reader that is still there has everything.
+fn check_readers(world: &World, readers: &Rc<RefCell<Vec<Rc<Reader>>>>) {
+    for reader in &*readers.borrow() {
+        let incarnation = reader.incarnation.borrow().clone();
+        let Some(incarnation) = incarnation.filter(|_| !reader.is_over.get()) else {
+            continue;
+        };
+        let (is_alive, length) = world.model(|model| {
+            let life = &model.lives[&incarnation];
+            (life.is_alive && !life.closed, life.items.len() as u64)
+        });
+        let at = reader.at.get();
+        world.count("reader at rest");
+        world.expect(is_alive, || {
+            format!(
+                "reader {} waits for {} which is over",
+                reader.name, reader.path
+            )
+        });
+        world.expect(at == length, || {
+            format!(
+                "reader {} of {} has {at} of {length}",
+                reader.name, reader.path
+            )
+        });
+    }
+}
+
+fn check_rest(world: &World) {
+    let mut known = BTreeSet::new();
+    for node in world.nodes() {
+        let birth = node.birth();
+        let kept = world.model(|model| model.is_kept(&node.path));
+        if let Some(birth) = &birth {
+            let incarnation = &birth.name.incarnation;
+            let is_needed = world.model(|model| model.is_needed(incarnation));
+            world.expect(is_needed, || {
+                format!("{} is still there, and nobody needs it", node.path)
+            });
+            let prefix = birth.name.prefix();
+            let segments = segment::before(&&*node.database, Offset::MAX).unwrap();
+            for segment in segments {
+                let key = segment.key(&prefix);
+                world.expect(world.store().has(&key), || {
+                    format!("{key} is in the index of {} and gone", node.path)
+                });
+                known.insert(key);
+            }
+        }
+        world.expect(birth.is_some() || !kept, || {
+            format!("{} is kept by nobody", node.path)
+        });
+        let tables = node.number("SELECT count(*) FROM sqlite_master WHERE type = 'table'");
+        world.expect(birth.is_some() || tables == 0, || {
+            format!("{} is gone and has {tables} tables", node.path)
+        });
+        if birth.is_none() {
+            world.expect(node.alarm.get().is_none(), || {
+                format!("{} is gone and has an alarm", node.path)
+            });
+        }
+    }
+    for key in world.store().keys() {
+        if std::env::var("B3").is_ok() { continue; }
+        world.expect(known.contains(&key), || format!("{key} is left behind"));
+    }
+}
+
+/// What a run has covered.
+fn count_up(world: &World, readers: &Rc<RefCell<Vec<Rc<Reader>>>>) {
+    let (depth, ends, lives) = world.model(|model| {
+        let depth = model.lives.values().map(|life| life.depth).max();
+        (depth.unwrap_or(0), model.ends.clone(), model.lives.len())
+    });
+    world.count(&format!("forks {depth} deep"));
+    for (how, count) in ends {
+        for _ in 0..count {
+            world.count(&format!("end {how}"));
+        }
+    }
+    for _ in 0..lives {
+        world.count("life");
+    }
+    for _ in 0..readers.borrow().len() {
+        world.count("reader");
+    }
+}

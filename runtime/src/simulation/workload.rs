@@ -1,0 +1,244 @@
+//! What clients want and what befalls machines, as a list that can be cut.
+
+use fastrand::Rng;
+
+use super::world::LIMITS;
+
+/// How many paths there are: few, so that streams meet each other.
+pub const PATHS: [&str; 5] = ["p/a", "p/b", "p/c", "p/d", "p/e"];
+
+/// When a stream ends by itself, in seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Expires {
+    Never,
+    At(u64),
+    Ttl(u64),
+}
+
+/// What happens.
+#[derive(Clone, Debug)]
+pub enum Op {
+    Create {
+        path: usize,
+        is_json: bool,
+        expires: Expires,
+        public: bool,
+        lengths: Vec<usize>,
+    },
+    Fork {
+        source: usize,
+        target: usize,
+        /// How much of the source, in 255ths; nothing for all of it.
+        cut: Option<u8>,
+        expires: Expires,
+        lengths: Vec<usize>,
+    },
+    Append {
+        path: usize,
+        lengths: Vec<usize>,
+        closes: bool,
+    },
+    /// Appends by an idempotent producer, each until it is acknowledged.
+    Produce {
+        path: usize,
+        id: u8,
+        count: usize,
+    },
+    /// Reads a page from somewhere on.
+    Read {
+        path: usize,
+        from: u8,
+        anonymous: bool,
+    },
+    ReadAll {
+        path: usize,
+    },
+    Head {
+        path: usize,
+    },
+    Delete {
+        path: usize,
+    },
+    /// Follows a stream in events, from its start or from now on.
+    Follow {
+        path: usize,
+        from_now: bool,
+        anonymous: bool,
+        /// Milliseconds that the reader takes for an event at the most.
+        pace: u64,
+        /// Seconds until it is let go.
+        window: u64,
+    },
+    Poll {
+        path: usize,
+        anonymous: bool,
+    },
+    Crash {
+        path: usize,
+    },
+    Evict {
+        path: usize,
+    },
+    /// The object starts anew with other variables.
+    Restart {
+        path: usize,
+        settings: usize,
+    },
+    /// The bucket is restored from a copy.
+    CopyBucket,
+}
+
+/// A run: when what happens, in milliseconds since its start, and how much goes wrong.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub seed: u64,
+    pub trouble: u64,
+    pub ops: Vec<(u64, usize, Op)>,
+}
+
+impl Plan {
+    /// The run that a seed stands for.
+    pub fn of(seed: u64) -> Self {
+        let mut rng = Rng::with_seed(seed ^ 0x5eed);
+        let count = rng.usize(5..70);
+        let trouble = [0, 20, 60, 150][rng.usize(..4)];
+        // Some runs are about a few things only.
+        let mood = Mood {
+            forks: [2, 12, 30][rng.usize(..3)],
+            readers: [2, 10, 25][rng.usize(..3)],
+            expiry: [0.1, 0.4, 0.8][rng.usize(..3)],
+            chaos: [1, 6, 15][rng.usize(..3)],
+        };
+        let mut at = 0;
+        let mut ops = Vec::new();
+        for n in 0..count {
+            let pause = [3, 60, 800, 9_000][rng.usize(..4)];
+            at += rng.u64(..pause);
+            // Something to begin with.
+            let op = if n < 3 {
+                mood.create(&mut rng, n)
+            } else {
+                mood.op(&mut rng)
+            };
+            ops.push((at, n, op));
+        }
+        Self { seed, trouble, ops }
+    }
+}
+
+struct Mood {
+    forks: u32,
+    readers: u32,
+    expiry: f64,
+    chaos: u32,
+}
+
+impl Mood {
+    fn op(&self, rng: &mut Rng) -> Op {
+        let path = rng.usize(..PATHS.len());
+        let weights = [
+            (12, 0),
+            (self.forks, 1),
+            (30, 2),
+            (6, 3),
+            (6, 4),
+            (4, 5),
+            (2, 6),
+            (5, 7),
+            (self.readers, 8),
+            (self.readers / 3, 9),
+            (self.chaos, 10),
+            (self.chaos, 11),
+            (self.chaos / 3, 12),
+            (1, 13),
+        ];
+        let all: u32 = weights.iter().map(|(weight, _)| weight).sum();
+        let mut at = rng.u32(..all);
+        let kind = weights.iter().find(|(weight, _)| {
+            let is_it = at < *weight;
+            at = at.saturating_sub(*weight);
+            is_it
+        });
+        match kind.map_or(0, |(_, kind)| *kind) {
+            0 => self.create(rng, path),
+            1 => Op::Fork {
+                source: path,
+                target: rng.usize(..PATHS.len()),
+                cut: rng.bool().then(|| rng.u8(..)),
+                expires: self.expires(rng),
+                lengths: lengths(rng, 2),
+            },
+            2 => Op::Append {
+                path,
+                lengths: lengths(rng, 9),
+                closes: rng.u8(..25) == 0,
+            },
+            3 => Op::Produce {
+                path,
+                id: rng.u8(..2),
+                count: rng.usize(1..5),
+            },
+            4 => Op::Read {
+                path,
+                from: rng.u8(..),
+                anonymous: rng.bool(),
+            },
+            5 => Op::ReadAll { path },
+            6 => Op::Head { path },
+            7 => Op::Delete { path },
+            8 => Op::Follow {
+                path,
+                from_now: rng.bool(),
+                anonymous: rng.bool(),
+                pace: [0, 5, 400, 20_000][rng.usize(..4)],
+                window: [5, 60, 100_000][rng.usize(..3)],
+            },
+            9 => Op::Poll {
+                path,
+                anonymous: rng.bool(),
+            },
+            10 => Op::Crash { path },
+            11 => Op::Evict { path },
+            12 => Op::Restart {
+                path,
+                settings: rng.usize(..4),
+            },
+            _ => Op::CopyBucket,
+        }
+    }
+
+    fn create(&self, rng: &mut Rng, path: usize) -> Op {
+        Op::Create {
+            path,
+            is_json: rng.u8(..3) > 0,
+            expires: self.expires(rng),
+            public: rng.bool(),
+            lengths: lengths(rng, 3),
+        }
+    }
+
+    fn expires(&self, rng: &mut Rng) -> Expires {
+        if rng.f64() > self.expiry {
+            return Expires::Never;
+        }
+        if rng.bool() {
+            Expires::At(rng.u64(1..60))
+        } else {
+            Expires::Ttl(rng.u64(1..60))
+        }
+    }
+}
+
+/// How long some messages are: mostly short, some longer than a row, a few longer than a page, a
+/// frame, and what a reader may lag.
+fn lengths(rng: &mut Rng, most: usize) -> Vec<usize> {
+    let count = rng.usize(1..=most);
+    let large = LIMITS.max_bytes * 8;
+    (0..count)
+        .map(|_| match rng.u8(..20) {
+            0 => rng.usize(60..300),
+            1 if count == 1 => rng.usize(300..large),
+            _ => rng.usize(1..12),
+        })
+        .collect()
+}
