@@ -24,7 +24,7 @@ enum State {
 
 impl Answer {
     /// An answer that will be there when `promise` is kept, with a [`Response`] and nothing else.
-    pub(super) fn coming(promise: Promise) -> Self {
+    pub(crate) fn coming(promise: Promise) -> Self {
         Self(State::Coming(promise))
     }
 

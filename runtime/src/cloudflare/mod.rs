@@ -2,12 +2,9 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | [`edge`] | the worker: who asks for which stream, and how |
+//! | [`worker`] | the worker: who asks for which stream, and how |
 //! | [`answer`] | what it answers, now or later |
 //! | [`forward`] | from the edge to a stream's object |
-//! | [`bridge`] | live reads at the edge |
-//! | [`present`] | answers as their clients may have them |
-//! | [`cold`] | answers of which a part lies in the bucket |
 //! | [`object`] | the Durable Object, as the runtime sees it |
 //! | [`asked`] | a request as its object looks at it |
 //! | [`world`] | the object's ports |
@@ -22,26 +19,23 @@
 //! | [`timing`] | the time |
 //! | [`metrics`] | Analytics Engine |
 
-mod answer;
+pub(crate) mod answer;
 mod asked;
 mod body;
-mod bridge;
-mod cold;
-mod config;
-mod edge;
-mod forward;
+pub(crate) mod config;
+pub(crate) mod forward;
 mod metrics;
-mod number;
+pub(crate) mod number;
 mod object;
-mod present;
-mod r2;
+pub(crate) mod r2;
 mod registry;
-mod respond;
+pub(crate) mod respond;
 mod sockets;
 mod sql;
-mod timing;
-mod world;
+pub(crate) mod timing;
+mod worker;
+pub(crate) mod world;
 
 pub use answer::Answer;
-pub use edge::{StreamWorker, Undecided};
 pub use object::StreamDO;
+pub use worker::{StreamWorker, Undecided};

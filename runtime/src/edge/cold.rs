@@ -8,10 +8,10 @@ use worker::wasm_bindgen_futures::spawn_local;
 use worker::web_sys::{Headers, Response, ResponseInit};
 use worker::{Env, js_sys};
 
-use super::config;
-use super::forward;
-use super::number::number;
-use super::r2::{self, Bucket, FixedLengthStream, Source};
+use crate::cloudflare::config;
+use crate::cloudflare::forward;
+use crate::cloudflare::number::number;
+use crate::cloudflare::r2::{self, Bucket, FixedLengthStream, Source};
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::part::{Part, Piece, Plan};

@@ -6,14 +6,13 @@ use worker::web_sys::Request;
 use worker::{Context, Env, Result};
 
 use super::answer::Answer;
-use super::bridge;
-use super::cold;
 use super::config;
 use super::forward;
-use super::present::{leaves_alone, present, with_timing};
 use super::respond::{refuse, respond};
 use super::timing::{Clock, now};
 use crate::auth::{self, Audience, AuthorizeMutation, AuthorizeRead, Cors, NoAuth, Refusal};
+use crate::edge::present::{leaves_alone, present, with_timing};
+use crate::edge::{cold, live};
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::path::{self, StreamPath};
@@ -177,8 +176,8 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
         env: &Env,
     ) -> Outcome {
         let grant = self.reads.authorize_read(asked, path, env).await?;
-        let answer = if bridge::is_live(asked.method, asked.query) {
-            bridge::serve(request, env, path, grant).await?
+        let answer = if live::is_live(asked.method, asked.query) {
+            live::serve(request, env, path, grant).await?
         } else {
             let changed = forward::for_object(request, asked.query, grant.audience)?;
             let request = changed.as_ref().unwrap_or(request);
