@@ -2,9 +2,11 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | [`worker`] | the worker: who asks for which stream, and how |
+//! | [`worker`] | the worker, as crates that are one build it |
+//! | [`edge`] | the edge's ports |
 //! | [`answer`] | what it answers, now or later |
 //! | [`forward`] | from the edge to a stream's object |
+//! | [`live`] | live reads: sockets and responses at the edge |
 //! | [`object`] | the Durable Object, as the runtime sees it |
 //! | [`asked`] | a request as its object looks at it |
 //! | [`world`] | the object's ports |
@@ -19,22 +21,24 @@
 //! | [`timing`] | the time |
 //! | [`metrics`] | Analytics Engine |
 
-pub(crate) mod answer;
+mod answer;
 mod asked;
 mod body;
-pub(crate) mod config;
-pub(crate) mod forward;
+mod config;
+mod edge;
+mod forward;
+mod live;
 mod metrics;
-pub(crate) mod number;
+mod number;
 mod object;
-pub(crate) mod r2;
+mod r2;
 mod registry;
-pub(crate) mod respond;
+mod respond;
 mod sockets;
 mod sql;
-pub(crate) mod timing;
+mod timing;
 mod worker;
-pub(crate) mod world;
+mod world;
 
 pub use answer::Answer;
 pub use object::StreamDO;

@@ -1,25 +1,12 @@
-//! The worker's entry: finds the stream's object and hands the request on untouched, so that
-//! neither body passes through here.
+//! The worker's entry: what a crate that is one builds its server with.
 
-use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::Request;
 use worker::{Context, Env, Result};
 
-use super::answer::Answer;
-use super::config;
-use super::forward;
-use super::respond::{refuse, respond};
-use super::timing::{Clock, now};
-use crate::auth::{self, Audience, AuthorizeMutation, AuthorizeRead, Cors, NoAuth, Refusal};
-use crate::edge::present::{leaves_alone, present, with_timing};
-use crate::edge::{cold, live};
-use crate::protocol::error::Error;
-use crate::protocol::header;
-use crate::protocol::path::{self, StreamPath};
-use crate::protocol::reply::Reply;
-
-/// The longest body that is read for nothing, in bytes.
-const MAX_DRAINED: u32 = 1 << 16;
+use super::answer::{Answer, internal};
+use super::edge::Edge;
+use crate::auth::{AuthorizeMutation, AuthorizeRead, NoAuth};
+use crate::edge::Server;
 
 /// Marks a [`StreamWorker`] for which nobody has said yet who may do what.
 #[derive(Clone, Copy, Debug, Default)]
@@ -113,119 +100,13 @@ impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<
     /// None that depend on the request: what is wrong with it, or with the stream's object, is
     /// answered as the protocol says.
     pub async fn fetch(&self, request: Request, env: Env, _ctx: Context) -> Result<Answer> {
-        let debug_timing = config::debug_timing(&env);
-        let clock = Clock::new(debug_timing);
-        let started = clock.now();
-        let url = request.url();
-        let (path, query) = path::split_url(&url);
-        let answer = match StreamPath::parse(path) {
-            Ok(path) => self.serve(&request, query, &path, &env).await?,
-            Err(error) => {
-                drain(&request).await;
-                refuse(&error.into())?.into()
-            }
+        let edge = Edge::new(env);
+        let server = Server {
+            ports: &edge,
+            mutations: &self.mutations,
+            reads: &self.reads,
         };
-        if debug_timing {
-            let response = answer.response().await?;
-            return Ok(with_timing(&response, clock.now() - started)?.into());
-        }
-        Ok(answer)
-    }
-
-    async fn serve(
-        &self,
-        request: &Request,
-        query: &str,
-        path: &StreamPath,
-        env: &Env,
-    ) -> Result<Answer> {
-        let method = request.method();
-        let header = |name: &str| request.headers().get(name).ok().flatten();
-        let asked = auth::Request {
-            method: &method,
-            query,
-            header: &header,
-            now: now() / 1000,
-        };
-        let cors = self.reads.cors(&asked, path, env).await;
-        let outcome = match method.as_str() {
-            "OPTIONS" if cors == Cors::Nobody => Err(Reply::new(204).into()),
-            "OPTIONS" => Err(Reply::preflight().into()),
-            "GET" | "HEAD" => self.read(request, &asked, path, env).await,
-            _ => self.change(request, &asked, path, env).await,
-        };
-        if outcome.is_err() {
-            drain(request).await;
-        }
-        let (answer, audience) = match outcome {
-            Ok(answered) => answered,
-            Err(Refusal::Error(error)) => (refuse(&error)?.into(), Audience::Everyone),
-            Err(Refusal::Reply(reply)) => (respond(reply)?.into(), Audience::Everyone),
-        };
-        if leaves_alone(cors, audience) {
-            return Ok(answer);
-        }
-        Ok(present(answer.response().await?, cors, &asked, audience)?.into())
-    }
-
-    async fn read(
-        &self,
-        request: &Request,
-        asked: &auth::Request<'_>,
-        path: &StreamPath,
-        env: &Env,
-    ) -> Outcome {
-        let grant = self.reads.authorize_read(asked, path, env).await?;
-        let answer = if live::is_live(asked.method, asked.query) {
-            live::serve(request, env, path, grant).await?
-        } else {
-            let changed = forward::for_object(request, asked.query, grant.audience)?;
-            let request = changed.as_ref().unwrap_or(request);
-            let stub = forward::stub(env, path.as_str())?;
-            let response = stub.forward(request).await?;
-            cold::complete(env, response).await?.into()
-        };
-        Ok((answer, grant.audience))
-    }
-
-    async fn change(
-        &self,
-        request: &Request,
-        asked: &auth::Request<'_>,
-        path: &StreamPath,
-        env: &Env,
-    ) -> Outcome {
-        let grant = self.mutations.authorize_mutation(asked, path, env).await?;
-        if !matches!(asked.method, "POST" | "PUT" | "DELETE") {
-            return Err(Error::MethodNotAllowed.into());
-        }
-        let stub = forward::stub(env, path.as_str())?;
-        if !self.mutations.settles(asked) {
-            return Ok((Answer::coming(stub.pass_on(request)?), grant.audience));
-        }
-        let response = stub.forward(request).await?;
-        let settled = self
-            .mutations
-            .settle_mutation(asked, path, response.status(), env);
-        settled.await?;
-        Ok((response.into(), grant.audience))
+        let answer = server.serve(&request).await;
+        answer.map(Answer).map_err(internal)
     }
 }
-
-/// Reads a short body that nobody wants. workerd closes a connection on which a body was left, and
-/// the client's next request may be on its way on it already.
-async fn drain(request: &Request) {
-    let length = request.headers().get(header::CONTENT_LENGTH).ok().flatten();
-    let length = length.and_then(|length| length.parse::<u32>().ok());
-    let is_short = length.is_some_and(|length| (1..=MAX_DRAINED).contains(&length));
-    if is_short && !request.body_used() {
-        let Ok(rest) = request.array_buffer() else {
-            return;
-        };
-        // A body that breaks off takes the connection with it anyway.
-        let _ = JsFuture::from(rest).await;
-    }
-}
-
-/// An answer and whom it is for, or why there is none.
-type Outcome = std::result::Result<(Answer, Audience), Refusal>;
