@@ -26,6 +26,9 @@ pub mod settings;
 
 pub use serve::Server;
 
+#[cfg(test)]
+mod tests;
+
 use std::fmt;
 
 use ports::Ports;
