@@ -10,7 +10,9 @@
 //! | [`protocol`] | the protocol as pure values and rules |
 //! | [`stream`] | one stream over its database |
 //! | [`object`] | its object between requests, over ports |
-//! | `cloudflare` | the platform: adapters of the ports, and the edge |
+//! | [`edge`] | what the worker decides before and after an object |
+//! | [`patience`] | what is not waited for any longer |
+//! | `cloudflare` | the platform: adapters of the ports |
 
 #![cfg_attr(
     test,
@@ -19,7 +21,9 @@
 
 pub mod auth;
 mod cloudflare;
+pub mod edge;
 pub mod object;
+pub mod patience;
 pub mod protocol;
 pub mod stream;
 

@@ -6,6 +6,7 @@ pub mod cloud;
 pub mod conformance;
 pub mod costs;
 pub mod dev;
+pub mod events;
 pub mod http;
 pub mod npm;
 pub mod places;

@@ -2,11 +2,17 @@
 
 use std::error::Error as StdError;
 
+use futures_util::FutureExt;
+use futures_util::future::Map;
 use worker::js_sys::Promise;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::Response;
 use worker::{IntoResponse, Result};
+
+use super::forward::unavailable;
+use crate::edge;
+use crate::protocol::error::Error;
 
 /// The answer to a request: what a `fetch` handler returns.
 ///
@@ -14,39 +20,45 @@ use worker::{IntoResponse, Result};
 /// object, which the runtime waits for by itself. To await it here would take a tenth of what the
 /// whole request costs. A handler that wants to look at the response calls [`Answer::response`].
 #[derive(Debug)]
-pub struct Answer(State);
+pub struct Answer(pub(super) edge::Answer<Response, Coming>);
 
+/// A promise of a [`Response`], and of nothing else.
 #[derive(Debug)]
-enum State {
-    Here(Response),
-    Coming(Promise),
+pub struct Coming(pub Promise);
+
+type Outcome = std::result::Result<JsValue, JsValue>;
+
+impl IntoFuture for Coming {
+    type Output = std::result::Result<Response, Error>;
+    type IntoFuture = Map<JsFuture, fn(Outcome) -> Self::Output>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        JsFuture::from(self.0).map(|outcome| {
+            let response = outcome.and_then(JsCast::dyn_into::<Response>);
+            response.map_err(unavailable)
+        })
+    }
 }
 
 impl Answer {
-    /// An answer that will be there when `promise` is kept, with a [`Response`] and nothing else.
-    pub(super) fn coming(promise: Promise) -> Self {
-        Self(State::Coming(promise))
-    }
-
     /// The response, as soon as it is there.
     ///
     /// # Errors
     ///
     /// None that depend on the request.
     pub async fn response(self) -> Result<Response> {
-        match self.0 {
-            State::Here(response) => Ok(response),
-            State::Coming(promise) => {
-                let response = JsFuture::from(promise).await?;
-                Ok(response.dyn_into::<Response>()?)
-            }
-        }
+        self.0.response().await.map_err(internal)
     }
+}
+
+/// What no request can lead to, and the runtime answers by itself.
+pub(super) fn internal(error: Error) -> worker::Error {
+    worker::Error::RustError(format!("{error:?}"))
 }
 
 impl From<Response> for Answer {
     fn from(response: Response) -> Self {
-        Self(State::Here(response))
+        Self(edge::Answer::Now(response))
     }
 }
 
@@ -55,8 +67,8 @@ impl IntoResponse for Answer {
     /// with promises become one with them.
     fn into_raw(self) -> std::result::Result<Response, impl Into<Box<dyn StdError>>> {
         let raw = match self.0 {
-            State::Here(response) => response,
-            State::Coming(promise) => JsValue::from(promise).unchecked_into(),
+            edge::Answer::Now(response) => response,
+            edge::Answer::Later(Coming(promise)) => JsValue::from(promise).unchecked_into(),
         };
         Ok::<_, worker::Error>(raw)
     }

@@ -6,6 +6,7 @@ use std::thread::LocalKey;
 use worker::wasm_bindgen::JsValue;
 use worker::{Env, js_sys};
 
+use crate::edge::settings as edge;
 use crate::object::settings::Settings;
 use crate::protocol::error::Error;
 use crate::stream::tier::upkeep::Limits;
@@ -46,15 +47,6 @@ const MOST_MERGED_BYTES: usize = 1 << 30;
 /// The largest value of the limit on messages: above that, bytes decide anyway.
 const MOST_MESSAGES: usize = 1 << 30;
 
-/// What the variables say to the edge of live reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct LiveConfig {
-    /// How long a long-poll waits, in milliseconds.
-    pub long_poll_timeout_ms: u64,
-    /// How long a response of events goes on, in milliseconds.
-    pub sse_timeout_ms: u64,
-}
-
 /// What the variables of `env` mean for objects.
 pub fn settings(env: &Env) -> Settings {
     thread_local! {
@@ -82,26 +74,24 @@ fn segments(variable: Lookup) -> Result<Limits, Error> {
     })
 }
 
-impl LiveConfig {
-    /// Reads the variables of `env`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Misconfigured`] names the variable, its value, and what would be right.
-    pub fn from_env(env: &Env) -> Result<Self, Error> {
-        thread_local! {
-            static KNOWN: OnceCell<Result<LiveConfig, Error>> = const { OnceCell::new() };
-        }
-        look_once(&KNOWN, || Self::parse(&|name| variable(env, name)))
+/// What the variables of `env` mean for the edge.
+///
+/// # Errors
+///
+/// [`Error::Misconfigured`] names the variable, its value, and what would be right.
+pub fn edge_settings(env: &Env) -> Result<edge::Settings, Error> {
+    thread_local! {
+        static KNOWN: OnceCell<Result<edge::Settings, Error>> = const { OnceCell::new() };
     }
+    look_once(&KNOWN, || parse_edge(&|name| variable(env, name)))
+}
 
-    fn parse(variable: Lookup) -> Result<Self, Error> {
-        let millis = |name, default| number(variable, name, default, "milliseconds", MOST_MILLIS);
-        Ok(Self {
-            long_poll_timeout_ms: millis(LONG_POLL_TIMEOUT_MS, 25_000)?,
-            sse_timeout_ms: millis(SSE_TIMEOUT_MS, 60_000)?,
-        })
-    }
+fn parse_edge(variable: Lookup) -> Result<edge::Settings, Error> {
+    let millis = |name, default| number(variable, name, default, "milliseconds", MOST_MILLIS);
+    Ok(edge::Settings {
+        long_poll_timeout_ms: millis(LONG_POLL_TIMEOUT_MS, 25_000)?,
+        sse_timeout_ms: millis(SSE_TIMEOUT_MS, 60_000)?,
+    })
 }
 
 /// Looks up a variable by name.
@@ -187,11 +177,11 @@ mod tests {
             }),
         };
         assert_eq!(parse(&|_| None), expected);
-        let live = LiveConfig {
+        let live = edge::Settings {
             long_poll_timeout_ms: 25_000,
             sse_timeout_ms: 60_000,
         };
-        assert_eq!(LiveConfig::parse(&|_| None).unwrap(), live);
+        assert_eq!(parse_edge(&|_| None).unwrap(), live);
     }
 
     #[test]
@@ -241,7 +231,7 @@ mod tests {
         }
         assert!(!with("DEBUG_TIMING", "yes").debug_timing);
         let asked = |name: &str| (name == "SSE_TIMEOUT_MS").then(|| "1 min".to_owned());
-        let message = LiveConfig::parse(&asked).unwrap_err().to_string();
+        let message = parse_edge(&asked).unwrap_err().to_string();
         assert!(message.contains("milliseconds"), "{message}");
     }
 }

@@ -1,232 +1,282 @@
-//! The worker's entry: finds the stream's object and hands the request on untouched, so that
-//! neither body passes through here.
+//! The edge's world: the ports of [`Server`](crate::edge::Server) on the platform.
 
-use worker::wasm_bindgen_futures::JsFuture;
-use worker::web_sys::Request;
-use worker::{Context, Env, Result};
+use std::fmt;
+use std::future::Future;
+use std::time::Duration;
 
-use super::answer::Answer;
-use super::bridge;
-use super::cold;
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
+use worker::web_sys::{Headers, Request, Response, ResponseInit, WebSocket};
+use worker::{Delay, Env};
+
+use super::answer::Coming;
 use super::config;
-use super::forward;
-use super::present::{leaves_alone, present, with_timing};
-use super::respond::{refuse, respond};
-use super::timing::{Clock, now};
-use crate::auth::{self, Audience, AuthorizeMutation, AuthorizeRead, Cors, NoAuth, Refusal};
+use super::forward::{self, Stub, unavailable};
+use super::live::{self, Sink};
+use super::number::number;
+use super::r2::{self, Bucket, FixedLengthStream, Source};
+use super::respond;
+use super::timing::{self, Clock};
+use super::world::random;
+use crate::edge::live::Poll;
+use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Outgoing, Ports};
+use crate::edge::settings::Settings;
 use crate::protocol::error::Error;
 use crate::protocol::header;
-use crate::protocol::path::{self, StreamPath};
+use crate::protocol::part::Part;
 use crate::protocol::reply::Reply;
 
 /// The longest body that is read for nothing, in bytes.
 const MAX_DRAINED: u32 = 1 << 16;
 
-/// Marks a [`StreamWorker`] for which nobody has said yet who may do what.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Undecided;
-
-/// A Durable Streams server: what a worker's `fetch` handler calls.
-///
-/// ```no_run
-/// # fn main() {}
-/// use durable_streams_cloudflare::{Answer, ProjectJwt, StreamWorker};
-/// use worker::web_sys::Request;
-/// use worker::{Context, Env, Result, event};
-///
-/// pub use durable_streams_cloudflare::StreamDO;
-///
-/// #[event(fetch)]
-/// async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Answer> {
-///     StreamWorker::new().auth(ProjectJwt).fetch(req, env, ctx).await
-/// }
-/// ```
-///
-/// [`StreamWorker::auth`] takes anything that implements the two traits, and
-/// [`StreamWorker::no_auth`] opens the streams to everyone. One of them has to be said before
-/// requests can be served:
-///
-/// ```compile_fail
-/// # use durable_streams_cloudflare::{Answer, StreamWorker};
-/// # use worker::web_sys::Request;
-/// # use worker::{Context, Env, Result};
-/// async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Answer> {
-///     StreamWorker::new().fetch(req, env, ctx).await
-/// }
-/// ```
-#[derive(Clone, Copy, Debug, Default)]
-pub struct StreamWorker<Mutations = Undecided, Reads = Undecided> {
-    mutations: Mutations,
-    reads: Reads,
-}
-
-impl StreamWorker {
-    /// A server that has to be told who may do what.
-    #[must_use]
-    pub fn new() -> Self {
-        Self::default()
+impl Incoming for Request {
+    fn method(&self) -> String {
+        Self::method(self)
     }
 
-    /// Anyone who can reach the worker can read, write and delete every stream.
-    #[must_use]
-    pub fn no_auth(self) -> StreamWorker<NoAuth, NoAuth> {
-        self.auth(NoAuth)
+    fn url(&self) -> String {
+        Self::url(self)
     }
 
-    /// `auth` decides about everything.
-    #[must_use]
-    pub fn auth<A: AuthorizeMutation<Env> + AuthorizeRead<Env> + Clone>(
-        self,
-        auth: A,
-    ) -> StreamWorker<A, A> {
-        self.authorize_mutations(auth.clone()).authorize_reads(auth)
+    fn header(&self, name: &str) -> Option<String> {
+        self.headers().get(name).ok().flatten()
     }
 }
 
-impl<Mutations, Reads> StreamWorker<Mutations, Reads> {
-    /// `mutations` decides who may change streams.
-    #[must_use]
-    pub fn authorize_mutations<A: AuthorizeMutation<Env>>(
-        self,
-        mutations: A,
-    ) -> StreamWorker<A, Reads> {
-        StreamWorker {
-            mutations,
-            reads: self.reads,
-        }
+impl Outgoing for Response {
+    fn status(&self) -> u16 {
+        Self::status(self)
     }
 
-    /// `reads` decides who may read streams.
-    #[must_use]
-    pub fn authorize_reads<A: AuthorizeRead<Env>>(self, reads: A) -> StreamWorker<Mutations, A> {
-        StreamWorker {
-            mutations: self.mutations,
-            reads,
-        }
+    fn header(&self, name: &str) -> Option<String> {
+        self.headers().get(name).ok().flatten()
     }
 }
 
-impl<Mutations: AuthorizeMutation<Env>, Reads: AuthorizeRead<Env>> StreamWorker<Mutations, Reads> {
-    /// Serves a request.
-    ///
-    /// # Errors
-    ///
-    /// None that depend on the request: what is wrong with it, or with the stream's object, is
-    /// answered as the protocol says.
-    pub async fn fetch(&self, request: Request, env: Env, _ctx: Context) -> Result<Answer> {
+/// See the module's text.
+#[derive(Clone)]
+pub struct Edge {
+    env: Env,
+    debug_timing: bool,
+}
+
+impl Edge {
+    /// The edge of a worker with these bindings.
+    pub fn new(env: Env) -> Self {
         let debug_timing = config::debug_timing(&env);
-        let clock = Clock::new(debug_timing);
-        let started = clock.now();
-        let url = request.url();
-        let (path, query) = path::split_url(&url);
-        let answer = match StreamPath::parse(path) {
-            Ok(path) => self.serve(&request, query, &path, &env).await?,
-            Err(error) => {
-                drain(&request).await;
-                refuse(&error.into())?.into()
+        Self { env, debug_timing }
+    }
+}
+
+impl Ports for Edge {
+    type Env = Env;
+    type Request = Request;
+    type Response = Response;
+    type Later = Coming;
+    type Object = Stub;
+    type Socket = WebSocket;
+    type Sink = Sink;
+    type Piece = Source;
+
+    fn env(&self) -> &Env {
+        &self.env
+    }
+
+    fn settings(&self) -> Result<Settings, Error> {
+        config::edge_settings(&self.env)
+    }
+
+    fn now(&self) -> u64 {
+        timing::now()
+    }
+
+    fn tick(&self) -> Option<f64> {
+        self.debug_timing.then(|| Clock::new(true).now())
+    }
+
+    fn random(&self) -> u64 {
+        random()
+    }
+
+    fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
+        Delay::from(Duration::from_millis(millis))
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        spawn_local(work);
+    }
+
+    fn log(&self, text: fmt::Arguments<'_>) {
+        worker::console_error!("{text}");
+    }
+
+    /// workerd closes a connection on which a body was left, and the client's next request may be
+    /// on its way on it already. So a short one is read.
+    async fn drain(&self, request: &Request) {
+        let length = Incoming::header(request, header::CONTENT_LENGTH);
+        let length = length.and_then(|length| length.parse::<u32>().ok());
+        let is_short = length.is_some_and(|length| (1..=MAX_DRAINED).contains(&length));
+        if is_short && !request.body_used() {
+            let Ok(rest) = request.array_buffer() else {
+                return;
+            };
+            // A body that breaks off takes the connection with it anyway.
+            let _ = JsFuture::from(rest).await;
+        }
+    }
+
+    fn changed(
+        &self,
+        request: &Request,
+        url: Option<&str>,
+        mark: Option<&'static str>,
+    ) -> Result<Request, Error> {
+        forward::changed(request, url, mark)
+    }
+
+    fn respond(&self, reply: Reply) -> Result<Response, Error> {
+        respond::respond(reply).map_err(unavailable)
+    }
+
+    fn with_headers(
+        &self,
+        response: Response,
+        changes: &[HeaderChange],
+    ) -> Result<Response, Error> {
+        with_headers(&response, changes).map_err(unavailable)
+    }
+
+    fn object(&self, path: &str) -> Result<Stub, Error> {
+        forward::stub(&self.env, path)
+    }
+
+    fn pass_on(&self, object: &Stub, request: &Request) -> Result<Coming, Error> {
+        object.pass_on(request).map(Coming)
+    }
+
+    async fn forward(&self, object: &Stub, request: &Request) -> Result<Response, Error> {
+        object.forward(request).await
+    }
+
+    async fn ask(
+        &self,
+        object: &Stub,
+        url: &str,
+        mark: Option<&'static str>,
+    ) -> Result<(Response, Option<WebSocket>), Error> {
+        let response = object.upgrade(url, mark).await?;
+        let socket = live::socket_of(&response);
+        Ok((response, socket))
+    }
+
+    async fn body(&self, response: &Response, start: usize) -> Result<Body<Source>, Error> {
+        let body = forward::body_of(response).await?;
+        let cut = u32::try_from(start).unwrap_or(u32::MAX).min(body.length());
+        let rest = body.subarray(cut, body.length());
+        Ok(Body {
+            start: body.subarray(0, cut).to_vec(),
+            rest_length: rest.length().into(),
+            rest: Source::Bytes(rest),
+        })
+    }
+
+    fn piece(&self, bytes: &[u8]) -> Source {
+        Source::text(bytes)
+    }
+
+    async fn open(&self, part: &Part) -> Result<Source, Error> {
+        let bucket = Bucket::from_env(&self.env).ok_or_else(|| {
+            Error::Misconfigured(format!("the R2 bucket binding {} is missing", config::R2))
+        })?;
+        Ok(Source::Object(bucket.open(part).await?))
+    }
+
+    async fn read(&self, piece: &Source) -> Result<Vec<u8>, Error> {
+        let bytes = piece.bytes().await.map_err(|error| {
+            Error::Unavailable(format!("a part of an answer cannot be read: {error:?}"))
+        })?;
+        Ok(bytes.to_vec())
+    }
+
+    fn assemble(
+        &self,
+        response: &Response,
+        changes: &[HeaderChange],
+        pieces: Vec<Source>,
+        length: u64,
+    ) -> Result<Response, Error> {
+        let stream = FixedLengthStream::new(number(length));
+        let complete = with_body(response, changes, &stream).map_err(unavailable)?;
+        spawn_local(async move {
+            let writable = stream.writable();
+            let mut outcome = Ok(());
+            for piece in &pieces {
+                if outcome.is_ok() {
+                    outcome = piece.write(&writable).await;
+                }
             }
-        };
-        if debug_timing {
-            let response = answer.response().await?;
-            return Ok(with_timing(&response, clock.now() - started)?.into());
-        }
-        Ok(answer)
+            // Whoever reads it will notice, and may have been the reason.
+            if let Err(error) = r2::end(&writable, outcome).await {
+                worker::console_warn!("an answer was broken off: {error:?}");
+            }
+        });
+        Ok(complete)
     }
 
-    async fn serve(
-        &self,
-        request: &Request,
-        query: &str,
-        path: &StreamPath,
-        env: &Env,
-    ) -> Result<Answer> {
-        let method = request.method();
-        let header = |name: &str| request.headers().get(name).ok().flatten();
-        let asked = auth::Request {
-            method: &method,
-            query,
-            header: &header,
-            now: now() / 1000,
-        };
-        let cors = self.reads.cors(&asked, path, env).await;
-        let outcome = match method.as_str() {
-            "OPTIONS" if cors == Cors::Nobody => Err(Reply::new(204).into()),
-            "OPTIONS" => Err(Reply::preflight().into()),
-            "GET" | "HEAD" => self.read(request, &asked, path, env).await,
-            _ => self.change(request, &asked, path, env).await,
-        };
-        if outcome.is_err() {
-            drain(request).await;
-        }
-        let (answer, audience) = match outcome {
-            Ok(answered) => answered,
-            Err(Refusal::Error(error)) => (refuse(&error)?.into(), Audience::Everyone),
-            Err(Refusal::Reply(reply)) => (respond(reply)?.into(), Audience::Everyone),
-        };
-        if leaves_alone(cors, audience) {
-            return Ok(answer);
-        }
-        Ok(present(answer.response().await?, cors, &asked, audience)?.into())
+    fn await_frame(&self, socket: WebSocket, millis: u64, poll: Poll) -> Coming {
+        Coming(live::await_frame(&socket, millis, poll))
     }
 
-    async fn read(
-        &self,
-        request: &Request,
-        asked: &auth::Request<'_>,
-        path: &StreamPath,
-        env: &Env,
-    ) -> Outcome {
-        let grant = self.reads.authorize_read(asked, path, env).await?;
-        let answer = if bridge::is_live(asked.method, asked.query) {
-            bridge::serve(request, env, path, grant).await?
-        } else {
-            let changed = forward::for_object(request, asked.query, grant.audience)?;
-            let request = changed.as_ref().unwrap_or(request);
-            let stub = forward::stub(env, path.as_str())?;
-            let response = stub.forward(request).await?;
-            cold::complete(env, response).await?.into()
-        };
-        Ok((answer, grant.audience))
+    fn events(&self, reply: Reply) -> Result<(Response, Sink), Error> {
+        live::events(reply).map_err(unavailable)
     }
 
-    async fn change(
-        &self,
-        request: &Request,
-        asked: &auth::Request<'_>,
-        path: &StreamPath,
-        env: &Env,
-    ) -> Outcome {
-        let grant = self.mutations.authorize_mutation(asked, path, env).await?;
-        if !matches!(asked.method, "POST" | "PUT" | "DELETE") {
-            return Err(Error::MethodNotAllowed.into());
-        }
-        let stub = forward::stub(env, path.as_str())?;
-        if !self.mutations.settles(asked) {
-            return Ok((Answer::coming(stub.pass_on(request)?), grant.audience));
-        }
-        let response = stub.forward(request).await?;
-        let settled = self
-            .mutations
-            .settle_mutation(asked, path, response.status(), env);
-        settled.await?;
-        Ok((response.into(), grant.audience))
+    async fn write(&self, sink: &Sink, bytes: &[u8]) -> Result<(), Gone> {
+        sink.write(bytes).await
+    }
+
+    async fn close(&self, sink: &Sink) {
+        sink.close().await;
+    }
+
+    fn abort(&self, sink: &Sink) {
+        sink.abort();
+    }
+
+    async fn copy(&self, socket: WebSocket, sink: &Sink, bounds: Bounds) -> Copied {
+        sink.copy(&socket, bounds).await
     }
 }
 
-/// Reads a short body that nobody wants. workerd closes a connection on which a body was left, and
-/// the client's next request may be on its way on it already.
-async fn drain(request: &Request) {
-    let length = request.headers().get(header::CONTENT_LENGTH).ok().flatten();
-    let length = length.and_then(|length| length.parse::<u32>().ok());
-    let is_short = length.is_some_and(|length| (1..=MAX_DRAINED).contains(&length));
-    if is_short && !request.body_used() {
-        let Ok(rest) = request.array_buffer() else {
-            return;
-        };
-        // A body that breaks off takes the connection with it anyway.
-        let _ = JsFuture::from(rest).await;
-    }
+/// The same response with headers that can be changed, which those of a response that came from
+/// elsewhere cannot.
+fn with_headers(response: &Response, changes: &[HeaderChange]) -> Result<Response, JsValue> {
+    let init: &ResponseInit = response.unchecked_ref();
+    let body = response.body();
+    let response = Response::new_with_opt_readable_stream_and_init(body.as_ref(), init)?;
+    change(&response.headers(), changes)?;
+    Ok(response)
 }
 
-/// An answer and whom it is for, or why there is none.
-type Outcome = std::result::Result<(Answer, Audience), Refusal>;
+fn with_body(
+    response: &Response,
+    changes: &[HeaderChange],
+    stream: &FixedLengthStream,
+) -> Result<Response, JsValue> {
+    let headers = Headers::new_with_headers(&response.headers())?;
+    change(&headers, changes)?;
+    let init = ResponseInit::new();
+    init.set_status(Response::status(response));
+    init.set_headers(&headers);
+    Response::new_with_opt_readable_stream_and_init(Some(&stream.readable()), &init)
+}
+
+fn change(headers: &Headers, changes: &[HeaderChange]) -> Result<(), JsValue> {
+    for (name, value) in changes {
+        match value {
+            Some(value) => headers.set(name, value)?,
+            None => headers.delete(name)?,
+        }
+    }
+    Ok(())
+}

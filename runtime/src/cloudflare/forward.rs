@@ -9,11 +9,8 @@ use worker::{Env, js_sys};
 
 use super::config;
 use super::respond::refuse;
-use crate::auth::Audience;
-use crate::auth::project_jwt::without_token;
 use crate::object::request::ASK;
 use crate::protocol::error::Error;
-use crate::protocol::header;
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
 extern "C" {
@@ -48,7 +45,7 @@ extern "C" {
 type Refuse = Closure<dyn Fn(JsValue) -> Result<Response, JsValue>>;
 
 thread_local! {
-    static REFUSE: Refuse = Closure::new(|error| Ok(refuse(&unavailable(error))?));
+    static REFUSE: Refuse = Closure::new(|error| refuse(&unavailable(error)));
 }
 
 /// The way to the object of the stream at a decoded path.
@@ -96,13 +93,13 @@ impl Stub {
         respond(self.fetch_url(url, &init)).await
     }
 
-    /// Asks for a WebSocket at a URL, for these readers. A response without one is an answer, too.
+    /// Asks for a WebSocket at a URL, in a request with this header set to `true`. A response
+    /// without one is an answer, too.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] when the object does not answer.
-    pub async fn upgrade(&self, url: &str, audience: Audience) -> Result<Response, Error> {
-        let mark = (audience == Audience::EveryoneIfPublic).then_some(header::STREAM_IF_PUBLIC);
+    pub async fn upgrade(&self, url: &str, mark: Option<&str>) -> Result<Response, Error> {
         respond(upgrade(self, url, mark)).await
     }
 }
@@ -118,34 +115,22 @@ pub async fn body_of(response: &Response) -> Result<js_sys::Uint8Array, Error> {
     Ok(js_sys::Uint8Array::new(&body))
 }
 
-/// The request without what is meant for the edge alone, and with what the object has to check;
-/// nothing when it can go on as it is.
+/// The same request for another URL, if there is one, and with this header set to `true`.
 ///
 /// # Errors
 ///
 /// None that depend on the request.
-pub fn for_object(
-    request: &Request,
-    query: &str,
-    audience: Audience,
-) -> Result<Option<Request>, Error> {
-    let mut changed = None;
-    if let Some(query) = without_token(query) {
-        let url = request.url();
-        let url = format!("{}?{query}", url.split('?').next().unwrap_or_default());
-        let rest: &RequestInit = request.unchecked_ref();
-        changed = Some(Request::new_with_str_and_init(&url, rest).map_err(unavailable)?);
+pub fn changed(request: &Request, url: Option<&str>, mark: Option<&str>) -> Result<Request, Error> {
+    let rest: &RequestInit = request.unchecked_ref();
+    let copy = match url {
+        Some(url) => Request::new_with_str_and_init(url, rest),
+        None => Request::new_with_request(request),
+    };
+    let copy = copy.map_err(unavailable)?;
+    if let Some(mark) = mark {
+        copy.headers().set(mark, "true").map_err(unavailable)?;
     }
-    if audience == Audience::EveryoneIfPublic {
-        let copy = Request::new_with_request(changed.as_ref().unwrap_or(request));
-        let copy = copy.map_err(unavailable)?;
-        let headers = copy.headers();
-        headers
-            .set(header::STREAM_IF_PUBLIC, "true")
-            .map_err(unavailable)?;
-        changed = Some(copy);
-    }
-    Ok(changed)
+    Ok(copy)
 }
 
 async fn respond(promise: Result<Promise, JsValue>) -> Result<Response, Error> {
@@ -154,6 +139,7 @@ async fn respond(promise: Result<Promise, JsValue>) -> Result<Response, Error> {
     response.dyn_into().map_err(unavailable)
 }
 
-fn unavailable(error: JsValue) -> Error {
+/// What has gone wrong on the way to an object, or in what came from it.
+pub fn unavailable(error: JsValue) -> Error {
     Error::Unavailable(format!("{error:?}"))
 }

@@ -35,46 +35,51 @@ export function awaitFrame(socket, millis, tail, cursor, fromNow, then) {
   return frame.then((frame) => then(socket, frame, tail, cursor, fromNow))
 }
 
-const decoder = new TextDecoder()
+/** The object closes a socket with this code when there is more, which has to be asked for. */
+const COME_AGAIN = 4000
 
 /**
- * The response in a frame. A reader of an open stream gets its own cursor; what a reader from
- * `now` gets is not to be kept: the same URL means something else a moment later.
+ * Accepts a socket and writes each of its frames, until one comes while more than `backlog` bytes
+ * wait to be taken, `millis` are over, or the socket is closed. Resolves when all that was written
+ * is taken: `how` is "over", or "behind" when there is more to ask for, and `last` then the last
+ * `size` bytes of the last frame. "stuck" when the reader is gone or takes nothing until `grace`
+ * after its time.
  */
-export function responseOf(frame, cursor, fromNow) {
-  const start = 4 + new DataView(frame.buffer, frame.byteOffset).getUint32(0)
-  const { status, headers } = JSON.parse(decoder.decode(frame.subarray(4, start)))
-  if (status < 300 && !headers["Stream-Closed"]) headers["Stream-Cursor"] = cursor
-  if (fromNow) {
-    headers["Cache-Control"] = "no-store"
-    delete headers.ETag
-  }
-  return new Response(status === 204 ? null : frame.subarray(start), { status, headers })
-}
-
-/**
- * Accepts a socket and writes each of its frames, until either side ends or the time is over.
- * Resolves with true, or with false when the reader lags more than `limit` bytes behind.
- */
-export function copyFrames(socket, writer, limit, millis) {
+export function copyFrames(socket, writer, backlog, millis, grace, size) {
   return new Promise((resolve) => {
-    let backlog = 0
-    const timer = setTimeout(resolve, millis, true)
-    const end = (kept) => {
+    let waiting = 0
+    let last
+    let how
+    const end = (how) => {
       clearTimeout(timer)
-      resolve(kept)
+      socket.close()
+      resolve({ how, last })
     }
-    const over = () => end(true)
+    const stop = (why) => {
+      how ??= why
+      socket.close()
+      if (waiting === 0) end(how)
+    }
+    let timer = setTimeout(() => {
+      timer = setTimeout(end, grace, "stuck")
+      stop("over")
+    }, millis)
+    const gone = () => end("stuck")
     socket.binaryType = "arraybuffer"
     socket.addEventListener("message", ({ data }) => {
-      const size = data.byteLength
-      backlog += size
-      if (backlog > limit && backlog > size) return end(false)
-      writer.write(data).then(() => (backlog -= size), over)
+      if (how) return
+      if (waiting > backlog) return stop("behind")
+      const { byteLength } = data
+      waiting += byteLength
+      last = data.slice(-size)
+      writer.write(data).then(() => {
+        waiting -= byteLength
+        if (how && waiting === 0) end(how)
+      }, gone)
     })
-    socket.addEventListener("close", over)
-    socket.addEventListener("error", over)
-    writer.closed.then(over, over)
+    socket.addEventListener("close", ({ code }) => stop(code === COME_AGAIN ? "behind" : "over"))
+    socket.addEventListener("error", () => stop("over"))
+    writer.closed.catch(gone)
     socket.accept()
   })
 }

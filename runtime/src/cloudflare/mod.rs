@@ -2,12 +2,11 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | [`edge`] | the worker: who asks for which stream, and how |
+//! | [`worker`] | the worker, as crates that are one build it |
+//! | [`edge`] | the edge's ports |
 //! | [`answer`] | what it answers, now or later |
 //! | [`forward`] | from the edge to a stream's object |
-//! | [`bridge`] | live reads at the edge |
-//! | [`present`] | answers as their clients may have them |
-//! | [`cold`] | answers of which a part lies in the bucket |
+//! | [`live`] | live reads: sockets and responses at the edge |
 //! | [`object`] | the Durable Object, as the runtime sees it |
 //! | [`asked`] | a request as its object looks at it |
 //! | [`world`] | the object's ports |
@@ -25,23 +24,22 @@
 mod answer;
 mod asked;
 mod body;
-mod bridge;
-mod cold;
 mod config;
 mod edge;
 mod forward;
+mod live;
 mod metrics;
 mod number;
 mod object;
-mod present;
 mod r2;
 mod registry;
 mod respond;
 mod sockets;
 mod sql;
 mod timing;
+mod worker;
 mod world;
 
 pub use answer::Answer;
-pub use edge::{StreamWorker, Undecided};
 pub use object::StreamDO;
+pub use worker::{StreamWorker, Undecided};

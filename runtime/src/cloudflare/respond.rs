@@ -5,7 +5,9 @@ use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen::prelude::*;
 use worker::web_sys::{ReadableStream, Response, WebSocket};
 
+use crate::edge::refusal;
 use crate::protocol::error::Error;
+use crate::protocol::frame::Head;
 use crate::protocol::reply::Reply;
 
 #[wasm_bindgen(
@@ -28,8 +30,8 @@ extern "C" {
 /// # Errors
 ///
 /// When a header's value is none that HTTP can carry.
-pub fn respond(reply: Reply) -> worker::Result<Response> {
-    Ok(respond_with(reply, None)?)
+pub fn respond(reply: Reply) -> Result<Response, JsValue> {
+    respond_with(reply, None)
 }
 
 /// Builds the response that refuses a request. What happened inside the server is logged.
@@ -37,16 +39,8 @@ pub fn respond(reply: Reply) -> worker::Result<Response> {
 /// # Errors
 ///
 /// None that depend on the request.
-pub fn refuse(error: &Error) -> worker::Result<Response> {
-    respond(refusal(error))
-}
-
-/// The reply that refuses a request. What happened inside the server is logged.
-pub fn refusal(error: &Error) -> Reply {
-    if let Some(detail) = error.detail() {
-        worker::console_error!("{}: {detail}", error.code());
-    }
-    Reply::refused(error)
+pub fn refuse(error: &Error) -> Result<Response, JsValue> {
+    respond(refusal(error, |text| worker::console_error!("{text}")))
 }
 
 /// Builds the response that hands a socket over, if there is one.
@@ -60,7 +54,7 @@ pub fn respond_with(reply: Reply, socket: Option<WebSocket>) -> Result<Response,
         101 | 204 | 304 => JsValue::NULL,
         _ => Uint8Array::from(&reply.body[..]).into(),
     };
-    make_response(reply.status, &lines(&reply)?, &body, socket)
+    make_response(reply.status, &lines(named(&reply))?, &body, socket)
 }
 
 /// Builds the response with a body that comes bit by bit.
@@ -69,18 +63,34 @@ pub fn respond_with(reply: Reply, socket: Option<WebSocket>) -> Result<Response,
 ///
 /// When a header's value is none that HTTP can carry.
 pub fn respond_in_parts(reply: Reply, body: &ReadableStream) -> Result<Response, JsValue> {
-    make_response(reply.status, &lines(&reply)?, body, None)
+    make_response(reply.status, &lines(named(&reply))?, body, None)
+}
+
+/// Builds the response from its head and the bytes of its body, which stay where they are.
+///
+/// # Errors
+///
+/// When a header's value is none that HTTP can carry.
+pub fn respond_apart(head: &Head, body: &JsValue) -> Result<Response, JsValue> {
+    let headers = head.headers.iter();
+    let lines = lines(headers.map(|(name, value)| (name.as_str(), value.as_str())))?;
+    make_response(head.status, &lines, body, None)
+}
+
+fn named(reply: &Reply) -> impl Iterator<Item = (&str, &str)> {
+    let headers = reply.headers.iter();
+    headers.map(|(name, value)| (*name, value.as_str()))
 }
 
 /// Names and values of headers, each in a line.
-fn lines(reply: &Reply) -> Result<String, JsValue> {
+fn lines<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>) -> Result<String, JsValue> {
     let mut lines = String::with_capacity(512);
-    for (name, value) in &reply.headers {
+    for (name, value) in headers {
         if value.contains('\n') {
             let message = format!("the value of {name} has more than one line");
             return Err(js_sys::Error::new(&message).into());
         }
-        for line in [name, value.as_str()] {
+        for line in [name, value] {
             lines.push_str(line);
             lines.push('\n');
         }

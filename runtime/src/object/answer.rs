@@ -5,7 +5,6 @@ use std::rc::Rc;
 
 use super::Object;
 use super::family::Refusal;
-use super::measure::SERVER_TIMING;
 use super::ports::{Metered, Ports};
 use super::request::{ASK, Incoming};
 use crate::protocol::cursor;
@@ -14,6 +13,7 @@ use crate::protocol::header;
 use crate::protocol::path::{self, StreamPath};
 use crate::protocol::reply::{Created, Page, Reply};
 use crate::protocol::request::{Append, Create, Live, Read};
+use crate::protocol::version::SPOKEN;
 use crate::stream::birth::Name;
 
 /// About how many bytes of the past one event holds.
@@ -101,7 +101,7 @@ impl<P: Ports> Object<P> {
         if self.settings.debug_timing {
             let timing = self.timing(asked.started(), usage);
             let unrotated = self.stream.borrow().unsealed_bytes();
-            reply = reply.with(SERVER_TIMING, timing).with_some(
+            reply = reply.with(header::SERVER_TIMING, timing).with_some(
                 header::DS_UNROTATED,
                 unrotated.map(|bytes| bytes.to_string()),
             );
@@ -286,10 +286,12 @@ impl<P: Ports> Object<P> {
             page.body.clear();
             Done::page(page)
         };
-        if live == Live::Sse {
+        // What goes on to a client as it is says nothing that is meant for the edge.
+        if live == Live::Sse || done.socket.is_some() {
             let stream = self.stream.borrow();
             done.reply = done
                 .reply
+                .with(header::DS_VERSION, SPOKEN.to_string())
                 .with_some(header::DS_INCARNATION, stream.incarnation());
         }
         Ok(done)

@@ -4,8 +4,8 @@ use std::rc::Rc;
 
 use super::Object;
 use super::measure::DataPoint;
-use super::patience::{self, within};
 use super::ports::{Bucket, Ports};
+use crate::patience::{self, within};
 use crate::stream::tier::purge::Purge;
 use crate::stream::tier::upkeep::{Abilities, Job, Outcome};
 
@@ -195,7 +195,7 @@ impl<P: Ports> Object<P> {
         millis: u64,
         work: impl Future<Output = Result<T, String>>,
     ) -> Result<T, String> {
-        let outcome = within(&self.ports, millis, work).await;
+        let outcome = within(self.ports.sleep(millis), work).await;
         outcome.unwrap_or_else(|| Err(format!("no answer within {millis} ms")))
     }
 

@@ -10,8 +10,8 @@ use std::rc::Rc;
 use serde::{Deserialize, Serialize};
 
 use super::Object;
-use super::patience::{self, within};
 use super::ports::Ports;
+use crate::patience::{self, within};
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::reply::{Created, Reply};
@@ -234,7 +234,7 @@ impl<P: Ports> Object<P> {
 
     async fn ask(&self, path: &str, question: &str, body: String) -> Result<(u16, Vec<u8>), Error> {
         let asked = self.ports.ask(path, question, body);
-        let answer = within(&self.ports, patience::OBJECT, asked).await;
+        let answer = within(self.ports.sleep(patience::OBJECT), asked).await;
         answer.unwrap_or_else(|| Err(Error::Unavailable(format!("no answer from {path}"))))
     }
 }

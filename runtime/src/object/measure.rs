@@ -8,9 +8,6 @@ use super::{Done, Object};
 use crate::protocol::error::Error;
 use crate::protocol::path::StreamPath;
 
-/// The header with the cost of a request.
-pub const SERVER_TIMING: &str = "Server-Timing";
-
 /// What a database was asked to do since the last time somebody looked.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Usage {
@@ -85,7 +82,7 @@ impl<P: Ports> Object<P> {
         });
     }
 
-    /// The object's part of [`SERVER_TIMING`] for a request that came at `started`.
+    /// The object's part of `Server-Timing` for a request that came at `started`.
     pub(super) fn timing(&self, started: f64, usage: Usage) -> String {
         of_object(self.ports.tick() - started, usage, self.upkeep_rows.get())
     }
@@ -124,14 +121,6 @@ fn of_object(millis: f64, usage: Usage, maintenance: f64) -> String {
     )
 }
 
-/// The whole header: the edge's part, and the object's if it was asked.
-pub fn join(edge_millis: f64, of_object: Option<String>) -> String {
-    let of_edge = format!("edge;dur={edge_millis:.3}");
-    of_object
-        .into_iter()
-        .fold(of_edge, |edge, object| edge + ", " + &object)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -148,10 +137,5 @@ mod tests {
             "object;dur=1.500, sql;dur=0.250, rows_written;desc=\"1\", rows_read;desc=\"3\", \
              maintenance_rows_written;desc=\"7\""
         );
-        assert_eq!(
-            join(2.0, Some("object;dur=1".into())),
-            "edge;dur=2.000, object;dur=1"
-        );
-        assert_eq!(join(2.0, None), "edge;dur=2.000");
     }
 }

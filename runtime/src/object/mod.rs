@@ -13,7 +13,6 @@
 //! | [`family`] | what the objects of a fork and its source say to each other |
 //! | [`chores`] | jobs: what is done besides requests |
 //! | [`wake`] | the alarm: when the object wakes next, and what it does then |
-//! | [`patience`] | what is not waited for any longer |
 //! | [`measure`] | what an operation cost |
 //!
 //! Several verbs of the stream may run in one turn, and each is a transaction. Whatever is awaited
@@ -31,7 +30,6 @@ pub mod chores;
 pub mod end;
 pub mod family;
 pub mod measure;
-pub mod patience;
 pub mod ports;
 pub mod readers;
 pub mod request;

@@ -62,6 +62,20 @@ pub fn event(data: &[u8], encoding: Encoding, control: &Control) -> Vec<u8> {
     text
 }
 
+/// How many bytes at the end of an event [`next_after`] needs at most.
+pub const END_BYTES: usize = 256;
+
+/// What stands before the offset in a control event.
+const BEFORE_OFFSET: &str = "event: control\ndata:{\"streamNextOffset\":\"";
+
+/// Where a reader goes on that has seen these events, or their end.
+pub fn next_after(events: &[u8]) -> Option<Offset> {
+    let end = events.get(events.len().saturating_sub(END_BYTES)..)?;
+    let end = String::from_utf8_lossy(end);
+    let (_, offset) = end.rsplit_once(BEFORE_OFFSET)?;
+    offset.split('"').next()?.parse().ok()
+}
+
 impl Control {
     /// A closed stream has no cursor: nobody is to come back.
     fn to_json(self) -> String {
@@ -216,6 +230,23 @@ mod tests {
             prop_assert_eq!(events.len(), 2);
             prop_assert_eq!(&events[0], &("data".to_owned(), lines));
             prop_assert_eq!(&events[1], &("control".to_owned(), CONTROL.to_json()));
+        }
+
+        #[test]
+        fn the_last_control_event_says_where_to_go_on(
+            data in "( |\n|event: control|data:\\{\"streamNextOffset\":\"0\"|.){0,20}",
+            next in 0..1u64 << 53,
+            cursor in 0..1u64 << 53,
+            closed: bool,
+            skip in 0usize..40,
+        ) {
+            let next = Offset::new(next).unwrap();
+            let control = Control { next, cursor, up_to_date: true, closed };
+            let first = event(b"1", Encoding::Text, &CONTROL);
+            let last = event(data.as_bytes(), Encoding::Text, &control);
+            prop_assert_eq!(next_after(&[first, last.clone()].concat()), Some(next));
+            let end = &last[last.len().saturating_sub(END_BYTES + skip)..];
+            prop_assert_eq!(next_after(end), Some(next));
         }
 
         #[test]

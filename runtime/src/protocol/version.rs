@@ -65,9 +65,21 @@ pub fn check(what: &'static str, stated: Stated, known: u32) -> Result<(), Newer
     }
 }
 
+/// What the value of a header says of a version. One that is none is of nobody's yet.
+pub fn stated(value: Option<&str>) -> Stated {
+    value.map(|value| value.parse().unwrap_or(u32::MAX))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn headers_say_it_in_digits() {
+        assert_eq!(stated(None), None);
+        assert_eq!(stated(Some("2")), Some(2));
+        assert_eq!(stated(Some("2.1")), Some(u32::MAX));
+    }
 
     #[test]
     fn older_is_read_and_newer_refused() {

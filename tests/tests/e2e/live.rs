@@ -266,32 +266,6 @@ fn a_stream_takes_so_many_readers_and_those_who_leave_make_room() -> Result<()> 
 }
 
 #[test]
-fn a_reader_that_does_not_read_is_let_go_and_the_others_go_on() -> Result<()> {
-    let state = Scratch::new("live-slow-state")?;
-    let server = Server::start(&state, &[])?;
-    let stream = Stream::create(server.client(), "slow", JSON)?;
-    let mut slow = Readers::of(server.client())?;
-    let mut quick = Readers::of(server.client())?;
-    for readers in [&mut slow, &mut quick] {
-        readers.add(stream.path(), "now", Mode::Sse)?;
-        readers.read_until("it was greeted", |all| all[0].caught_up)?;
-    }
-    let padding = "x".repeat(1_000_000);
-    let mut sent = Vec::new();
-    for n in 0..40 {
-        stream.append(format!(r#"{{"n":{n},"text":"{padding}"}}"#))?;
-        sent.push(n);
-        quick.read_until("the quick one has it", all_have(&sent))?;
-    }
-    check_seen(&quick, &sent);
-    slow.read_until("the slow one's answer has ended", |all| all[0].ended)?;
-    let seen = slow.all[0].seen();
-    assert!(seen.len() < sent.len(), "{} messages were kept", seen.len());
-    assert_eq!(seen, sent[..seen.len()], "what came is a beginning");
-    server.stop()
-}
-
-#[test]
 fn a_reader_in_the_middle_of_a_batch_gets_the_rest_of_it() -> Result<()> {
     let stream = Stream::create(&shared()?, "live/middle", JSON)?;
     stream.append(r#"[{"n":0},{"n":1},{"n":2}]"#)?;

@@ -1,12 +1,10 @@
-//! What is not waited for any longer. Nothing that is asked of the world has to answer, and an
-//! object that waits for ever for one thing does nothing else about it.
+//! What is not waited for any longer. Nothing that is asked of the world has to answer, and
+//! whoever waits for ever for one thing does nothing else about it.
 
 use std::future::Future;
 use std::pin::pin;
 
 use futures_util::future::{Either, select};
-
-use super::ports::Ports;
 
 /// How long another object may take to answer, in milliseconds.
 pub const OBJECT: u64 = 30_000;
@@ -22,14 +20,10 @@ pub fn to_put(bytes: u64) -> u64 {
     BUCKET.saturating_add(mib.saturating_mul(BUCKET_PER_MIB))
 }
 
-/// What comes of something, or nothing when it has not come after so many milliseconds. What was
-/// asked for may still take effect.
-pub async fn within<T>(
-    ports: &impl Ports,
-    millis: u64,
-    work: impl Future<Output = T>,
-) -> Option<T> {
-    match select(pin!(work), pin!(ports.sleep(millis))).await {
+/// What comes of something, or nothing when `time` has passed before. What was asked for may still
+/// take effect.
+pub async fn within<T>(time: impl Future<Output = ()>, work: impl Future<Output = T>) -> Option<T> {
+    match select(pin!(work), pin!(time)).await {
         Either::Left((outcome, _)) => Some(outcome),
         Either::Right(_) => None,
     }

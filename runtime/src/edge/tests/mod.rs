@@ -1,0 +1,5 @@
+//! The edge in a small world of its own, in which time goes on when nothing else does.
+
+mod live_tests;
+mod serve_tests;
+mod world;

@@ -1,0 +1,355 @@
+//! A world of one request: a clock, one object that answers as it is told, and nothing else.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::fmt;
+use std::future::{pending, poll_fn};
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll as Step, Waker};
+
+use crate::auth::NoAuth;
+use crate::edge::live::Poll;
+use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Outgoing, Ports};
+use crate::edge::settings::Settings;
+use crate::edge::{Answer, Server};
+use crate::protocol::error::Error;
+use crate::protocol::part::Part;
+use crate::protocol::reply::Reply;
+
+pub type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// What the object does when it is asked the next time.
+pub enum Does {
+    /// Answers.
+    Says(Response),
+    /// Answers with a socket, over which copying ends like this.
+    Follows(Response, Copied),
+    /// Nothing.
+    Nothing,
+}
+
+#[derive(Default)]
+pub struct State {
+    pub now: Cell<u64>,
+    alarms: RefCell<Vec<u64>>,
+    tasks: RefCell<Vec<Task>>,
+    pub does: RefCell<VecDeque<Does>>,
+    /// The URLs that the object was asked for.
+    pub asked: RefCell<Vec<String>>,
+    pub written: RefCell<Vec<u8>>,
+    /// Whether the reader takes what is written.
+    pub takes: Cell<bool>,
+    pub end: Cell<Option<&'static str>>,
+    pub bucket_answers: Cell<bool>,
+    pub log: RefCell<Vec<String>>,
+}
+
+#[derive(Clone, Default)]
+pub struct World(pub Rc<State>);
+
+pub struct Request {
+    pub method: &'static str,
+    pub url: String,
+}
+
+impl Incoming for Request {
+    fn method(&self) -> String {
+        self.method.to_owned()
+    }
+
+    fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    fn header(&self, _name: &str) -> Option<String> {
+        None
+    }
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    pub body: Vec<u8>,
+}
+
+impl Response {
+    pub fn new(status: u16, headers: &[(&str, &str)], body: &[u8]) -> Self {
+        let headers = headers.iter();
+        let headers = headers.map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        Self {
+            status,
+            headers: headers.collect(),
+            body: body.to_vec(),
+        }
+    }
+}
+
+impl Outgoing for Response {
+    fn status(&self) -> u16 {
+        self.status
+    }
+
+    fn header(&self, name: &str) -> Option<String> {
+        let found = self.headers.iter().find(|(known, _)| known == name);
+        found.map(|(_, value)| value.clone())
+    }
+}
+
+pub struct Socket(Copied);
+
+pub struct Later(Pin<Box<dyn Future<Output = Result<Response, Error>>>>);
+
+impl IntoFuture for Later {
+    type Output = Result<Response, Error>;
+    type IntoFuture = Pin<Box<dyn Future<Output = Self::Output>>>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        self.0
+    }
+}
+
+impl World {
+    /// Serves a GET of the stream `s`.
+    pub fn get(&self, query: &str) -> Result<Response, Error> {
+        let request = Request {
+            method: "GET",
+            url: format!("http://a/v1/stream/s?{query}"),
+        };
+        let server = Server {
+            ports: self,
+            mutations: &NoAuth,
+            reads: &NoAuth,
+        };
+        self.run(async {
+            match server.serve(&request).await? {
+                Answer::Now(response) => Ok(response),
+                Answer::Later(later) => later.await,
+            }
+        })
+    }
+
+    /// Goes on until `main` is done and so is all that was spawned.
+    pub fn run<T>(&self, main: impl Future<Output = T>) -> T {
+        let mut main = pin!(main);
+        let mut result = None;
+        let mut tasks: Vec<Task> = Vec::new();
+        let mut context = Context::from_waker(Waker::noop());
+        for _ in 0..1000 {
+            if result.is_none()
+                && let Step::Ready(value) = main.as_mut().poll(&mut context)
+            {
+                result = Some(value);
+            }
+            tasks.append(&mut self.0.tasks.borrow_mut());
+            tasks.retain_mut(|task| task.as_mut().poll(&mut context).is_pending());
+            if tasks.is_empty()
+                && self.0.tasks.borrow().is_empty()
+                && let Some(value) = result.take()
+            {
+                return value;
+            }
+            let mut alarms = self.0.alarms.borrow_mut();
+            alarms.retain(|at| *at > self.0.now.get());
+            if let Some(next) = alarms.iter().min() {
+                self.0.now.set(*next);
+            }
+        }
+        panic!("nothing goes on");
+    }
+}
+
+impl Ports for World {
+    type Env = ();
+    type Request = Request;
+    type Response = Response;
+    type Later = Later;
+    type Object = ();
+    type Socket = Socket;
+    type Sink = ();
+    type Piece = Vec<u8>;
+
+    fn env(&self) -> &() {
+        &()
+    }
+
+    fn settings(&self) -> Result<Settings, Error> {
+        Ok(Settings {
+            long_poll_timeout_ms: 25_000,
+            sse_timeout_ms: 60_000,
+        })
+    }
+
+    fn now(&self) -> u64 {
+        self.0.now.get()
+    }
+
+    fn tick(&self) -> Option<f64> {
+        None
+    }
+
+    fn random(&self) -> u64 {
+        0
+    }
+
+    fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
+        let state = Rc::clone(&self.0);
+        let until = state.now.get().saturating_add(millis);
+        state.alarms.borrow_mut().push(until);
+        poll_fn(move |_| match state.now.get() >= until {
+            true => Step::Ready(()),
+            false => Step::Pending,
+        })
+    }
+
+    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
+        self.0.tasks.borrow_mut().push(Box::pin(work));
+    }
+
+    fn log(&self, text: fmt::Arguments<'_>) {
+        self.0.log.borrow_mut().push(text.to_string());
+    }
+
+    async fn drain(&self, _request: &Request) {}
+
+    fn changed(
+        &self,
+        request: &Request,
+        url: Option<&str>,
+        _mark: Option<&'static str>,
+    ) -> Result<Request, Error> {
+        Ok(Request {
+            method: request.method,
+            url: url.map_or_else(|| request.url.clone(), str::to_owned),
+        })
+    }
+
+    fn respond(&self, reply: Reply) -> Result<Response, Error> {
+        let headers = reply.headers.into_iter();
+        Ok(Response {
+            status: reply.status,
+            headers: headers.map(|(n, v)| (n.to_owned(), v)).collect(),
+            body: reply.body,
+        })
+    }
+
+    fn with_headers(
+        &self,
+        mut response: Response,
+        changes: &[HeaderChange],
+    ) -> Result<Response, Error> {
+        for (name, value) in changes {
+            response.headers.retain(|(known, _)| known != name);
+            let set = value.clone().map(|value| ((*name).to_owned(), value));
+            response.headers.extend(set);
+        }
+        Ok(response)
+    }
+
+    fn object(&self, _path: &str) -> Result<(), Error> {
+        Ok(())
+    }
+
+    fn pass_on(&self, (): &(), request: &Request) -> Result<Later, Error> {
+        self.0.asked.borrow_mut().push(request.url.clone());
+        Ok(Later(Box::pin(pending())))
+    }
+
+    async fn forward(&self, object: &(), request: &Request) -> Result<Response, Error> {
+        Ok(self.ask(object, &request.url, None).await?.0)
+    }
+
+    async fn ask(
+        &self,
+        (): &(),
+        url: &str,
+        _mark: Option<&'static str>,
+    ) -> Result<(Response, Option<Socket>), Error> {
+        self.0.asked.borrow_mut().push(url.to_owned());
+        let does = self.0.does.borrow_mut().pop_front();
+        match does {
+            Some(Does::Says(response)) => Ok((response, None)),
+            Some(Does::Follows(response, copied)) => Ok((response, Some(Socket(copied)))),
+            Some(Does::Nothing) => pending().await,
+            None => Err(Error::Unavailable("it has nothing to say".to_owned())),
+        }
+    }
+
+    async fn body(&self, response: &Response, start: usize) -> Result<Body<Vec<u8>>, Error> {
+        let (start, rest) = response.body.split_at(start.min(response.body.len()));
+        Ok(Body {
+            start: start.to_vec(),
+            rest: rest.to_vec(),
+            rest_length: rest.len() as u64,
+        })
+    }
+
+    fn piece(&self, bytes: &[u8]) -> Vec<u8> {
+        bytes.to_vec()
+    }
+
+    async fn open(&self, part: &Part) -> Result<Vec<u8>, Error> {
+        match self.0.bucket_answers.get() {
+            true => Ok(vec![b'1'; usize::try_from(part.length).unwrap()]),
+            false => pending().await,
+        }
+    }
+
+    async fn read(&self, piece: &Vec<u8>) -> Result<Vec<u8>, Error> {
+        Ok(piece.clone())
+    }
+
+    fn assemble(
+        &self,
+        response: &Response,
+        changes: &[HeaderChange],
+        pieces: Vec<Vec<u8>>,
+        length: u64,
+    ) -> Result<Response, Error> {
+        let mut response = self.with_headers(response.clone(), changes)?;
+        response.body = pieces.concat();
+        assert_eq!(response.body.len() as u64, length);
+        Ok(response)
+    }
+
+    fn await_frame(&self, _socket: Socket, millis: u64, poll: Poll) -> Later {
+        let ports = self.clone();
+        Later(Box::pin(async move {
+            ports.sleep(millis).await;
+            let head = poll.answer(None, ports.now(), ports.random())?;
+            Ok(Response {
+                status: head.status,
+                headers: head.headers.into_iter().collect(),
+                body: Vec::new(),
+            })
+        }))
+    }
+
+    fn events(&self, reply: Reply) -> Result<(Response, ()), Error> {
+        Ok((self.respond(reply)?, ()))
+    }
+
+    async fn write(&self, (): &(), bytes: &[u8]) -> Result<(), Gone> {
+        if !self.0.takes.get() {
+            pending::<()>().await;
+        }
+        self.0.written.borrow_mut().extend_from_slice(bytes);
+        Ok(())
+    }
+
+    async fn close(&self, (): &()) {
+        if !self.0.takes.get() {
+            pending::<()>().await;
+        }
+        self.0.end.set(Some("closed"));
+    }
+
+    fn abort(&self, (): &()) {
+        self.0.end.set(Some("aborted"));
+    }
+
+    async fn copy(&self, socket: Socket, (): &(), _bounds: Bounds) -> Copied {
+        socket.0
+    }
+}
