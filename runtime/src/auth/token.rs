@@ -142,7 +142,7 @@ fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde_json::{Value, json};

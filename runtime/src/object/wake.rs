@@ -76,7 +76,11 @@ impl<P: Ports> Object<P> {
     ///
     /// When it was not set.
     pub(super) async fn schedule(&self) -> Result<(), String> {
-        let next = self.next_wake().map_err(|error| format!("{error:?}"))?;
+        let next = self.next_wake().unwrap_or_else(|error| {
+            // Whatever it is, it is looked for again.
+            self.ports.log(format_args!("{error:?}"));
+            Some(self.ports.now().saturating_add(SAFETY))
+        });
         if next.is_none() && !self.alarm.is_set.get() {
             return Ok(());
         }

@@ -5,16 +5,17 @@ use std::rc::Rc;
 
 use chrono::DateTime;
 
-use super::executor::Executor;
-use super::node::{Heard, Socket};
+use serde_json::{Value, json};
+
+use super::desk::{Response, Taken};
+use super::model::items_of;
 use super::workload::{Expires, Op, PATHS};
 use super::world::{Request, World};
-use crate::protocol::frame::{self, Head};
+use crate::auth::token::tests::{SECRET, sign};
+use crate::edge::events::MAX_BACKLOG;
+use crate::edge::ports::Outgoing;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
-use crate::protocol::part::{Piece, Plan};
-use crate::protocol::path;
-use crate::protocol::reply::Reply;
 
 /// A reader of events, as those see it who look at the end of a run.
 pub struct Reader {
@@ -23,16 +24,17 @@ pub struct Reader {
     /// What it reads; known from its first answer.
     pub incarnation: RefCell<Option<String>>,
     pub at: Cell<u64>,
+    /// Whether it takes so long for what it gets that it may never have everything.
+    pub is_slow: bool,
     pub is_over: Cell<bool>,
 }
 
-fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
-    let mut headers = reply.headers.iter();
-    headers.find_map(|(known, value)| (*known == name).then_some(value.as_str()))
-}
+/// What one frame of events can have: a message and what is around it.
+const LARGEST: u64 = 8_000;
 
-fn next_of(reply: &Reply) -> u64 {
-    let next = header(reply, header::STREAM_NEXT_OFFSET).and_then(|next| next.parse().ok());
+fn next_of(response: &Response) -> u64 {
+    let next = response.header(header::STREAM_NEXT_OFFSET);
+    let next: Option<Offset> = next.and_then(|next| next.parse().ok());
     next.map_or(0, Offset::position)
 }
 
@@ -81,6 +83,7 @@ impl World {
     /// Lets something happen; `n` is its number.
     pub async fn happen(self, n: usize, op: Op, readers: Rc<RefCell<Vec<Rc<Reader>>>>) {
         self.note(|| format!("[{n}] {op:?}"));
+        let op = self.aim(n, op);
         match op {
             Op::Create {
                 path,
@@ -148,6 +151,7 @@ impl World {
                     path: PATHS[path],
                     incarnation: RefCell::default(),
                     at: Cell::new(0),
+                    is_slow: pace > 10_000,
                     is_over: Cell::new(false),
                 });
                 readers.borrow_mut().push(Rc::clone(&reader));
@@ -163,8 +167,42 @@ impl World {
                 node.settings.set(settings);
                 self.crash(&node);
             }
+            Op::CopyBucket if std::env::var("D2").is_ok() => {}
             Op::CopyBucket => self.store().copy(),
         }
+    }
+
+    /// Most of what is asked is asked of streams that are there, and most forks are made of the
+    /// latest fork and where nothing is.
+    fn aim(&self, n: usize, mut op: Op) -> Op {
+        if n % 4 == 0 {
+            return op;
+        }
+        let (mut there, absent) = self.model(|model| {
+            let depth = |path: &usize| model.alive(PATHS[*path]).map(|life| life.depth);
+            let all = 0..PATHS.len();
+            let (there, absent): (Vec<_>, Vec<_>) = all.partition(|path| depth(path).is_some());
+            let mut there: Vec<_> = there.into_iter().map(|path| (depth(&path), path)).collect();
+            there.sort();
+            (there, absent)
+        });
+        let deepest = there.pop().map(|(_, path)| path);
+        match &mut op {
+            Op::Fork { source, target, .. } => {
+                *source = deepest.unwrap_or(*source);
+                *target = *absent.get(*target % absent.len().max(1)).unwrap_or(target);
+            }
+            Op::Append { path, .. }
+            | Op::Produce { path, .. }
+            | Op::Follow { path, .. }
+            | Op::Poll { path, .. }
+                if absent.contains(path) =>
+            {
+                *path = deepest.unwrap_or(*path);
+            }
+            _ => {}
+        }
+        op
     }
 
     fn is_json(&self, path: &str) -> bool {
@@ -176,16 +214,18 @@ impl World {
         method: &'static str,
         path: &str,
         query: &str,
-        headers: Vec<(&'static str, String)>,
+        mut headers: Vec<(&'static str, String)>,
         body: Vec<u8>,
-    ) -> Option<Reply> {
+    ) -> Option<Response> {
+        headers.push(("Authorization", token(self.executor().now(), "write")));
         let url = url(path, query);
         let request = Request {
             method,
             url,
             headers,
+            body,
         };
-        Some(self.send(path, request, body).await?.0)
+        Some(self.request(request, 0).await?.response)
     }
 
     async fn fork(
@@ -232,7 +272,7 @@ impl World {
                 ];
                 let body = text.clone().into_bytes();
                 let reply = self.ask_for("POST", path, "", headers, body).await;
-                match reply.map(|reply| reply.status) {
+                match reply.map(|reply| reply.status()) {
                     Some(200 | 204) => break,
                     Some(500 | 503) | None => {}
                     _ => return,
@@ -250,30 +290,31 @@ impl World {
         }
     }
 
-    fn reading(path: &str, query: String, anonymous: bool) -> Request {
-        let mark = (header::STREAM_IF_PUBLIC, "true".to_owned());
+    fn reading(&self, path: &str, query: String, anonymous: bool) -> Request {
+        let token = ("Authorization", token(self.executor().now(), "read"));
         Request {
             method: "GET",
             url: url(path, &query),
-            headers: anonymous.then_some(mark).into_iter().collect(),
+            headers: (!anonymous).then_some(token).into_iter().collect(),
+            body: Vec::new(),
         }
     }
 
     /// Reads a page. Gives the offset to go on from, and whether that is the end.
     async fn read(&self, path: &str, from: u64, anonymous: bool) -> Option<(u64, bool)> {
         let offset = Offset::new(from)?;
-        let request = Self::reading(path, format!("?offset={offset}"), anonymous);
-        let (reply, _) = self.send(path, request, Vec::new()).await?;
-        if reply.status != 200 {
+        let request = self.reading(path, format!("?offset={offset}"), anonymous);
+        let response = self.request(request, 0).await?.response;
+        if response.status() != 200 {
             return None;
         }
         // The entity tag starts with the incarnation.
-        let tag = header(&reply, header::ETAG)?.trim_matches('"').to_owned();
-        let incarnation = tag.split(':').next()?.to_owned();
-        let content = self.content(path, &incarnation, &reply).await?;
-        self.compare(&incarnation, from, next_of(&reply), &content, anonymous);
-        let is_end = header(&reply, header::STREAM_UP_TO_DATE).is_some();
-        Some((next_of(&reply), is_end))
+        let tag = response.header(header::ETAG)?;
+        let incarnation = tag.trim_matches('"').split(':').next()?;
+        let next = next_of(&response);
+        self.compare(incarnation, from, next, &response.body, anonymous);
+        let is_end = response.header(header::STREAM_UP_TO_DATE).is_some();
+        Some((next, is_end))
     }
 
     /// Reads everything. Says whether it came to the end.
@@ -288,39 +329,6 @@ impl World {
         }
         self.fail(format!("there is no end of {path}"));
         false
-    }
-
-    /// What an answer comes to, some of which may lie in the bucket.
-    async fn content(&self, path: &str, incarnation: &str, reply: &Reply) -> Option<Vec<u8>> {
-        let Some(length) = header(reply, header::DS_COLD) else {
-            return Some(reply.body.clone());
-        };
-        let (plan, rest) = reply.body.split_at(length.parse().ok()?);
-        let plan = Plan::decode(plan)?;
-        let mut content = Vec::new();
-        for piece in plan.pieces(!rest.is_empty()) {
-            match piece {
-                Piece::Text(text) => content.extend_from_slice(text),
-                Piece::Rest => content.extend_from_slice(rest),
-                Piece::Part(part) => {
-                    self.executor().pause(3_000).await;
-                    let Some(range) = self.store().range(part) else {
-                        let lives = self.model(|model| {
-                            model.lives.get(incarnation).is_some_and(|l| l.is_alive)
-                        });
-                        self.expect(!lives, || {
-                            format!("{} is missing, of {path} that lives", part.key)
-                        });
-                        return None;
-                    };
-                    match part.lines {
-                        None => content.extend_from_slice(&range),
-                        Some(lines) => content.extend_from_slice(lines.cut(&range)?),
-                    }
-                }
-            }
-        }
-        Some(content)
     }
 
     fn compare(&self, incarnation: &str, from: u64, next: u64, content: &[u8], anonymous: bool) {
@@ -338,39 +346,30 @@ impl World {
 
     async fn poll(&self, path: &'static str, anonymous: bool) {
         let query = "?offset=now&live=long-poll".to_owned();
-        let mut request = Self::reading(path, query, anonymous);
-        request.url = request.url.replace("/v1/", &format!("{}/v1/", path::LIVE));
-        let node = self.node(path);
-        let Some((reply, socket)) = self.send(path, request, Vec::new()).await else {
+        let request = self.reading(path, query, anonymous);
+        let Some(served) = self.request(request, 0).await else {
             return;
         };
-        let Some(socket) = socket else {
+        let incarnation = served.incarnation.borrow().clone();
+        let Some(incarnation) = incarnation.filter(|_| served.response.status() == 200) else {
             return;
         };
-        let incarnation = self.incarnation_of(&socket);
-        let from = next_of(&reply);
-        let clock = self.executor().clone();
-        let heard = either(&clock, 25_000, socket.hear()).await;
-        socket.close(None);
-        if let Some(Heard::Frame(frame)) = heard {
-            let Some((head, body)) = frame::split::<Head>(&frame) else {
-                return self.fail(format!("{}: a frame that is none", node.path));
-            };
-            if head.status == 200 {
-                let next = head.headers.get(header::STREAM_NEXT_OFFSET);
-                let next: Option<Offset> = next.and_then(|next| next.parse().ok());
-                let next = next.map_or(0, Offset::position);
-                self.compare(&incarnation, from, next, body, anonymous);
-            }
-        }
+        self.count("poll with news");
+        let body = &served.response.body;
+        let is_json = self.model(|model| model.lives[&incarnation].is_json);
+        let count = items_of(body, is_json).map_or(0, |items| items.len() as u64);
+        let next = next_of(&served.response);
+        self.compare(
+            &incarnation,
+            next.saturating_sub(count),
+            next,
+            body,
+            anonymous,
+        );
     }
 
-    fn incarnation_of(&self, socket: &Socket) -> String {
-        let tag = socket.tags.iter().find_map(|tag| tag.split_once(':'));
-        tag.map_or_else(String::new, |(_, incarnation)| incarnation.to_owned())
-    }
-
-    /// Reads page after page and then what comes over a socket, as an edge does.
+    /// Reads events, and comes back when a response ends, until `window` is over or there is
+    /// nothing more to come.
     async fn follow(
         &self,
         reader: &Reader,
@@ -379,132 +378,113 @@ impl World {
         pace: u64,
         window: u64,
     ) {
-        let path = reader.path;
         let clock = self.executor().clone();
-        let ends_at = clock.now() + window * 1000;
-        let mut offset = if from_now {
-            "now".to_owned()
-        } else {
-            "-1".to_owned()
+        let offset = if from_now { "now" } else { "-1" };
+        let query = format!("?offset={offset}&live=sse");
+        let request = self.reading(reader.path, query, anonymous);
+        let Some(served) = self.request(request, window * 1000).await else {
+            return;
         };
+        let Some(pipe) = served.events else {
+            return;
+        };
+        let incarnation = served.incarnation.borrow().clone();
+        let Some(incarnation) = incarnation else {
+            return self.fail("a reader does not know what it reads".into());
+        };
+        *reader.incarnation.borrow_mut() = Some(incarnation.clone());
+        let mut events = Events {
+            at: (!from_now).then_some(0),
+            ..Events::default()
+        };
+        let hangs_up = clock.chance(100);
+        let stands_still = pace > 10_000 && clock.chance(300);
         loop {
-            let started = reader.incarnation.borrow().clone();
-            let started = started.map(|i| format!("&{}={i}", path::INCARNATION));
-            let query = format!("?offset={offset}&live=sse{}", started.unwrap_or_default());
-            let mut request = Self::reading(path, query, anonymous);
-            request.url = request.url.replace("/v1/", &format!("{}/v1/", path::LIVE));
-            let Some((reply, socket)) = self.send(path, request, Vec::new()).await else {
-                return;
-            };
-            if !matches!(reply.status, 101 | 200) {
-                return;
-            }
-            let Some(incarnation) = header(&reply, header::DS_INCARNATION).map(str::to_owned)
-            else {
-                return self.fail("an answer to a reader has no incarnation".into());
-            };
-            let before = reader.incarnation.replace(Some(incarnation.clone()));
-            self.expect(before.is_none_or(|before| before == incarnation), || {
-                format!("a reader of {path} was handed to another stream")
-            });
-            let next = next_of(&reply);
-            if offset == "now" {
-                reader.at.set(next);
-            }
-            if let Some(socket) = socket {
-                match self.listen(reader, &socket, anonymous, pace, ends_at).await {
-                    true if clock.now() < ends_at => {}
-                    _ => return,
-                }
-            } else {
-                let Some(content) = self.content(path, &incarnation, &reply).await else {
-                    return;
-                };
-                if !content.is_empty() {
-                    self.compare(&incarnation, reader.at.get(), next, &content, anonymous);
-                }
-                reader.at.set(next);
-                clock.pause(pace).await;
-                if header(&reply, header::STREAM_CLOSED).is_some() || clock.now() >= ends_at {
-                    return;
-                }
-            }
-            offset = Offset::new(reader.at.get()).unwrap().to_string();
-        }
-    }
-
-    /// Takes what comes over a socket. Says whether there is more to be asked for.
-    async fn listen(
-        &self,
-        reader: &Reader,
-        socket: &Socket,
-        anonymous: bool,
-        pace: u64,
-        ends_at: u64,
-    ) -> bool {
-        let clock = self.executor().clone();
-        let incarnation = reader.incarnation.borrow().clone().unwrap_or_default();
-        loop {
-            let left = ends_at.saturating_sub(clock.now());
-            match either(&clock, left, socket.hear()).await {
-                Some(Heard::Frame(frame)) => {
-                    clock.pause(pace).await;
-                    let is_json =
-                        self.model(|m| m.lives.get(&incarnation).is_some_and(|l| l.is_json));
-                    let Some((data, next)) = event_of(&frame) else {
-                        self.fail(format!("{}: an event that is none", reader.path));
-                        return false;
-                    };
-                    if data.is_empty() {
-                        self.expect(next == reader.at.get(), || "an empty event moves".into());
-                    } else if is_json || !data.is_empty() {
-                        self.compare(&incarnation, reader.at.get(), next, &data, anonymous);
+            match pipe.take().await {
+                Taken::Bytes(bytes) => {
+                    if stands_still {
+                        clock.sleep(400_000).await;
                     }
-                    reader.at.set(next);
+                    clock.pause(pace).await;
+                    self.expect(pipe.most.get() < MAX_BACKLOG + LARGEST, || {
+                        format!("{} bytes wait for a reader", pipe.most.get())
+                    });
+                    if hangs_up && clock.chance(200) {
+                        self.count("reader hung up");
+                        return pipe.hang_up();
+                    }
+                    pipe.has_taken(bytes.len());
+                    let from = events.at;
+                    let Ok(taken) = events.take(&bytes) else {
+                        return self.fail(format!("{}: an event that is none", reader.path));
+                    };
+                    let mut from = from.unwrap_or(0);
+                    for (data, next, is_first) in taken {
+                        if !data.is_empty() {
+                            self.compare(&incarnation, from, next, &data, anonymous);
+                        } else if !is_first {
+                            self.expect(from == next, || "an empty event moves".into());
+                        }
+                        from = next;
+                    }
+                    reader.at.set(events.at.unwrap_or(0));
                 }
-                Some(Heard::Closed(crate::object::ports::Close::ComeAgain)) => return true,
-                Some(Heard::Closed(_) | Heard::Broken) => return false,
-                None => {
-                    socket.close(None);
-                    return false;
+                Taken::End => {
+                    self.count("events ended");
+                    let is_whole = events.text.is_empty();
+                    return self.expect(is_whole, || {
+                        format!("reader {} was cut within an event", reader.name)
+                    });
                 }
+                Taken::Broken => return self.count("events broken off"),
             }
         }
     }
 }
 
-/// The data and the next offset of a frame of events.
-fn event_of(frame: &[u8]) -> Option<(Vec<u8>, u64)> {
-    let text = std::str::from_utf8(frame).ok()?;
-    let mut data = Vec::new();
-    let mut next = None;
-    for event in text.split("\n\n").filter(|event| !event.is_empty()) {
-        let mut lines = event.lines();
-        let kind = lines.next()?.strip_prefix("event: ")?;
-        let lines: Vec<&str> = lines
-            .map(|line| {
-                line.strip_prefix("data:")
-                    .map(|l| l.strip_prefix(' ').unwrap_or(l))
-            })
-            .collect::<Option<_>>()?;
-        let payload = lines.join("\n");
-        match kind {
-            "data" => data.extend(payload.into_bytes()),
-            "control" => {
-                let control: serde_json::Value = serde_json::from_str(&payload).ok()?;
-                next = control["streamNextOffset"].as_str()?.parse::<Offset>().ok();
-            }
-            _ => return None,
-        }
-    }
-    Some((data, next?.position()))
+/// What a reader of events has seen.
+#[derive(Default)]
+struct Events {
+    text: String,
+    data: Vec<u8>,
+    at: Option<u64>,
 }
 
-/// What comes of something, unless the time is over before.
-async fn either<T>(clock: &Executor, millis: u64, work: impl Future<Output = T>) -> Option<T> {
-    use futures_util::future::{Either, select};
-    match select(std::pin::pin!(work), std::pin::pin!(clock.sleep(millis))).await {
-        Either::Left((outcome, _)) => Some(outcome),
-        Either::Right(_) => None,
+impl Events {
+    /// The data with the offset after it, of each control event, and whether it is the first.
+    fn take(&mut self, bytes: &[u8]) -> Result<Vec<(Vec<u8>, u64, bool)>, ()> {
+        let mut taken = Vec::new();
+        self.text
+            .push_str(std::str::from_utf8(bytes).map_err(drop)?);
+        while let Some((event, rest)) = self.text.split_once("\n\n") {
+            let (event, rest) = (event.to_owned(), rest.to_owned());
+            self.text = rest;
+            let mut lines = event.lines();
+            let kind = lines.next().and_then(|line| line.strip_prefix("event: "));
+            let lines = lines.map(|line| {
+                let line = line.strip_prefix("data:")?;
+                Some(line.strip_prefix(' ').unwrap_or(line))
+            });
+            let lines: Option<Vec<&str>> = lines.collect();
+            let payload = lines.ok_or(())?.join("\n");
+            match kind {
+                Some("data") => self.data.extend(payload.into_bytes()),
+                Some("control") => {
+                    let control: Value = serde_json::from_str(&payload).map_err(drop)?;
+                    let next = control["streamNextOffset"].as_str().ok_or(())?;
+                    let next = next.parse::<Offset>().map_err(drop)?.position();
+                    let is_first = self.at.is_none();
+                    taken.push((std::mem::take(&mut self.data), next, is_first));
+                    self.at = Some(next);
+                }
+                _ => return Err(()),
+            }
+        }
+        Ok(taken)
     }
+}
+
+fn token(now: u64, scope: &str) -> String {
+    let claims = json!({ "sub": "p", "scope": scope, "exp": now / 1000 + 1_000_000 });
+    format!("Bearer {}", sign(&claims, SECRET))
 }

@@ -8,6 +8,7 @@
 //! | [`world`] | machines and what is between them |
 //! | [`node`] | an object's ports |
 //! | [`store`] | the bucket |
+//! | [`desk`] | an edge's ports |
 //! | [`client`] | clients |
 //! | [`model`] | what streams are, as clients may believe |
 //! | [`run`] | a run, and what has to hold at its end |
@@ -17,6 +18,7 @@
 //! only one.
 
 mod client;
+mod desk;
 mod executor;
 mod model;
 mod node;

@@ -1,7 +1,7 @@
 //! What streams are, as their clients may believe: too simple to be wrong. It sees each request as
 //! its object answers it, in the same turn, so it is never in doubt about the order.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::value::RawValue;
 
@@ -11,7 +11,7 @@ use crate::object::request::{ASK, Incoming};
 use crate::protocol::expiry::Expiry;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
-use crate::protocol::path::{self, StreamPath};
+use crate::protocol::path;
 use crate::protocol::reply::Reply;
 use crate::stream::birth::Name;
 use crate::stream::family::lend::{Claim, Loan};
@@ -330,15 +330,6 @@ impl Model {
         }
         Ok(())
     }
-
-    /// The paths of streams that live.
-    pub fn living(&self) -> BTreeSet<String> {
-        let paths = self.current.keys();
-        paths
-            .filter(|path| self.alive(path).is_some())
-            .cloned()
-            .collect()
-    }
 }
 
 /// Whether the state record says that the stream was deleted.
@@ -432,11 +423,4 @@ impl Life {
             )
         })
     }
-}
-
-/// The stream of a request's URL.
-pub fn path_of(url: &str) -> String {
-    let path = path::split_url(url).0;
-    let path = path.strip_prefix(path::LIVE).unwrap_or(path);
-    StreamPath::parse(path).map_or_else(|_| path.to_owned(), |p| p.as_str().to_owned())
 }

@@ -8,6 +8,7 @@ use std::rc::Rc;
 
 use super::executor::{Executor, Group, once};
 use crate::object::ports::{Bucket, Listed, Stored};
+use crate::protocol::error::Error;
 use crate::protocol::part::{Part, Piece, Plan};
 use crate::stream::tier::upkeep::GRACE;
 
@@ -148,6 +149,22 @@ impl Store {
         let answer = receiver.await;
         executor.pause(30).await;
         answer.unwrap_or_else(|| Err("nobody answers".to_owned()))
+    }
+
+    /// The range of an object, if it is the one that was stored.
+    pub async fn open(&self, part: &Part) -> Result<Vec<u8>, Error> {
+        let wanted = part.clone();
+        let found = self
+            .call(move |store| Some((store.get(&wanted.key)?, store.range(&wanted))))
+            .await
+            .map_err(Error::Unavailable)?;
+        let Some((stuff, range)) = found else {
+            return Err(Error::Unavailable(format!("{} is not there", part.key)));
+        };
+        if !part.is_of(stuff.body.len() as u64, &stuff.etag) {
+            return Err(Error::Storage(format!("{} is another", part.key)));
+        }
+        range.ok_or_else(|| Error::Storage(format!("{} is short", part.key)))
     }
 
     fn insert(&self, key: &str, body: Vec<u8>, content_type: String) -> Stored {

@@ -5,7 +5,7 @@ use fastrand::Rng;
 use super::world::LIMITS;
 
 /// How many paths there are: few, so that streams meet each other.
-pub const PATHS: [&str; 5] = ["p/a", "p/b", "p/c", "p/d", "p/e"];
+pub const PATHS: [&str; 6] = ["p/a", "p/b", "p/c", "p/d", "p/e", "p/f"];
 
 /// When a stream ends by itself, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -191,7 +191,7 @@ impl Mood {
                 from_now: rng.bool(),
                 anonymous: rng.bool(),
                 pace: [0, 5, 400, 20_000][rng.usize(..4)],
-                window: [5, 60, 100_000][rng.usize(..3)],
+                window: [5, 60, 100_000, 100_000][rng.usize(..4)],
             },
             9 => Op::Poll {
                 path,

@@ -5,10 +5,13 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::desk::{Desk, Kv, Pipe, Response};
 use super::executor::{Executor, Group, once};
 use super::model::Model;
 use super::node::{Database, Instance, Node, NodePorts, Socket};
 use super::store::Store;
+use crate::auth::ProjectJwt;
+use crate::edge::Server;
 use crate::object::measure::DataPoint;
 use crate::object::request::{ASK, Incoming};
 use crate::object::settings::Settings;
@@ -41,6 +44,7 @@ struct Inner {
     executor: Executor,
     nodes: RefCell<BTreeMap<String, Rc<Node>>>,
     store: Store,
+    kv: Kv,
     model: RefCell<Model>,
     /// How many of a thousand messages, calls and turns go wrong.
     trouble: Cell<u64>,
@@ -55,6 +59,7 @@ pub struct Request {
     pub method: &'static str,
     pub url: String,
     pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Incoming for Request {
@@ -74,6 +79,15 @@ impl Incoming for Request {
     fn started(&self) -> f64 {
         0.0
     }
+}
+
+/// What a client was answered.
+pub struct Served {
+    pub response: Response,
+    /// The incarnation of the stream that a live reader reads.
+    pub incarnation: Rc<RefCell<Option<String>>>,
+    /// The body of a response of events.
+    pub events: Option<Rc<Pipe>>,
 }
 
 /// What the variables may say: as they should, or one of them malformed, or without a bucket.
@@ -110,6 +124,7 @@ impl World {
         Self(Rc::new(Inner {
             nodes: RefCell::default(),
             store: Store::new(executor.clone()),
+            kv: Kv::new(),
             executor,
             model: RefCell::default(),
             trouble: Cell::new(0),
@@ -232,6 +247,20 @@ impl World {
         self.check_alarm(node);
     }
 
+    /// Lets the machine fail within so many milliseconds, now and then.
+    fn may_crash(&self, node: &Rc<Node>, within: u64) {
+        if !self.executor().chance(self.trouble() / 8) {
+            return;
+        }
+        let (world, node) = (self.clone(), Rc::clone(node));
+        self.executor().spawn(PLATFORM, async move {
+            world.executor().pause(within).await;
+            if world.trouble() > 0 {
+                world.crash(&node);
+            }
+        });
+    }
+
     /// The object leaves memory if it has nothing to do. Its readers stay.
     pub fn evict(&self, node: &Rc<Node>) {
         let instance = node.instance.borrow().clone();
@@ -305,6 +334,7 @@ impl World {
                 world.model(|model| model.look(&observed, world.executor().now()));
                 sender.send(outcome);
             });
+            self.may_crash(node, 3_000);
             // While it is called, other alarms may be set, which are called afterwards.
             let outcome = receiver.await;
             match outcome {
@@ -333,13 +363,57 @@ impl World {
         self.watch(node);
     }
 
+    /// Sends a request to an edge and waits for the answer, which may never come. A reader of
+    /// events is served for `window` milliseconds.
+    pub async fn request(&self, request: Request, window: u64) -> Option<Served> {
+        let clock = self.executor();
+        clock.pause(20).await;
+        let desk = Desk {
+            world: self.clone(),
+            group: clock.group(),
+            kv: self.0.kv.clone(),
+            window,
+            incarnation: Rc::default(),
+            events: Rc::default(),
+        };
+        let (sender, receiver) = once();
+        let serving = desk.clone();
+        clock.spawn(desk.group, async move {
+            let server = Server {
+                ports: &serving,
+                mutations: &ProjectJwt,
+                reads: &ProjectJwt,
+            };
+            let response = match server.serve(&request).await {
+                Ok(answer) => answer.response().await,
+                Err(error) => Err(error),
+            };
+            sender.send(response);
+        });
+        if clock.chance(self.trouble() / 12) {
+            // The edge fails in the middle of it, or of what it does behind the answer.
+            let (world, group) = (self.clone(), desk.group);
+            clock.spawn(CLIENTS, async move {
+                world.executor().pause(4_000).await;
+                world.count("edge crash");
+                world.executor().kill(group);
+            });
+        }
+        match receiver.await? {
+            Ok(response) => Some(Served {
+                response,
+                incarnation: desk.incarnation,
+                events: desk.events.take(),
+            }),
+            Err(error) => {
+                self.fail(format!("an edge has no answer: {error:?}"));
+                None
+            }
+        }
+    }
+
     /// Sends a request to an object and waits for the answer, which may never come.
-    pub async fn send(
-        &self,
-        path: &str,
-        request: Request,
-        body: Vec<u8>,
-    ) -> Option<(Reply, Option<Rc<Socket>>)> {
+    pub async fn send(&self, path: &str, request: Request) -> Option<(Reply, Option<Rc<Socket>>)> {
         let clock = self.executor();
         let slow = if clock.chance(20) { 5_000 } else { 15 };
         clock.pause(slow).await;
@@ -349,13 +423,15 @@ impl World {
             return None;
         }
         let node = self.node(path);
+        let target = Rc::clone(&node);
         let Instance { object, group } = self.load(&node);
         let (sender, receiver) = once();
         let world = self.clone();
         clock.spawn(group, async move {
-            let answer = world.carry_out(&object, &node, &request, body).await;
+            let answer = world.carry_out(&object, &node, &request).await;
             sender.send(answer);
         });
+        self.may_crash(&target, 40);
         let answer = receiver.await;
         clock.pause(15).await;
         let lost = answer.is_none() || clock.chance(self.trouble() / 4);
@@ -378,8 +454,8 @@ impl World {
         object: &Rc<Object<NodePorts>>,
         node: &Rc<Node>,
         request: &Request,
-        body: Vec<u8>,
     ) -> Answer<Rc<Socket>> {
+        let body = &request.body;
         let clock = self.executor();
         let answer = if request.takes_time() {
             object.answer_in_time(request, Ok(body.clone())).await
@@ -400,7 +476,7 @@ impl World {
         });
         self.count(&format!("{} {}", request.method, answer.reply.status));
         let now = clock.now();
-        let outcome = self.model(|model| model.observe(node, request, &body, &answer.reply, now));
+        let outcome = self.model(|model| model.observe(node, request, body, &answer.reply, now));
         if let Err(what) = outcome {
             self.fail(format!(
                 "{} {} -> {}: {what}",
@@ -423,8 +499,9 @@ impl World {
             method: ASK,
             url: format!("http://fork{}{question}", path::FORK),
             headers: Vec::new(),
+            body: body.into_bytes(),
         };
-        let answer = self.send(path, request, body.into_bytes()).await;
+        let answer = self.send(path, request).await;
         let node = self.node(from);
         self.disturb(&node);
         match answer {
