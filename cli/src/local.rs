@@ -15,7 +15,8 @@ use serde_json::{Value, json};
 
 use crate::{
     error::problem,
-    process::{self, Interrupted},
+    interrupt::{self, Interrupted},
+    process,
     project::Project,
     toolchain::Toolchain,
 };
@@ -87,7 +88,7 @@ impl Server {
         writeln!(stdin, "{}", options(project, port)).context("the server does not listen")?;
         let asked = Instant::now();
         loop {
-            if process::interrupted() {
+            if interrupt::interrupted() {
                 return Err(Interrupted.into());
             }
             match self.events.recv_timeout(Duration::from_millis(100)) {

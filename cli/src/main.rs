@@ -8,6 +8,7 @@ mod commands;
 mod deployment;
 mod error;
 mod git;
+mod interrupt;
 mod local;
 mod name;
 mod process;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         // Whatever it was that failed, it failed because of the interrupt.
-        Err(_) if process::interrupted() => {
+        Err(_) if interrupt::interrupted() => {
             // A question that was on the screen has hidden it.
             let _ = console::Term::stderr().show_cursor();
             ExitCode::from(130)

@@ -10,8 +10,8 @@ use anyhow::Result;
 use crate::{
     bundle::{self, Effort},
     error::problem,
+    interrupt::{self, Interrupted},
     local::{self, Server},
-    process::{self, Interrupted},
     project::Project,
     toolchain::{self, Toolchain},
     ui::{self, Ui},
@@ -37,7 +37,7 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Builds and serves the project in a folder.
     pub fn start(ui: &'a Ui, dir: &Path, port: u16) -> Result<Self> {
-        process::note_interrupts();
+        interrupt::note_interrupts();
         let project = Project::open(dir)?;
         let port = local::check_port(port)?;
         for setting in project.not_served() {
@@ -88,7 +88,7 @@ impl<'a> Session<'a> {
     /// Serves until Ctrl-C or SIGTERM.
     pub fn run(mut self) -> Result<()> {
         let mut early_ends = 0;
-        while !process::interrupted() {
+        while !interrupt::interrupted() {
             if !self.server.is_alive(Duration::from_millis(100)) {
                 early_ends = if self.server.age() < STABLE {
                     early_ends + 1
@@ -107,7 +107,7 @@ impl<'a> Session<'a> {
 
     /// Starts workerd again after it ended by itself. What it acknowledged is on disk.
     fn restart(&mut self, early_ends: u32) -> Result<()> {
-        if process::interrupted() {
+        if interrupt::interrupted() {
             return Ok(());
         }
         if early_ends >= ATTEMPTS {

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{error::problem, process::Interrupted};
+use crate::{error::problem, interrupt::Interrupted};
 
 /// What a call is about. Error numbers repeat across Cloudflare's services, so a number means
 /// something only together with this.

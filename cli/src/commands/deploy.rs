@@ -17,7 +17,7 @@ use crate::{
     cloudflare::{Credentials, Upload},
     deployment::{self, Deployment, Findings, Health, addresses, wait_until_healthy},
     error::problem,
-    process,
+    interrupt,
     project::Project,
     registry::{self, Registry},
     snippets, toolchain,
@@ -59,7 +59,7 @@ impl Times {
 
 /// Deploys the project in a folder, with the credentials given or those of the environment.
 pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>) -> Result<()> {
-    process::note_interrupts();
+    interrupt::note_interrupts();
     let mut times = Times::default();
     let project = Project::open(dir)?;
     if let Some(name) = &args.create_project {
