@@ -6,6 +6,7 @@ mod bundle;
 mod cloudflare;
 mod commands;
 mod deployment;
+mod environment;
 mod error;
 mod git;
 mod interrupt;

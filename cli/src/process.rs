@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
-    cloudflare,
+    environment,
     error::problem,
     interrupt::{self, Interrupted},
     ui::Ui,
@@ -22,7 +22,7 @@ use crate::{
 /// the program is ended with everything it started. It gets no credentials: no build script or
 /// package has any business with them.
 pub fn spawn(command: &mut Command) -> Result<Child> {
-    for name in cloudflare::VARIABLES {
+    for name in environment::CREDENTIALS {
         command.env_remove(name);
     }
     #[cfg(unix)]
@@ -229,7 +229,7 @@ mod tests {
             .env("CLOUDFLARE_API_TOKEN", "x")
             .stdout(Stdio::null());
         spawn(&mut command).unwrap().wait().unwrap();
-        for name in cloudflare::VARIABLES {
+        for name in environment::CREDENTIALS {
             let removed = (OsStr::new(name), None);
             assert!(command.get_envs().any(|one| one == removed), "{name}");
         }
