@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::provision;
 use crate::{
-    args::{Auth, Deploy},
+    args::{Deploy, values::Auth},
     auth,
     bundle::{self, Effort, Sizes},
     cloudflare::{Credentials, Upload},

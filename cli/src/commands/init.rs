@@ -11,7 +11,10 @@ use serde_json::{Value, json};
 
 use super::{deploy, dev};
 use crate::{
-    args::{Auth, DEFAULT_PORT, Deploy, Init},
+    args::{
+        Deploy, Init,
+        values::{Auth, DEFAULT_PORT},
+    },
     cloudflare::{Credentials, PERMISSIONS, Secret, TOKENS},
     error::problem,
     git, interrupt, local, name, registry,
