@@ -16,7 +16,10 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::{Endpoint, Error, Result, credentials::Credentials, error::Refusal};
+use super::{
+    credentials::Credentials,
+    error::{Endpoint, Error, Refusal, Result},
+};
 use crate::{error::problem, interrupt};
 
 /// Where the API is, unless `CLOUDFLARE_API_BASE_URL` says otherwise.

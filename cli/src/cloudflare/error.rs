@@ -38,6 +38,9 @@ impl Endpoint {
     }
 }
 
+/// What an API call gives.
+pub type Result<T> = std::result::Result<T, Error>;
+
 /// An error of the API's own, as its envelope says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {

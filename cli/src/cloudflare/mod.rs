@@ -16,8 +16,3 @@ pub use credentials::{Credentials, PERMISSIONS, Secret, TOKENS};
 pub use error::Error;
 pub use scripts::{Script, Settings};
 pub use tail::Tail;
-
-use error::Endpoint;
-
-/// What an API call gives.
-type Result<T> = std::result::Result<T, Error>;
