@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Missing, Requirement, cache};
+use super::{
+    cache,
+    requirement::{Missing, Requirement},
+};
 use crate::{error::problem, interrupt, process, ui::Ui};
 
 const TARGET: &str = "wasm32-unknown-unknown";
