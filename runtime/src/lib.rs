@@ -10,6 +10,7 @@
 //! | [`protocol`] | the protocol as pure values and rules |
 //! | [`stream`] | the sequencer, over a port to its storage |
 //! | `cloudflare` | the platform: edge, object, SQLite, metrics |
+//! | `settings` | variables of the worker, and what each may be |
 
 #![cfg_attr(
     test,
@@ -19,6 +20,7 @@
 pub mod auth;
 mod cloudflare;
 pub mod protocol;
+mod settings;
 pub mod stream;
 
 pub use auth::{AuthorizeMutation, AuthorizeRead, NoAuth, ProjectJwt};
