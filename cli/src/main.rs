@@ -6,6 +6,7 @@ mod bundle;
 mod cloudflare;
 mod commands;
 mod deployment;
+mod dev_vars;
 mod environment;
 mod error;
 mod git;

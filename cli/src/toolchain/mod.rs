@@ -75,10 +75,15 @@ pub fn ready(ui: &Ui, project: &Project) -> Result<Toolchain> {
     })
 }
 
+/// Sees to it that there is a Node, which is never installed from here.
+pub fn meet_node(ui: &Ui) -> Result<()> {
+    meet(ui, &node::Node).map(drop)
+}
+
 /// Puts a script where it can import the Node packages, which are installed if need be, and returns
 /// its path.
 pub fn node_script(ui: &Ui, name: &str, text: &str) -> Result<PathBuf> {
-    meet(ui, &node::Node)?;
+    meet_node(ui)?;
     meet(ui, &node::Packages)?;
     node::place_script(&node::folder()?, name, text)
 }
