@@ -20,10 +20,12 @@ mod render;
 mod runtime_source;
 mod scaffold;
 mod session;
+mod settings;
 mod snippets;
 mod token;
 mod toolchain;
 mod ui;
+mod variables;
 mod watch;
 
 use std::process::ExitCode;

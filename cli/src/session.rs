@@ -16,6 +16,7 @@ use crate::{
     project::Project,
     toolchain::{self, Toolchain},
     ui::{self, Ui},
+    variables,
     watch::Watch,
 };
 
@@ -42,6 +43,7 @@ impl<'a> Session<'a> {
         interrupt::note_interrupts();
         let project = Project::open(dir)?;
         let dev_vars = DevVars::read(ui, &project)?;
+        variables::check_with(&project, &dev_vars)?;
         let port = local::check_port(port)?;
         for setting in project.not_served() {
             ui.warn(format!(
@@ -157,6 +159,7 @@ impl<'a> Session<'a> {
     fn rebuild(&mut self) -> Result<()> {
         let project = Project::open(&self.project.root)?;
         let dev_vars = DevVars::read(self.ui, &project)?;
+        variables::check_with(&project, &dev_vars)?;
         let toolchain = toolchain::ready(self.ui, &project)?;
         bundle::build(self.ui, &project, &toolchain, Effort::Quick)?;
         self.server.load(&project, &dev_vars, self.port)?;

@@ -22,6 +22,7 @@ use crate::{
     registry::{self, Registry},
     snippets, toolchain,
     ui::{self, Ui},
+    variables,
 };
 
 /// How long the steps took, in order.
@@ -62,6 +63,7 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
     interrupt::note_interrupts();
     let mut times = Times::default();
     let project = Project::open(dir)?;
+    variables::check(&project)?;
     if let Some(name) = &args.create_project {
         registry::check_name(name)?;
     }
@@ -69,6 +71,8 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
     let mut deployment = Deployment::with(ui, project, credentials)?;
     if !args.dry_run {
         deployment.hold()?;
+        // The file may have changed while another run was waited for.
+        variables::check(&deployment.project)?;
     }
     if args.no_build {
         deployment.upload()?;

@@ -9,12 +9,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-pub use layout::{SCRIPT, WASM};
+pub use layout::{MANIFEST, SCRIPT, WASM};
 
-use self::{
-    layout::{BUILD_DIR, MANIFEST},
-    wrangler::Wrangler,
-};
+use self::{layout::BUILD_DIR, wrangler::Wrangler};
 use crate::error::problem;
 
 /// A scaffolded project.
