@@ -4,9 +4,7 @@
 // replace it. Each line on stdout is an event: ready, failed, died. What the worker prints goes to
 // stderr. The end of stdin ends everything, so nothing survives whoever started this.
 
-import { existsSync, readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import { parseEnv } from "node:util";
 import { Log, LogLevel, Miniflare } from "miniflare";
 
 console.log = console.error;
@@ -30,13 +28,7 @@ function handleRuntimeStdio(stdout, stderr) {
   });
 }
 
-/** Secrets for local runs, in the file wrangler reads them from. */
-function devVars(path) {
-  return path && existsSync(path) ? parseEnv(readFileSync(path, "utf8")) : {};
-}
-
-async function serve({ devVarsPath, ...options }) {
-  options.bindings = { ...options.bindings, ...devVars(devVarsPath) };
+async function serve(options) {
   options.log = new Log(LogLevel.WARN);
   options.handleRuntimeStdio = handleRuntimeStdio;
   serving = false;

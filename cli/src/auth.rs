@@ -7,10 +7,10 @@ use serde::Serialize;
 use toml_edit::DocumentMut;
 
 use crate::{
-    args::Auth,
+    args::values::{Auth, Scope},
     project::Project,
     registry::{Place, Record, Registry, Secret},
-    token::{self, Claims, Scope},
+    token::{self, Claims},
     ui::Ui,
 };
 

@@ -14,8 +14,10 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
+    dev_vars::DevVars,
     error::problem,
-    process::{self, Interrupted},
+    interrupt::{self, Interrupted},
+    process,
     project::Project,
     toolchain::Toolchain,
 };
@@ -51,7 +53,12 @@ pub struct Server {
 
 impl Server {
     /// Starts serving a project's bundle and returns when it answers requests.
-    pub fn start(project: &Project, toolchain: &Toolchain, port: u16) -> Result<Self> {
+    pub fn start(
+        project: &Project,
+        dev_vars: &DevVars,
+        toolchain: &Toolchain,
+        port: u16,
+    ) -> Result<Self> {
         let script = toolchain.place_script("local.mjs", SCRIPT)?;
         let mut command = Command::new("node");
         command
@@ -77,17 +84,18 @@ impl Server {
             events,
             started: Instant::now(),
         };
-        server.load(project, port)?;
+        server.load(project, dev_vars, port)?;
         Ok(server)
     }
 
     /// Serves another bundle, or other settings, in place of what is served now.
-    pub fn load(&mut self, project: &Project, port: u16) -> Result<()> {
+    pub fn load(&mut self, project: &Project, dev_vars: &DevVars, port: u16) -> Result<()> {
         let stdin = self.stdin.as_mut().context("the server was stopped")?;
-        writeln!(stdin, "{}", options(project, port)).context("the server does not listen")?;
+        writeln!(stdin, "{}", options(project, dev_vars, port))
+            .context("the server does not listen")?;
         let asked = Instant::now();
         loop {
-            if process::interrupted() {
+            if interrupt::interrupted() {
                 return Err(Interrupted.into());
             }
             match self.events.recv_timeout(Duration::from_millis(100)) {
@@ -156,12 +164,14 @@ pub fn check_port(port: u16) -> Result<u16> {
     }
 }
 
-fn options(project: &Project, port: u16) -> Value {
+fn options(project: &Project, dev_vars: &DevVars, port: u16) -> Value {
     let mut options = project.worker_options();
     options["host"] = json!("127.0.0.1");
     options["port"] = json!(port);
     options["defaultPersistRoot"] = json!(project.root.join(STATE));
-    options["devVarsPath"] = json!(project.root.join(".dev.vars"));
+    for (name, value) in dev_vars.entries() {
+        options["bindings"][name] = value.clone();
+    }
     // Otherwise miniflare asks a server of Cloudflare where this machine is.
     options["cf"] = json!(false);
     options["logRequests"] = json!(false);

@@ -6,8 +6,11 @@ mod bundle;
 mod cloudflare;
 mod commands;
 mod deployment;
+mod dev_vars;
+mod environment;
 mod error;
 mod git;
+mod interrupt;
 mod local;
 mod name;
 mod process;
@@ -17,10 +20,12 @@ mod render;
 mod runtime_source;
 mod scaffold;
 mod session;
+mod settings;
 mod snippets;
 mod token;
 mod toolchain;
 mod ui;
+mod variables;
 mod watch;
 
 use std::process::ExitCode;
@@ -40,7 +45,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(code) => code,
         // Whatever it was that failed, it failed because of the interrupt.
-        Err(_) if process::interrupted() => {
+        Err(_) if interrupt::interrupted() => {
             // A question that was on the screen has hidden it.
             let _ = console::Term::stderr().show_cursor();
             ExitCode::from(130)

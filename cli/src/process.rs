@@ -2,66 +2,27 @@
 
 use std::{
     ffi::OsStr,
-    fmt,
     io::{Read, Write},
     process::{Child, Command, ExitStatus, Stdio},
-    sync::{
-        Arc, Mutex, Once, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
 
-use crate::{cloudflare, error::problem, ui::Ui};
-
-/// The person pressed Ctrl-C, or the process was asked to end.
-#[derive(Debug)]
-pub struct Interrupted;
-
-impl fmt::Display for Interrupted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("interrupted")
-    }
-}
-
-impl std::error::Error for Interrupted {}
-
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-static HANDLER: Once = Once::new();
-
-/// From now on Ctrl-C and SIGTERM are noted instead of ending the process on the spot, so that what
-/// was started can be ended too. A second Ctrl-C ends the process at once.
-pub fn note_interrupts() {
-    HANDLER.call_once(|| {
-        let noted = ctrlc::set_handler(|| {
-            if INTERRUPTED.swap(true, Ordering::SeqCst) {
-                std::process::exit(130);
-            }
-        });
-        if let Err(error) = noted {
-            eprintln!("warning: Ctrl-C will not be handled: {error}");
-        }
-    });
-}
-
-/// Whether we were asked to end.
-pub fn interrupted() -> bool {
-    INTERRUPTED.load(Ordering::SeqCst)
-}
-
-/// What was asked has been done: what follows can be interrupted anew.
-pub fn forget_interrupt() {
-    INTERRUPTED.store(false, Ordering::SeqCst);
-}
+use crate::{
+    environment,
+    error::problem,
+    interrupt::{self, Interrupted},
+    ui::Ui,
+};
 
 /// Starts a program in a process group of its own: a Ctrl-C at the terminal reaches us alone, and
 /// the program is ended with everything it started. It gets no credentials: no build script or
 /// package has any business with them.
 pub fn spawn(command: &mut Command) -> Result<Child> {
-    for name in cloudflare::VARIABLES {
+    for name in environment::CREDENTIALS {
         command.env_remove(name);
     }
     #[cfg(unix)]
@@ -84,7 +45,7 @@ pub struct Finished {
 /// Runs a program to its end and keeps its output, which `--verbose` shows as it comes. When we are
 /// interrupted, or after `limit`, the program and its children are ended.
 pub fn run(ui: &Ui, command: &mut Command, limit: Option<Duration>) -> Result<Finished> {
-    note_interrupts();
+    interrupt::note_interrupts();
     without_cargo_run(command);
     command
         .stdin(Stdio::null())
@@ -108,7 +69,7 @@ pub fn run(ui: &Ui, command: &mut Command, limit: Option<Duration>) -> Result<Fi
         if let Some(status) = child.try_wait()? {
             break status;
         }
-        if interrupted() {
+        if interrupt::interrupted() {
             end_group(&mut child, Duration::from_secs(2));
             return Err(Interrupted.into());
         }
@@ -268,7 +229,7 @@ mod tests {
             .env("CLOUDFLARE_API_TOKEN", "x")
             .stdout(Stdio::null());
         spawn(&mut command).unwrap().wait().unwrap();
-        for name in cloudflare::VARIABLES {
+        for name in environment::CREDENTIALS {
             let removed = (OsStr::new(name), None);
             assert!(command.get_envs().any(|one| one == removed), "{name}");
         }

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use tempfile::TempDir;
 
 use crate::{
-    args::Auth,
+    args::values::Auth,
     error::problem,
     git,
     render::{self, Request},

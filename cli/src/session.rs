@@ -9,12 +9,14 @@ use anyhow::Result;
 
 use crate::{
     bundle::{self, Effort},
+    dev_vars::DevVars,
     error::problem,
+    interrupt::{self, Interrupted},
     local::{self, Server},
-    process::{self, Interrupted},
     project::Project,
     toolchain::{self, Toolchain},
     ui::{self, Ui},
+    variables,
     watch::Watch,
 };
 
@@ -28,6 +30,7 @@ const ATTEMPTS: u32 = 3;
 pub struct Session<'a> {
     ui: &'a Ui,
     project: Project,
+    dev_vars: DevVars,
     toolchain: Toolchain,
     server: Server,
     port: u16,
@@ -37,27 +40,31 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Builds and serves the project in a folder.
     pub fn start(ui: &'a Ui, dir: &Path, port: u16) -> Result<Self> {
-        process::note_interrupts();
+        interrupt::note_interrupts();
         let project = Project::open(dir)?;
+        let dev_vars = DevVars::read(ui, &project)?;
+        variables::check_with(&project, &dev_vars)?;
         let port = local::check_port(port)?;
         for setting in project.not_served() {
             ui.warn(format!(
                 "`{setting}` of wrangler.toml has no effect here; `npx wrangler dev` knows it"
             ));
         }
-        let toolchain = toolchain::ready(ui, &project)?;
+        // What changes from here on, while tools are installed, makes another build.
         let watch = Watch::start(&project.root)?;
+        let toolchain = toolchain::ready(ui, &project)?;
         ui.step("Building the worker", || {
             bundle::build(ui, &project, &toolchain, Effort::Quick)
         })?;
         // The build takes minutes the first time, long enough for another program to take the port.
         let port = local::check_port(port)?;
         let server = ui.step("Starting workerd", || {
-            Server::start(&project, &toolchain, port)
+            Server::start(&project, &dev_vars, &toolchain, port)
         })?;
         Ok(Self {
             ui,
             project,
+            dev_vars,
             toolchain,
             server,
             port,
@@ -88,7 +95,7 @@ impl<'a> Session<'a> {
     /// Serves until Ctrl-C or SIGTERM.
     pub fn run(mut self) -> Result<()> {
         let mut early_ends = 0;
-        while !process::interrupted() {
+        while !interrupt::interrupted() {
             if !self.server.is_alive(Duration::from_millis(100)) {
                 early_ends = if self.server.age() < STABLE {
                     early_ends + 1
@@ -107,7 +114,7 @@ impl<'a> Session<'a> {
 
     /// Starts workerd again after it ended by itself. What it acknowledged is on disk.
     fn restart(&mut self, early_ends: u32) -> Result<()> {
-        if process::interrupted() {
+        if interrupt::interrupted() {
             return Ok(());
         }
         if early_ends >= ATTEMPTS {
@@ -119,7 +126,7 @@ impl<'a> Session<'a> {
         self.ui.warn("workerd ended by itself; starting it again");
         // One of Node and workerd may still be there, and hold the port.
         self.server.end();
-        match Server::start(&self.project, &self.toolchain, self.port) {
+        match Server::start(&self.project, &self.dev_vars, &self.toolchain, self.port) {
             Ok(server) => {
                 self.server = server;
                 self.ui.note(format!("Serving again at {}", self.url()));
@@ -151,10 +158,13 @@ impl<'a> Session<'a> {
 
     fn rebuild(&mut self) -> Result<()> {
         let project = Project::open(&self.project.root)?;
+        let dev_vars = DevVars::read(self.ui, &project)?;
+        variables::check_with(&project, &dev_vars)?;
         let toolchain = toolchain::ready(self.ui, &project)?;
         bundle::build(self.ui, &project, &toolchain, Effort::Quick)?;
-        self.server.load(&project, self.port)?;
+        self.server.load(&project, &dev_vars, self.port)?;
         self.project = project;
+        self.dev_vars = dev_vars;
         self.toolchain = toolchain;
         Ok(())
     }

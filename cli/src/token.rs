@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use clap::ValueEnum;
 use hmac::{Hmac, KeyInit, Mac};
 use jsonwebtoken::{
     Algorithm, EncodingKey, Header,
@@ -14,17 +13,7 @@ use jsonwebtoken::{
 use serde::Serialize;
 use sha2::Sha256;
 
-use crate::{error::problem, registry::Secret};
-
-/// What a token allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Scope {
-    /// Reading streams
-    Read,
-    /// Creating, appending to, closing, deleting and reading streams
-    Write,
-}
+use crate::{args::values::Scope, error::problem, registry::Secret};
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -60,31 +49,6 @@ pub fn expiry(lifetime: Duration) -> Result<u64> {
     // What JavaScript counts exactly, and the runtime crate takes.
     end.filter(|end| *end < 1 << 53)
         .context("the token would last too long")
-}
-
-/// Reads `90s`, `15m`, `1h`, `30d`.
-pub fn parse_lifetime(text: &str) -> Result<Duration, String> {
-    let wrong = || {
-        let rule = "a number with `s`, `m`, `h` or `d` behind it, as in 15m or 1h";
-        format!("`{text}` is not {rule}")
-    };
-    let unit = text.chars().next_back().ok_or_else(wrong)?;
-    let seconds = match unit {
-        's' => 1,
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let digits = &text[..text.len() - 1];
-    let number: u64 = match digits.bytes().all(|b| b.is_ascii_digit()) {
-        true => digits.parse().map_err(|_| wrong())?,
-        false => return Err(wrong()),
-    };
-    match number.checked_mul(seconds) {
-        Some(seconds @ 1..) => Ok(Duration::from_secs(seconds)),
-        _ => Err(wrong()),
-    }
 }
 
 /// Refuses what can be no stream's path after the project.
@@ -157,28 +121,6 @@ mod tests {
             serde_json::from_slice::<Value>(&said.unwrap()).unwrap(),
             json!({ "sub": "p", "scope": "read", "exp": 4_102_444_800_u64, "stream_id": "s" })
         );
-    }
-
-    #[test]
-    fn lifetimes_have_a_unit() {
-        for (text, seconds) in [("90s", 90), ("15m", 900), ("1h", 3600), ("30d", 2_592_000)] {
-            assert_eq!(parse_lifetime(text), Ok(Duration::from_secs(seconds)));
-        }
-        for text in [
-            "",
-            "1",
-            "h",
-            "0s",
-            "-1h",
-            "+1h",
-            "1.5h",
-            "1 h",
-            "1H",
-            "1é",
-            "99999999999999999d",
-        ] {
-            assert!(parse_lifetime(text).is_err(), "{text}");
-        }
     }
 
     #[test]

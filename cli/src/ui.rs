@@ -10,7 +10,7 @@ use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::{args::Global, error};
+use crate::{args::global::Global, error};
 
 /// How to talk to whoever started the program.
 #[derive(Debug)]

@@ -9,8 +9,10 @@ use std::{
 use anyhow::{Context, Result};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
+use crate::dev_vars;
+
 /// Files beside `src/` that make a difference.
-const FILES: &[&str] = &["Cargo.toml", "wrangler.toml", ".dev.vars"];
+const FILES: &[&str] = &["Cargo.toml", "wrangler.toml", dev_vars::FILE];
 /// Editors and formatters write more than once: wait until it is quiet this long.
 const QUIET: Duration = Duration::from_millis(150);
 /// But not longer than this.

@@ -13,6 +13,7 @@
 //! | [`edge`] | what the worker decides before and after an object |
 //! | [`patience`] | what is not waited for any longer |
 //! | `cloudflare` | the platform: adapters of the ports |
+//! | `settings` | variables of the worker, and what each may be |
 
 #![cfg_attr(
     test,
@@ -25,6 +26,7 @@ pub mod edge;
 pub mod object;
 pub mod patience;
 pub mod protocol;
+mod settings;
 pub mod stream;
 
 #[cfg(test)]

@@ -7,8 +7,9 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::{
-    Credentials, Endpoint, Result,
     client::{Client, Page, Request, reason},
+    credentials::Credentials,
+    error::{Endpoint, Result},
 };
 use crate::{error::problem, ui::Ui};
 

@@ -16,8 +16,11 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
-use super::{Endpoint, Error, Result, credentials::Credentials, error::Refusal};
-use crate::{error::problem, process};
+use super::{
+    credentials::Credentials,
+    error::{Endpoint, Error, Refusal, Result},
+};
+use crate::{error::problem, interrupt};
 
 /// Where the API is, unless `CLOUDFLARE_API_BASE_URL` says otherwise.
 const BASE: &str = "https://api.cloudflare.com/client/v4";
@@ -351,7 +354,7 @@ impl Client {
     /// Drives something to its end, or until we are asked to end.
     pub(super) fn run<T>(&self, work: impl Future<Output = T>) -> Result<T> {
         let interrupted = async {
-            while !process::interrupted() {
+            while !interrupt::interrupted() {
                 tokio::time::sleep(Duration::from_millis(50)).await;
             }
         };

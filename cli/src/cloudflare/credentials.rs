@@ -10,7 +10,10 @@ use jiff::Timestamp;
 use reqwest::{RequestBuilder, header::HeaderValue};
 use serde::Deserialize;
 
-use crate::error::problem;
+use crate::{
+    environment::{API_KEY, API_TOKEN, EMAIL},
+    error::problem,
+};
 
 /// A page on which a token is made.
 pub const TOKENS: &str = "https://dash.cloudflare.com/profile/api-tokens";
@@ -67,11 +70,11 @@ impl Credentials {
 
     /// The same, without an error when there are none.
     pub fn given() -> Result<Option<Self>> {
-        if let (Some(key), Some(email)) = (set("CLOUDFLARE_API_KEY"), set("CLOUDFLARE_EMAIL")) {
+        if let (Some(key), Some(email)) = (set(API_KEY), set(EMAIL)) {
             return Self::key(&Secret::new(&key), &email).map(Some);
         }
-        if let Some(token) = set("CLOUDFLARE_API_TOKEN") {
-            return Self::token(&Secret::new(&token), "CLOUDFLARE_API_TOKEN").map(Some);
+        if let Some(token) = set(API_TOKEN) {
+            return Self::token(&Secret::new(&token), API_TOKEN).map(Some);
         }
         let Some(path) = login_file() else {
             return Ok(None);
@@ -93,9 +96,9 @@ impl Credentials {
     }
 
     fn key(key: &Secret, email: &str) -> Result<Self> {
-        let source = "CLOUDFLARE_API_KEY";
+        let source = API_KEY;
         let value = key.header("").map_err(|_| unfit(source))?;
-        let email = HeaderValue::from_str(email.trim()).map_err(|_| unfit("CLOUDFLARE_EMAIL"))?;
+        let email = HeaderValue::from_str(email.trim()).map_err(|_| unfit(EMAIL))?;
         Ok(Self {
             headers: vec![("x-auth-key", value), ("x-auth-email", email)],
             secret: key.clone(),
@@ -119,13 +122,6 @@ impl Credentials {
         }
     }
 }
-
-/// The variables that hold credentials, for programs that have no business with them.
-pub const VARIABLES: &[&str] = &[
-    "CLOUDFLARE_API_TOKEN",
-    "CLOUDFLARE_API_KEY",
-    "CLOUDFLARE_EMAIL",
-];
 
 fn unfit(source: &str) -> anyhow::Error {
     problem(

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{error::problem, process::Interrupted};
+use crate::{error::problem, interrupt::Interrupted};
 
 /// What a call is about. Error numbers repeat across Cloudflare's services, so a number means
 /// something only together with this.
@@ -37,6 +37,9 @@ impl Endpoint {
         }
     }
 }
+
+/// What an API call gives.
+pub type Result<T> = std::result::Result<T, Error>;
 
 /// An error of the API's own, as its envelope says it.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,8 +5,9 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    Account, Endpoint, Result,
+    account::Account,
     client::{Body, Page, escape},
+    error::{Endpoint, Result},
     r2::done_or_gone,
 };
 

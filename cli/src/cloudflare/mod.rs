@@ -12,12 +12,7 @@ mod tail;
 
 pub use account::Account;
 pub use client::{Module, Upload};
-pub use credentials::{Credentials, PERMISSIONS, Secret, TOKENS, VARIABLES};
+pub use credentials::{Credentials, PERMISSIONS, Secret, TOKENS};
 pub use error::Error;
 pub use scripts::{Script, Settings};
 pub use tail::Tail;
-
-use error::Endpoint;
-
-/// What an API call gives.
-type Result<T> = std::result::Result<T, Error>;

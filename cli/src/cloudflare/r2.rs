@@ -5,8 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Account, Endpoint, Error, Result,
+    account::Account,
     client::{Body, Page, escape},
+    error::{Endpoint, Error, Result},
 };
 
 /// The bucket exists already.

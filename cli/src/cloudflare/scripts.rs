@@ -5,8 +5,9 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    Account, Endpoint, Result,
+    account::Account,
     client::{Body, Upload, escape},
+    error::{Endpoint, Result},
     r2::done_or_gone,
 };
 use crate::project::wrangler::FullRoute;

@@ -4,7 +4,12 @@ use reqwest::Method;
 use serde::Deserialize;
 use serde_json::json;
 
-use super::{Account, Endpoint, Result, client::Body, scripts::script};
+use super::{
+    account::Account,
+    client::Body,
+    error::{Endpoint, Result},
+    scripts::script,
+};
 
 #[derive(Debug, Deserialize)]
 struct Subdomain {

@@ -9,7 +9,12 @@ use tokio_tungstenite::{
     tungstenite::{Message, handshake::client::generate_key, protocol::Role},
 };
 
-use super::{Account, Endpoint, Error, Result, client::Body, scripts::script};
+use super::{
+    account::Account,
+    client::Body,
+    error::{Endpoint, Error, Result},
+    scripts::script,
+};
 
 /// The protocol of the WebSocket, as wrangler asks for it.
 const PROTOCOL: &str = "trace-v1";

@@ -10,11 +10,13 @@ use crate::{
     project::{self, Project},
     toolchain,
     ui::Ui,
+    variables,
 };
 
 /// Builds the project in the current folder.
 pub fn run(ui: &Ui) -> Result<()> {
     let project = Project::open(Path::new("."))?;
+    variables::check(&project)?;
     let toolchain = toolchain::ready(ui, &project)?;
     ui.step("Building the worker", || {
         bundle::build(ui, &project, &toolchain, Effort::Full)

@@ -11,17 +11,18 @@ use serde_json::{Map, Value, json};
 
 use super::provision;
 use crate::{
-    args::{Auth, Deploy},
+    args::{Deploy, values::Auth},
     auth,
     bundle::{self, Effort, Sizes},
     cloudflare::{Credentials, Upload},
     deployment::{self, Deployment, Findings, Health, addresses, wait_until_healthy},
     error::problem,
-    process,
+    interrupt,
     project::Project,
     registry::{self, Registry},
     snippets, toolchain,
     ui::{self, Ui},
+    variables,
 };
 
 /// How long the steps took, in order.
@@ -59,9 +60,10 @@ impl Times {
 
 /// Deploys the project in a folder, with the credentials given or those of the environment.
 pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>) -> Result<()> {
-    process::note_interrupts();
+    interrupt::note_interrupts();
     let mut times = Times::default();
     let project = Project::open(dir)?;
+    variables::check(&project)?;
     if let Some(name) = &args.create_project {
         registry::check_name(name)?;
     }
@@ -69,6 +71,8 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
     let mut deployment = Deployment::with(ui, project, credentials)?;
     if !args.dry_run {
         deployment.hold()?;
+        // The file may have changed while another run was waited for.
+        variables::check(&deployment.project)?;
     }
     if args.no_build {
         deployment.upload()?;

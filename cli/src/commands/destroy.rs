@@ -11,7 +11,7 @@ use crate::{
     cloudflare::Account,
     deployment::{Deployment, Kind, Resource},
     error::problem,
-    process,
+    interrupt,
     project::edit,
     ui::Ui,
 };
@@ -31,7 +31,7 @@ struct Plan {
 
 /// Removes worker, buckets and namespaces, as far as the project has made them.
 pub fn run(ui: &Ui, args: &Destroy) -> Result<()> {
-    process::note_interrupts();
+    interrupt::note_interrupts();
     let mut deployment = Deployment::open(ui, Path::new("."))?;
     deployment.hold()?;
     let plan = plan(&deployment, args.keep_data)?;

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use crate::{
-    args::Auth,
+    args::values::Auth,
     auth::{self, Access},
     local,
     session::Session,

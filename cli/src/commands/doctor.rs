@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     args::Doctor,
-    error, process,
+    error, interrupt,
     project::Project,
     toolchain::{self, Missing, Requirement},
     ui::Ui,
@@ -49,7 +49,7 @@ fn look(ui: &Ui, requirement: &dyn Requirement, fix: bool) -> Result<Finding> {
     if fix && outcome.as_ref().is_err_and(|missing| missing.mendable) {
         outcome = match toolchain::meet(ui, requirement) {
             Ok(found) => Ok(found),
-            Err(error) if error.is::<process::Interrupted>() => return Err(error),
+            Err(error) if error.is::<interrupt::Interrupted>() => return Err(error),
             Err(error) => Err(Missing {
                 why: format!("{error:#}"),
                 way_out: error::hint(&error).unwrap_or_default().to_owned(),

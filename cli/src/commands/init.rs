@@ -11,10 +11,13 @@ use serde_json::{Value, json};
 
 use super::{deploy, dev};
 use crate::{
-    args::{Auth, DEFAULT_PORT, Deploy, Init},
+    args::{
+        Deploy, Init,
+        values::{Auth, DEFAULT_PORT},
+    },
     cloudflare::{Credentials, PERMISSIONS, Secret, TOKENS},
     error::problem,
-    git, local, name, process, registry,
+    git, interrupt, local, name, registry,
     runtime_source::RuntimeSource,
     scaffold::{self, NewProject, Staged},
     ui::Ui,
@@ -28,7 +31,7 @@ const OPEN: &str = "There is no authentication: anyone who knows the URL can rea
 /// Writes a project, and serves it when asked to.
 pub fn run(ui: &Ui, args: Init) -> Result<()> {
     let ask = ui.can_ask() && !args.yes;
-    process::note_interrupts();
+    interrupt::note_interrupts();
     let (dir, name) = place(&args, ask)?;
     scaffold::check_destination(&dir, args.overwrite)?;
     let git = wants_git(&args, &dir, ask)?;
@@ -82,7 +85,7 @@ fn go_on(ui: &Ui, project: &NewProject, port: u16) -> Result<()> {
     let dir = &project.dir;
     if yes("Build and serve it now? Ctrl-C ends that", true)? {
         dev::run(ui, dir, port)?;
-        process::forget_interrupt();
+        interrupt::forget_interrupt();
     }
     if yes("Deploy it to Cloudflare?", false)? {
         let credentials = credentials(ui)?;

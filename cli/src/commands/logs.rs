@@ -12,7 +12,7 @@ use serde_json::Value;
 use crate::{
     cloudflare::{Account, Error, Tail},
     deployment::Deployment,
-    process,
+    interrupt,
     ui::Ui,
 };
 
@@ -22,7 +22,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Shows events until Ctrl-C. With `--json`, each is a document on a line of its own.
 pub fn run(ui: &Ui) -> Result<()> {
-    process::note_interrupts();
+    interrupt::note_interrupts();
     let deployment = Deployment::open(ui, Path::new("."))?;
     let name = &deployment.project.name;
     let account = &deployment.account;

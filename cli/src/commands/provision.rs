@@ -8,13 +8,13 @@ use serde_json::json;
 use crate::{
     args::Provision,
     deployment::{Deployment, Resource},
-    process,
+    interrupt,
     ui::Ui,
 };
 
 /// Makes what is missing, and adopts what is there.
 pub fn run(ui: &Ui, args: &Provision) -> Result<()> {
-    process::note_interrupts();
+    interrupt::note_interrupts();
     let mut deployment = Deployment::open(ui, Path::new("."))?;
     if !args.dry_run {
         deployment.hold()?;

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::{
     cloudflare::Settings,
     deployment::{Deployment, Findings, Health, addresses, ask},
-    process,
+    interrupt,
     ui::Ui,
 };
 
@@ -34,7 +34,7 @@ impl Check {
 
 /// Looks at everything. Fails when something is missing or differs.
 pub fn run(ui: &Ui) -> Result<ExitCode> {
-    process::note_interrupts();
+    interrupt::note_interrupts();
     let deployment = Deployment::open(ui, Path::new("."))?;
     let mut checks = Vec::new();
     let name = &deployment.project.name;

@@ -7,10 +7,10 @@ use serde_json::json;
 
 use super::projects::place;
 use crate::{
-    args::Token,
+    args::{Token, values::Scope},
     project::Project,
     registry::{self, Registry, Secret},
-    token::{self, Claims, Scope},
+    token::{self, Claims},
     ui::Ui,
 };
 

@@ -202,7 +202,7 @@ impl<'a> Deployment<'a> {
     /// wrangler.toml.
     pub fn provision(&mut self, resources: &mut [Resource]) -> Result<()> {
         for resource in resources {
-            resource.provide(self)?;
+            resource.provide(self.ui, &self.account, &mut self.project, &mut self.record)?;
         }
         Ok(())
     }

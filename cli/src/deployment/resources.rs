@@ -3,11 +3,12 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::Deployment;
+use super::record::Record;
 use crate::{
     cloudflare::Account,
     error::problem,
     project::{Project, edit},
+    ui::Ui,
 };
 
 /// What kind of storage it is.
@@ -128,15 +129,21 @@ impl Resource {
     }
 
     /// Makes it if it is missing, and writes it into wrangler.toml if it is not there.
-    pub fn provide(&mut self, deployment: &mut Deployment) -> Result<()> {
+    pub fn provide(
+        &mut self,
+        ui: &Ui,
+        account: &Account,
+        project: &mut Project,
+        record: &mut Record,
+    ) -> Result<()> {
         if !self.exists {
-            self.create(deployment)?;
+            self.create(ui, account, record)?;
         }
         if self.is_written {
             return Ok(());
         }
-        let manifest = deployment.project.manifest();
-        let wrangler = &mut deployment.project.wrangler;
+        let manifest = project.manifest();
+        let wrangler = &mut project.wrangler;
         match self.kind {
             Kind::Bucket => {
                 edit::set(
@@ -164,27 +171,17 @@ impl Resource {
 
     /// Makes it. That it is there by now is as good: a first try, of which we have not heard, or
     /// another run has made it.
-    fn create(&mut self, deployment: &mut Deployment) -> Result<()> {
+    fn create(&mut self, ui: &Ui, account: &Account, record: &mut Record) -> Result<()> {
         let name = self.name.clone();
         let what = format!("Creating the {}", self.title());
         match self.kind {
             Kind::Bucket => {
-                deployment
-                    .record
-                    .note(|created| add(&mut created.buckets, &name))?;
-                let account = &deployment.account;
-                deployment
-                    .ui
-                    .step(&what, || Ok(account.create_bucket(&name)?))?;
+                record.note(|created| add(&mut created.buckets, &name))?;
+                ui.step(&what, || Ok(account.create_bucket(&name)?))?;
             }
             Kind::Namespace => {
-                deployment
-                    .record
-                    .note(|created| add(&mut created.namespaces, &name))?;
-                let account = &deployment.account;
-                let made = deployment
-                    .ui
-                    .step(&what, || Ok(account.create_namespace(&name)?))?;
+                record.note(|created| add(&mut created.namespaces, &name))?;
+                let made = ui.step(&what, || Ok(account.create_namespace(&name)?))?;
                 let namespace = match made {
                     Some(namespace) => namespace,
                     None => {

@@ -1,6 +1,7 @@
 //! A scaffolded project on disk, as its `wrangler.toml` describes it.
 
 pub mod edit;
+mod layout;
 pub mod wrangler;
 
 use std::path::{Path, PathBuf};
@@ -8,18 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-use self::wrangler::Wrangler;
+pub use layout::{MANIFEST, SCRIPT, WASM};
+
+use self::{layout::BUILD_DIR, wrangler::Wrangler};
 use crate::error::problem;
-
-/// Where the bundle goes, relative to the project.
-pub const BUILD_DIR: &str = "build";
-/// The bundle's script.
-pub const SCRIPT: &str = "index.js";
-/// The bundle's WebAssembly.
-pub const WASM: &str = "index_bg.wasm";
-
-/// The settings of a project.
-pub const MANIFEST: &str = "wrangler.toml";
 
 /// A scaffolded project.
 #[derive(Debug)]

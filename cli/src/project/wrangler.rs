@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::{BUILD_DIR, SCRIPT};
+use super::layout::{BUILD_DIR, SCRIPT};
 
 /// Settings that only say how to work with the project, and nothing about what is served.
 const NEITHER: &[&str] = &["$schema", "build", "dev", "send_metrics"];

@@ -9,7 +9,7 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{BINDING, Store};
+use super::store::{BINDING, Store, no_namespace};
 use crate::{local, process, project::Project, toolchain, ui::Ui};
 
 const SCRIPT: &str = include_str!("../../assets/registry.mjs");
@@ -32,7 +32,7 @@ enum Answer {
 impl LocalStore {
     /// Opens the namespace, which is empty before the first run.
     pub fn start(ui: &Ui, project: &Project) -> Result<Self> {
-        let namespace = project.namespace(BINDING).ok_or_else(super::no_namespace)?;
+        let namespace = project.namespace(BINDING).ok_or_else(no_namespace)?;
         let script = toolchain::node_script(ui, "registry.mjs", SCRIPT)?;
         let mut command = Command::new("node");
         command

@@ -9,6 +9,7 @@ mod origin;
 mod record;
 mod remote;
 mod secret;
+mod store;
 
 use std::rc::Rc;
 
@@ -18,10 +19,10 @@ pub use origin::check as check_origin;
 pub use record::Record;
 pub use secret::Secret;
 
+use store::Store;
+
 use crate::{cloudflare::Account, error::problem, project::Project, ui::Ui};
 
-/// The binding of the namespace.
-const BINDING: &str = "REGISTRY";
 /// The longest name of a project.
 const MAX_NAME: usize = 64;
 
@@ -42,18 +43,6 @@ impl Place {
             Self::Remote => "remote",
         }
     }
-}
-
-/// Keys with values, which are texts.
-trait Store {
-    /// The value of a key, if there is one.
-    fn get(&mut self, key: &str) -> Result<Option<String>>;
-    /// Sets the value of a key.
-    fn put(&mut self, key: &str, value: &str) -> Result<()>;
-    /// Removes a key.
-    fn delete(&mut self, key: &str) -> Result<()>;
-    /// All keys.
-    fn list(&mut self) -> Result<Vec<String>>;
 }
 
 /// The registry of one server.
@@ -160,13 +149,6 @@ impl Registry {
         }
         self.store.delete(name)
     }
-}
-
-fn no_namespace() -> anyhow::Error {
-    problem(
-        format!("wrangler.toml has no KV namespace with the binding {BINDING}"),
-        format!("add [[kv_namespaces]] with binding = \"{BINDING}\""),
-    )
 }
 
 /// Refuses what cannot be the first segment of a URL's path as it is.

@@ -4,7 +4,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::Secret;
+use super::secret::Secret;
 use crate::error::problem;
 
 /// The record of a project.

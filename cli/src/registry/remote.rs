@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use anyhow::{Context, Result};
 
-use super::{BINDING, Store};
+use super::store::{BINDING, Store, no_namespace};
 use crate::{
     cloudflare::{Account, Credentials},
     error::problem,
@@ -31,7 +31,7 @@ impl RemoteStore {
     pub fn of(account: Rc<Account>, project: &Project) -> Result<Self> {
         let mut namespaces = project.wrangler.kv_namespaces.iter();
         let Some(namespace) = namespaces.find(|namespace| namespace.binding == BINDING) else {
-            return Err(super::no_namespace());
+            return Err(no_namespace());
         };
         let id = namespace.id.clone().ok_or_else(|| {
             problem(

@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use crate::{error::problem, process, ui::Ui};
+use crate::{error::problem, interrupt, ui::Ui};
 
 /// The folder of installed tools: `DURABLE_STREAMS_CACHE_DIR`, or `durable-streams` in the user's
 /// cache folder.
@@ -39,8 +39,8 @@ pub fn lock(ui: &Ui) -> Result<File> {
         if let TryLockError::Error(error) = error {
             return Err(error).with_context(|| format!("cannot lock {}", path.display()));
         }
-        if process::interrupted() {
-            return Err(process::Interrupted.into());
+        if interrupt::interrupted() {
+            return Err(interrupt::Interrupted.into());
         }
         if !told {
             ui.note("Waiting for another durable-streams that is installing tools");

@@ -4,7 +4,7 @@ use std::process::Command;
 
 use anyhow::Result;
 
-use super::{Missing, Requirement};
+use super::requirement::{Missing, Requirement};
 use crate::{error::problem, process, ui::Ui};
 
 /// The oldest cargo that takes a project's manifest.

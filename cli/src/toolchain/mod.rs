@@ -2,7 +2,9 @@
 
 mod cache;
 mod cargo;
+mod install;
 mod node;
+mod requirement;
 mod wasm_bindgen;
 mod wasm_std;
 mod worker_build;
@@ -10,55 +12,13 @@ mod worker_build;
 #[cfg(test)]
 pub use worker_build::VERSION as WORKER_BUILD_VERSION;
 
-use std::{
-    path::{Path, PathBuf},
-    process::Command,
-};
+pub use requirement::{Missing, Requirement};
+
+use std::{path::PathBuf, process::Command};
 
 use anyhow::{Context, Result};
 
 use crate::{error::problem, process, project::Project, ui::Ui};
-
-/// Something that has to be on the machine.
-pub trait Requirement {
-    /// What it is, as in `worker-build 0.8.7`.
-    fn name(&self) -> String;
-    /// Looks for it. What is found is described in a few words.
-    fn look(&self) -> Result<String, Missing>;
-    /// Gets it. Called only for what is missing and can be mended.
-    fn mend(&self, ui: &Ui) -> Result<()>;
-}
-
-/// Why a requirement is not met, and the way out.
-#[derive(Debug)]
-pub struct Missing {
-    /// What is wrong.
-    pub why: String,
-    /// What to do about it.
-    pub way_out: String,
-    /// `mend` can do it.
-    pub mendable: bool,
-}
-
-impl Missing {
-    /// Something this program can get by itself; `cost` says how.
-    fn mendable(why: impl Into<String>, cost: impl Into<String>) -> Self {
-        Self {
-            why: why.into(),
-            way_out: cost.into(),
-            mendable: true,
-        }
-    }
-
-    /// Something a person has to do.
-    fn manual(why: impl Into<String>, way_out: impl Into<String>) -> Self {
-        Self {
-            why: why.into(),
-            way_out: way_out.into(),
-            mendable: false,
-        }
-    }
-}
 
 /// All requirements, in the order to meet them. Without a project, those that depend on one are left
 /// out.
@@ -115,10 +75,15 @@ pub fn ready(ui: &Ui, project: &Project) -> Result<Toolchain> {
     })
 }
 
+/// Sees to it that there is a Node, which is never installed from here.
+pub fn meet_node(ui: &Ui) -> Result<()> {
+    meet(ui, &node::Node).map(drop)
+}
+
 /// Puts a script where it can import the Node packages, which are installed if need be, and returns
 /// its path.
 pub fn node_script(ui: &Ui, name: &str, text: &str) -> Result<PathBuf> {
-    meet(ui, &node::Node)?;
+    meet_node(ui)?;
     meet(ui, &node::Packages)?;
     node::place_script(&node::folder()?, name, text)
 }
@@ -158,34 +123,4 @@ impl Toolchain {
     fn node_program(&self, name: &str) -> PathBuf {
         self.packages.join("node_modules/.bin").join(name)
     }
-}
-
-/// Installs a program of a crate from the registry into a folder of the cache. A debug build does the
-/// same work and is made several times faster.
-fn cargo_install(ui: &Ui, folder: &str, args: &[&str]) -> Result<()> {
-    cache::install(folder, |root| {
-        let scratch = root.join("target");
-        let mut command = Command::new("cargo");
-        command
-            .args(["install", "--debug", "--root"])
-            .arg(root)
-            .args(args)
-            .env("CARGO_TARGET_DIR", &scratch)
-            .env("CARGO_INCREMENTAL", "0")
-            .env("CARGO_PROFILE_DEV_DEBUG", "0");
-        process::run_ok(ui, &mut command, None)?;
-        std::fs::remove_dir_all(&scratch).context("cannot tidy up after cargo")
-    })?;
-    Ok(())
-}
-
-/// The path of a program in a folder of the cache.
-fn installed(folder: &str, program: &str) -> Result<PathBuf> {
-    let file = format!("{program}{}", std::env::consts::EXE_SUFFIX);
-    Ok(cache::dir()?.join(folder).join("bin").join(file))
-}
-
-/// Whether a program in the cache runs; a half-broken copy counts as missing.
-fn runs(program: &Path) -> bool {
-    program.is_file() && process::first_line(Command::new(program).arg("--version")).is_some()
 }

@@ -9,7 +9,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{Missing, Requirement, cache};
+use super::{
+    cache,
+    requirement::{Missing, Requirement},
+};
 use crate::{error::problem, process, ui::Ui};
 
 /// The oldest Node that runs the packages and our script.

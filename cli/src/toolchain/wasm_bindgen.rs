@@ -9,7 +9,10 @@ use std::{
 use anyhow::{Context, Result};
 use toml_edit::DocumentMut;
 
-use super::{Missing, Requirement, cargo_install, installed, runs};
+use super::{
+    install::{cargo_install, installed, runs},
+    requirement::{Missing, Requirement},
+};
 use crate::{
     error::{self, problem},
     process,

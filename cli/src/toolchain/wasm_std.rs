@@ -9,8 +9,11 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Missing, Requirement, cache};
-use crate::{error::problem, process, ui::Ui};
+use super::{
+    cache,
+    requirement::{Missing, Requirement},
+};
+use crate::{error::problem, interrupt, process, ui::Ui};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 /// A rustup that cannot reach its server tries for very long.
@@ -96,12 +99,12 @@ impl Requirement for WasmStd {
         }
         let rustup = match from_rustup(ui) {
             Ok(()) => return Ok(()),
-            Err(error) if error.is::<process::Interrupted>() => return Err(error),
+            Err(error) if error.is::<interrupt::Interrupted>() => return Err(error),
             Err(error) => error,
         };
         ui.note(format!("  rustup did not help: {}", last_line(&rustup)));
         match from_debian(ui) {
-            Err(debian) if !debian.is::<process::Interrupted>() => Err(problem(
+            Err(debian) if !debian.is::<interrupt::Interrupted>() => Err(problem(
                 format!(
                     "there is no standard library for {TARGET}: rustup: {}; Debian: {}",
                     last_line(&rustup),

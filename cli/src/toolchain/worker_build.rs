@@ -4,7 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::{Missing, Requirement, cargo_install, installed, runs};
+use super::{
+    install::{cargo_install, installed, runs},
+    requirement::{Missing, Requirement},
+};
 use crate::ui::Ui;
 
 /// The version that matches the `worker` crate of the template.

@@ -9,6 +9,7 @@ use worker::{Env, js_sys};
 use crate::edge::settings as edge;
 use crate::object::settings::Settings;
 use crate::protocol::error::Error;
+use crate::settings::{self, Number, Switch};
 use crate::stream::tier::upkeep::Limits;
 
 /// The binding of the [`StreamDO`](super::StreamDO) namespace.
@@ -22,33 +23,8 @@ pub const METRICS: &str = "METRICS";
 /// The binding of the R2 bucket; without it, all data stays in the streams' objects.
 pub const R2: &str = "R2";
 
-const DEBUG_TIMING: &str = "DEBUG_TIMING";
-const MAX_APPEND_BYTES: &str = "MAX_APPEND_BYTES";
-const READ_MAX_BYTES: &str = "READ_MAX_BYTES";
-const MAX_LIVE_READERS: &str = "MAX_LIVE_READERS";
-const LONG_POLL_TIMEOUT_MS: &str = "LONG_POLL_TIMEOUT_MS";
-const SSE_TIMEOUT_MS: &str = "SSE_TIMEOUT_MS";
-const SEGMENT_MAX_BYTES: &str = "SEGMENT_MAX_BYTES";
-const SEGMENT_MAX_MESSAGES: &str = "SEGMENT_MAX_MESSAGES";
-const SEGMENT_MERGE_BYTES: &str = "SEGMENT_MERGE_BYTES";
-
-/// The largest value of limits on what is held in memory: requests, responses and segments are, a
-/// few times over, and an isolate has 128 MB.
-const MOST_BYTES: usize = 32 << 20;
-
-/// The most hibernating sockets that the platform lets an object have.
-const MOST_READERS: usize = 32_768;
-
-/// The longest a reader is served before it has to come back, in milliseconds: an hour.
-const MOST_MILLIS: usize = 3_600_000;
-/// The largest value of the limit on merged segments, which are not held in memory.
-const MOST_MERGED_BYTES: usize = 1 << 30;
-
-/// The largest value of the limit on messages: above that, bytes decide anyway.
-const MOST_MESSAGES: usize = 1 << 30;
-
 /// What the variables of `env` mean for objects.
-pub fn settings(env: &Env) -> Settings {
+pub fn object_settings(env: &Env) -> Settings {
     thread_local! {
         static KNOWN: OnceCell<Settings> = const { OnceCell::new() };
     }
@@ -57,20 +33,19 @@ pub fn settings(env: &Env) -> Settings {
 
 fn parse(variable: Lookup) -> Settings {
     Settings {
-        debug_timing: parse_switch(DEBUG_TIMING, variable(DEBUG_TIMING)).unwrap_or(false),
-        max_append_bytes: bytes(variable, MAX_APPEND_BYTES, 20 << 20),
-        read_max_bytes: bytes(variable, READ_MAX_BYTES, 8 << 20),
-        max_live_readers: number(variable, MAX_LIVE_READERS, 10_000, "readers", MOST_READERS),
+        debug_timing: switch(variable, settings::DEBUG_TIMING).unwrap_or(false),
+        max_append_bytes: number(variable, settings::MAX_APPEND_BYTES),
+        read_max_bytes: number(variable, settings::READ_MAX_BYTES),
+        max_live_readers: number(variable, settings::MAX_LIVE_READERS),
         segments: segments(variable),
     }
 }
 
 fn segments(variable: Lookup) -> Result<Limits, Error> {
-    let (messages, merge) = (SEGMENT_MAX_MESSAGES, SEGMENT_MERGE_BYTES);
     Ok(Limits {
-        max_messages: number(variable, messages, 1000, "messages", MOST_MESSAGES)?,
-        max_bytes: bytes(variable, SEGMENT_MAX_BYTES, 4 << 20)?,
-        merge_bytes: number(variable, merge, 64 << 20, "bytes", MOST_MERGED_BYTES)?,
+        max_messages: number(variable, settings::SEGMENT_MAX_MESSAGES)?,
+        max_bytes: number(variable, settings::SEGMENT_MAX_BYTES)?,
+        merge_bytes: number(variable, settings::SEGMENT_MERGE_BYTES)?,
     })
 }
 
@@ -87,10 +62,9 @@ pub fn edge_settings(env: &Env) -> Result<edge::Settings, Error> {
 }
 
 fn parse_edge(variable: Lookup) -> Result<edge::Settings, Error> {
-    let millis = |name, default| number(variable, name, default, "milliseconds", MOST_MILLIS);
     Ok(edge::Settings {
-        long_poll_timeout_ms: millis(LONG_POLL_TIMEOUT_MS, 25_000)?,
-        sse_timeout_ms: millis(SSE_TIMEOUT_MS, 60_000)?,
+        long_poll_timeout_ms: number(variable, settings::LONG_POLL_TIMEOUT_MS)?,
+        sse_timeout_ms: number(variable, settings::SSE_TIMEOUT_MS)?,
     })
 }
 
@@ -103,8 +77,9 @@ pub fn debug_timing(env: &Env) -> bool {
     thread_local! {
         static KNOWN: OnceCell<bool> = const { OnceCell::new() };
     }
-    let look = || parse_switch(DEBUG_TIMING, variable(env, DEBUG_TIMING)).unwrap_or(false);
-    look_once(&KNOWN, look)
+    look_once(&KNOWN, || {
+        switch(&|name| variable(env, name), settings::DEBUG_TIMING).unwrap_or(false)
+    })
 }
 
 /// What variables say, which stays as it is for as long as the isolate lives.
@@ -122,37 +97,14 @@ fn variable(env: &Env, name: &str) -> Option<String> {
     text.or_else(|| js_sys::JSON::stringify(&value).ok().map(String::from))
 }
 
-fn parse_switch(name: &str, value: Option<String>) -> Result<bool, Error> {
-    match value.as_deref() {
-        None | Some("" | "0" | "false") => Ok(false),
-        Some("1" | "true") => Ok(true),
-        Some(other) => Err(Error::Misconfigured(format!(
-            "{name} is {other:?}, not \"0\" or \"1\""
-        ))),
-    }
+fn switch(variable: Lookup, switch: Switch) -> Result<bool, Error> {
+    let value = variable(switch.name);
+    switch.parse(value.as_deref()).map_err(Error::Misconfigured)
 }
 
-fn bytes(variable: Lookup, name: &str, default: usize) -> Result<usize, Error> {
-    number(variable, name, default, "bytes", MOST_BYTES)
-}
-
-/// A variable that is a number from 1 to `most`.
-fn number<N: TryFrom<usize>>(
-    variable: Lookup,
-    name: &str,
-    default: N,
-    unit: &str,
-    most: usize,
-) -> Result<N, Error> {
-    let Some(value) = variable(name) else {
-        return Ok(default);
-    };
-    let parsed = value.parse().ok().filter(|n| (1..=most).contains(n));
-    parsed.and_then(|n| N::try_from(n).ok()).ok_or_else(|| {
-        Error::Misconfigured(format!(
-            "{name} is {value:?}, not a number of {unit} from 1 to {most}"
-        ))
-    })
+fn number<N: TryFrom<u64>>(variable: Lookup, number: Number) -> Result<N, Error> {
+    let value = variable(number.name);
+    number.parse(value.as_deref()).map_err(Error::Misconfigured)
 }
 
 #[cfg(test)]

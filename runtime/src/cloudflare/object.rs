@@ -50,7 +50,7 @@ impl StreamDO {
     #[wasm_bindgen(constructor)]
     #[must_use]
     pub fn new(state: DurableObjectState, env: Env) -> Self {
-        let settings = config::settings(&env);
+        let settings = config::object_settings(&env);
         let clock = Clock::new(settings.debug_timing);
         let world = World::new(State::from(state), env, clock);
         let stream = Stream::new(world.sql());

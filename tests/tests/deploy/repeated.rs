@@ -287,6 +287,20 @@ fn status_says_what_is_missing_and_what_differs() -> Result<()> {
 }
 
 #[test]
+fn malformed_variables_are_refused_before_anything_is_sent() -> Result<()> {
+    let (_scratch, cloud, dir) = stage("repeated-malformed")?;
+    let text = manifest(&dir)?.replace("DEBUG_TIMING = \"0\"", "DEBUG_TIMING = \"yes\"");
+    fs::write(dir.join("wrangler.toml"), text)?;
+    for args in [DEPLOY, &["deploy", "--no-build", "--dry-run"]] {
+        let says = ["wrangler.toml: DEBUG_TIMING is \"yes\", not \"0\" or \"1\""];
+        cloud.run(&dir, args)?.fails(&says)?;
+    }
+    assert!(cloud.requests()?.is_empty());
+    assert!(!dir.join(".durable-streams.json").exists());
+    Ok(())
+}
+
+#[test]
 fn settings_that_would_be_lost_are_refused_before_anything_is_sent() -> Result<()> {
     let (_scratch, cloud, dir) = stage("repeated-lost-settings")?;
     let text = format!("{}\n[[d1_databases]]\nbinding = \"DB\"\n", manifest(&dir)?);

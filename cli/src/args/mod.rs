@@ -1,13 +1,16 @@
 //! The command line.
 
+pub mod global;
+pub mod values;
+
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 
-use crate::token::{self, Scope};
-
-/// The port `dev` serves on when none is named.
-pub const DEFAULT_PORT: u16 = 4437;
+use self::{
+    global::Global,
+    values::{Auth, DEFAULT_PORT, Scope, key_value, lifetime},
+};
 
 /// From nothing to your own Durable Streams server on Cloudflare.
 #[derive(Debug, Parser)]
@@ -19,23 +22,6 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// Options of every command.
-#[derive(Debug, Args)]
-pub struct Global {
-    /// Print one JSON document on stdout, and everything else on stderr
-    #[arg(long, global = true)]
-    pub json: bool,
-    /// Print results and errors only
-    #[arg(long, short, global = true, conflicts_with = "verbose")]
-    pub quiet: bool,
-    /// Print the output of the programs that are run, and the requests that are sent
-    #[arg(long, short, global = true)]
-    pub verbose: bool,
-    /// Run as if started in this folder
-    #[arg(short = 'C', value_name = "DIR", global = true)]
-    pub directory: Option<PathBuf>,
 }
 
 /// What to do.
@@ -118,25 +104,6 @@ pub struct Init {
     /// The port for --dev; 0 takes a free one
     #[arg(long, default_value_t = DEFAULT_PORT)]
     pub port: u16,
-}
-
-/// Who may use the streams of a new project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Auth {
-    /// Tokens signed with a secret of each project
-    ProjectJwt,
-    /// Anyone who knows the URL can read and write
-    None,
-}
-
-impl Auth {
-    /// The word for it in options, templates and documents.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::ProjectJwt => "project-jwt",
-            Self::None => "none",
-        }
-    }
 }
 
 /// Options of `dev`.
@@ -276,7 +243,7 @@ pub struct Token {
     #[arg(long)]
     pub stream: Option<String>,
     /// How long it lasts, as in 90s, 15m, 1h or 30d
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = token::parse_lifetime)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = lifetime)]
     pub expires_in: Duration,
     /// Take the project's secret from stdin instead of the registry
     #[arg(long, requires = "project", conflicts_with_all = ["local", "remote"])]
@@ -302,16 +269,6 @@ pub struct Completions {
     pub shell: clap_complete::Shell,
 }
 
-/// Splits `KEY=VALUE`.
-fn key_value(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((key, value)) if !key.trim().is_empty() => {
-            Ok((key.trim().to_owned(), value.to_owned()))
-        }
-        _ => Err(format!("`{text}` is not of the form KEY=VALUE")),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
@@ -321,13 +278,5 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn a_definition_is_split_at_the_first_equals_sign() {
-        assert_eq!(key_value("a=b=c"), Ok(("a".into(), "b=c".into())));
-        assert_eq!(key_value("a="), Ok(("a".into(), String::new())));
-        assert!(key_value("a").is_err());
-        assert!(key_value("=a").is_err());
     }
 }

@@ -1,0 +1,260 @@
+//! The settings: variables of the worker that say how it works, and what each may be.
+//!
+//! The program that builds and deploys workers refuses malformed values with this very file, so
+//! nothing but the standard library is used here.
+
+/// A setting that is on or off; unset, it is off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Switch {
+    /// The variable.
+    pub name: &'static str,
+}
+
+/// A setting that is a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Number {
+    /// The variable.
+    pub name: &'static str,
+    /// What it counts.
+    pub unit: &'static str,
+    /// The least it may be.
+    pub least: u64,
+    /// The most it may be.
+    pub most: u64,
+    /// What it is when the variable is not set.
+    pub default: u64,
+}
+
+/// Whether responses say what they cost.
+pub const DEBUG_TIMING: Switch = Switch {
+    name: "DEBUG_TIMING",
+};
+
+/// The largest body of a PUT or POST.
+pub const MAX_APPEND_BYTES: Number = Number {
+    name: "MAX_APPEND_BYTES",
+    unit: "bytes",
+    least: 1,
+    most: MOST_BYTES,
+    default: 20 << 20,
+};
+
+/// About how many bytes a read answers.
+pub const READ_MAX_BYTES: Number = Number {
+    name: "READ_MAX_BYTES",
+    unit: "bytes",
+    least: 1,
+    most: MOST_BYTES,
+    default: 8 << 20,
+};
+
+/// How many live readers a stream has at most.
+pub const MAX_LIVE_READERS: Number = Number {
+    name: "MAX_LIVE_READERS",
+    unit: "readers",
+    least: 1,
+    most: MOST_READERS,
+    default: 10_000,
+};
+
+/// How long a long-poll waits.
+pub const LONG_POLL_TIMEOUT_MS: Number = Number {
+    name: "LONG_POLL_TIMEOUT_MS",
+    unit: "milliseconds",
+    least: 1,
+    most: MOST_MILLIS,
+    default: 25_000,
+};
+
+/// How long a response of events goes on.
+pub const SSE_TIMEOUT_MS: Number = Number {
+    name: "SSE_TIMEOUT_MS",
+    unit: "milliseconds",
+    least: 1,
+    most: MOST_MILLIS,
+    default: 60_000,
+};
+
+/// How many messages that have not moved make a stream's data move to the bucket.
+pub const SEGMENT_MAX_MESSAGES: Number = Number {
+    name: "SEGMENT_MAX_MESSAGES",
+    unit: "messages",
+    least: 1,
+    most: MOST_MESSAGES,
+    default: 1000,
+};
+
+/// How many bytes that have not moved do.
+pub const SEGMENT_MAX_BYTES: Number = Number {
+    name: "SEGMENT_MAX_BYTES",
+    unit: "bytes",
+    least: 1,
+    most: MOST_BYTES,
+    default: 4 << 20,
+};
+
+/// How large the objects are that small ones are merged into.
+pub const SEGMENT_MERGE_BYTES: Number = Number {
+    name: "SEGMENT_MERGE_BYTES",
+    unit: "bytes",
+    least: 1,
+    most: MOST_MERGED_BYTES,
+    default: 64 << 20,
+};
+
+/// The largest value of limits on what is held in memory: requests, responses and segments are, a
+/// few times over, and an isolate has 128 MB.
+const MOST_BYTES: u64 = 32 << 20;
+/// The most hibernating sockets that the platform lets an object have.
+const MOST_READERS: u64 = 32_768;
+/// The longest a reader is served before it has to come back: an hour.
+const MOST_MILLIS: u64 = 3_600_000;
+/// The largest value of the limit on merged segments, which are not held in memory.
+const MOST_MERGED_BYTES: u64 = 1 << 30;
+/// The largest value of the limit on messages: above that, bytes decide anyway.
+const MOST_MESSAGES: u64 = 1 << 30;
+
+const SWITCHES: &[Switch] = &[DEBUG_TIMING];
+const NUMBERS: &[Number] = &[
+    MAX_APPEND_BYTES,
+    READ_MAX_BYTES,
+    MAX_LIVE_READERS,
+    LONG_POLL_TIMEOUT_MS,
+    SSE_TIMEOUT_MS,
+    SEGMENT_MAX_MESSAGES,
+    SEGMENT_MAX_BYTES,
+    SEGMENT_MERGE_BYTES,
+];
+
+impl Switch {
+    /// What the variable says.
+    ///
+    /// # Errors
+    ///
+    /// A message that names the variable, its value, and what would be right.
+    pub fn parse(&self, value: Option<&str>) -> Result<bool, String> {
+        match value {
+            None | Some("" | "0" | "false") => Ok(false),
+            Some("1" | "true") => Ok(true),
+            Some(other) => Err(format!("{} is {other:?}, not \"0\" or \"1\"", self.name)),
+        }
+    }
+}
+
+impl Number {
+    /// What the variable says.
+    ///
+    /// # Errors
+    ///
+    /// A message that names the variable, its value, and what would be right.
+    pub fn parse<N: TryFrom<u64>>(&self, value: Option<&str>) -> Result<N, String> {
+        let Self {
+            name,
+            unit,
+            least,
+            most,
+            default,
+        } = *self;
+        let number = match value {
+            None => Some(default),
+            Some(text) => text.parse().ok().filter(|n| (least..=most).contains(n)),
+        };
+        number.and_then(|n| N::try_from(n).ok()).ok_or_else(|| {
+            let value = value.unwrap_or_default();
+            format!("{name} is {value:?}, not a number of {unit} from {least} to {most}")
+        })
+    }
+}
+
+/// Whether a variable may have this value; any value will do where the variable is no setting.
+///
+/// # Errors
+///
+/// A message that names the variable, its value, and what would be right.
+#[allow(
+    dead_code,
+    reason = "the worker reads its settings one by one; it is before it runs that all are checked"
+)]
+pub fn check(name: &str, value: &str) -> Result<(), String> {
+    if let Some(switch) = SWITCHES.iter().find(|switch| switch.name == name) {
+        return switch.parse(Some(value)).map(drop);
+    }
+    match NUMBERS.iter().find(|number| number.name == name) {
+        Some(number) => number.parse::<u64>(Some(value)).map(drop),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_default_is_a_value_that_may_be_set() {
+        for number in NUMBERS {
+            check(number.name, &number.default.to_string()).unwrap();
+            assert_eq!(number.parse(None), Ok(number.default));
+        }
+        for switch in SWITCHES {
+            assert_eq!(switch.parse(None), Ok(false));
+        }
+    }
+
+    #[test]
+    fn a_switch_is_on_or_off() {
+        for (value, is_on) in [
+            ("", false),
+            ("0", false),
+            ("false", false),
+            ("1", true),
+            ("true", true),
+        ] {
+            assert_eq!(DEBUG_TIMING.parse(Some(value)), Ok(is_on));
+        }
+        for value in ["yes", "2", "True", " 1", "null"] {
+            let message = check("DEBUG_TIMING", value).unwrap_err();
+            let expected = format!("DEBUG_TIMING is {value:?}, not \"0\" or \"1\"");
+            assert_eq!(message, expected);
+        }
+    }
+
+    #[test]
+    fn a_number_is_taken_within_its_bounds_and_refused_beyond() {
+        for Number {
+            name, least, most, ..
+        } in NUMBERS
+        {
+            check(name, &least.to_string()).unwrap();
+            check(name, &most.to_string()).unwrap();
+            check(name, &(least - 1).to_string()).unwrap_err();
+            check(name, &(most + 1).to_string()).unwrap_err();
+        }
+        for value in ["", "-1", "1.5", "1e3", "8 MB", " 1", "99999999999999999999"] {
+            check("MAX_APPEND_BYTES", value).unwrap_err();
+        }
+    }
+
+    #[test]
+    fn a_bad_value_is_named_with_what_would_be_right() {
+        assert_eq!(
+            check("MAX_APPEND_BYTES", "20 MB").unwrap_err(),
+            "MAX_APPEND_BYTES is \"20 MB\", not a number of bytes from 1 to 33554432"
+        );
+        assert_eq!(
+            check("SSE_TIMEOUT_MS", "0").unwrap_err(),
+            "SSE_TIMEOUT_MS is \"0\", not a number of milliseconds from 1 to 3600000"
+        );
+    }
+
+    #[test]
+    fn a_value_that_does_not_fit_its_type_is_refused() {
+        let value = SEGMENT_MAX_MESSAGES.parse::<u8>(Some("1000"));
+        assert!(value.unwrap_err().contains("1000"));
+    }
+
+    #[test]
+    fn other_variables_may_be_anything() {
+        check("GREETING", "hello").unwrap();
+        check("debug_timing", "yes").unwrap();
+    }
+}
