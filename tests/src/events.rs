@@ -62,7 +62,7 @@ impl Events {
             let text = std::str::from_utf8(&line)?;
             match text.strip_suffix('\n') {
                 None if text.is_empty() && name.is_empty() => return Ok(None),
-                None => bail!("the answer ends within an event of type {name:?}: {text:?}"),
+                None => bail!("the answer ends within an event of type {name:?}"),
                 Some("") => {
                     let data = data.join("\n");
                     return Ok(Some(Event { name, data }));
@@ -111,17 +111,6 @@ impl Events {
             }
         }
         Ok(messages)
-    }
-
-    /// Reads what is left, and says whether the answer ends regularly.
-    pub fn ends_regularly(mut self) -> bool {
-        loop {
-            match self.next_event() {
-                Ok(Some(_)) => {}
-                Ok(None) => return true,
-                Err(_) => return false,
-            }
-        }
     }
 }
 

@@ -39,15 +39,18 @@ export function awaitFrame(socket, millis, tail, cursor, fromNow, then) {
 const COME_AGAIN = 4000
 
 /**
- * Accepts a socket and writes each of its frames, until one comes while more than `backlog` bytes
- * wait to be taken, `millis` are over, or the socket is closed. Resolves when all that was written
- * is taken: `how` is "over", or "behind" when there is more to ask for, and `last` then the last
- * `size` bytes of the last frame. "stuck" when the reader is gone or takes nothing until `grace`
- * after its time.
+ * Accepts a socket and writes its frames, one after the other, until one comes while more than
+ * `backlog` bytes wait to be taken, `millis` are over, or the socket is closed. Frames that wait are
+ * let go then, unless no others come after them. Resolves when the frame that is being written is
+ * taken: `how` is "over", or "behind" when there is more to ask for, and `last` then the last `size`
+ * bytes of the last frame that was written. "stuck" when the reader is gone, or has not taken it
+ * until `grace` after its time.
  */
 export function copyFrames(socket, writer, backlog, millis, grace, size) {
   return new Promise((resolve) => {
+    let queue = []
     let waiting = 0
+    let isWriting = false
     let last
     let how
     const end = (how) => {
@@ -55,30 +58,44 @@ export function copyFrames(socket, writer, backlog, millis, grace, size) {
       socket.close()
       resolve({ how, last })
     }
-    const stop = (why) => {
+    const gone = () => end("stuck")
+    const write = (frame) => {
+      const { byteLength } = frame
+      isWriting = true
+      last = frame.slice(-size)
+      writer.write(frame).then(() => {
+        isWriting = false
+        waiting -= byteLength
+        if (queue.length > 0) write(queue.shift())
+        else if (how) end(how)
+      }, gone)
+    }
+    const finish = (why) => {
       how ??= why
       socket.close()
-      if (waiting === 0) end(how)
+      if (!isWriting) end(how)
+    }
+    const stop = (why) => {
+      queue = []
+      finish(why)
     }
     let timer = setTimeout(() => {
-      timer = setTimeout(end, grace, "stuck")
+      timer = setTimeout(gone, grace)
       stop("over")
     }, millis)
-    const gone = () => end("stuck")
     socket.binaryType = "arraybuffer"
     socket.addEventListener("message", ({ data }) => {
       if (how) return
       if (waiting > backlog) return stop("behind")
-      const { byteLength } = data
-      waiting += byteLength
-      last = data.slice(-size)
-      writer.write(data).then(() => {
-        waiting -= byteLength
-        if (how && waiting === 0) end(how)
-      }, gone)
+      waiting += data.byteLength
+      if (isWriting) queue.push(data)
+      else write(data)
     })
-    socket.addEventListener("close", ({ code }) => stop(code === COME_AGAIN ? "behind" : "over"))
-    socket.addEventListener("error", () => stop("over"))
+    socket.addEventListener("close", ({ code }) => {
+      if (code === COME_AGAIN) stop("behind")
+      else finish("over")
+    })
+    socket.addEventListener("error", () => finish("over"))
     writer.closed.catch(gone)
     socket.accept()
   })

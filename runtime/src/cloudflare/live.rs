@@ -1,7 +1,7 @@
 //! Live reads at the edge: sockets of stream's objects, and responses that go on. What is done for
 //! each reader and frame is JavaScript's, in `live.js`.
 
-use worker::js_sys::{ArrayBuffer, Promise, Uint8Array};
+use worker::js_sys::{self, ArrayBuffer, Promise, Uint8Array};
 use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -184,7 +184,8 @@ impl Sink {
 
     /// Breaks the response off.
     pub fn abort(&self) {
-        let aborted = JsFuture::from(self.0.abort());
+        let reason = js_sys::Error::new("the reader takes nothing any more");
+        let aborted = JsFuture::from(self.0.abort_with_reason(&reason));
         spawn_local(async move {
             let _ = aborted.await;
         });

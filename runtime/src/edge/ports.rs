@@ -230,8 +230,9 @@ pub trait Ports: Clone + 'static {
     /// waits for it any longer.
     fn abort(&self, sink: &Self::Sink);
 
-    /// Accepts a socket and writes each message that comes over it to a response, as a whole. It is
-    /// done when the reader has taken all of them, and the socket is closed by then.
+    /// Accepts a socket and writes the messages that come over it to a response, one after the
+    /// other, each as a whole. It is done when the reader has taken all that was begun, and the
+    /// socket is closed by then.
     fn copy(
         &self,
         socket: Self::Socket,
@@ -258,20 +259,20 @@ pub struct Gone;
 /// How much [`Ports::copy`] waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
-    /// When more than so many bytes wait to be taken, the next message is not written, nor any
-    /// after it.
+    /// A message that comes while more than so many bytes wait to be taken is not kept, and none
+    /// is begun any more.
     pub backlog: u64,
-    /// After so many milliseconds, no message is written any more.
+    /// After so many milliseconds, no message is begun any more.
     pub millis: u64,
-    /// So many milliseconds later, nothing is waited for any more.
+    /// So many milliseconds later, the reader is not waited for any longer.
     pub grace: u64,
 }
 
 /// How [`Ports::copy`] ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Copied {
-    /// The reader has everything that was to come in this time, or until the object closed the
-    /// socket, or the socket broke.
+    /// The reader's time is over, or it has all that came until the object closed the socket, or
+    /// the socket broke.
     Over,
     /// There is more, which has to be asked for: the reader lagged, or the object has closed the
     /// socket with [`Close::ComeAgain`]. This is the end of the last message that was written, at
@@ -280,6 +281,6 @@ pub enum Copied {
     /// [`Close::ComeAgain`]: crate::object::ports::Close::ComeAgain
     /// [`END_BYTES`]: crate::protocol::sse::END_BYTES
     Behind(Option<Vec<u8>>),
-    /// The reader is gone, or has not taken everything in time.
+    /// The reader is gone, or has not taken in time what was begun.
     Stuck,
 }
