@@ -175,7 +175,7 @@ impl World {
     /// Most of what is asked is asked of streams that are there, and most forks are made of the
     /// latest fork and where nothing is.
     fn aim(&self, n: usize, mut op: Op) -> Op {
-        if n % 4 == 0 {
+        if n.is_multiple_of(4) {
             return op;
         }
         let (mut there, absent) = self.model(|model| {

@@ -163,8 +163,14 @@ fn check_rest(world: &World) {
             let segments = segment::before(&&*node.database, Offset::MAX).unwrap();
             for segment in segments {
                 let key = segment.key(&prefix);
-                world.expect(world.store().has(&key), || {
-                    format!("{key} is in the index of {} and gone", node.path)
+                let stuff = world.store().get(&key);
+                let is_of_type =
+                    stuff.is_some_and(|stuff| stuff.content_type == birth.content_type.as_str());
+                world.expect(is_of_type, || {
+                    format!(
+                        "{key} is in the index of {}, and gone or of another type",
+                        node.path
+                    )
                 });
                 known.insert(key);
             }

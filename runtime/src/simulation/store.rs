@@ -70,15 +70,6 @@ impl Store {
         self.0.objects.borrow().keys().cloned().collect()
     }
 
-    pub fn has(&self, key: &str) -> bool {
-        self.0.objects.borrow().contains_key(key)
-    }
-
-    pub fn bytes(&self) -> u64 {
-        let objects = self.0.objects.borrow();
-        objects.values().map(|stuff| stuff.body.len() as u64).sum()
-    }
-
     /// Copies everything to another bucket: the same bytes with other tags.
     pub fn copy(&self) {
         self.0.salt.set(self.0.salt.get() + 1);
