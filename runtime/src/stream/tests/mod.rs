@@ -6,9 +6,11 @@
 //! | [`bucket`] | a bucket on which everything can go wrong |
 //! | [`model_tests`] | verbs |
 //! | [`events`], [`simulation`], [`simulation_tests`] | the cold tier |
+//! | [`cost_tests`] | how much is read for what |
 //! | [`fork_tests`] | forks and their sources |
 
 mod bucket;
+mod cost_tests;
 mod events;
 mod fork_tests;
 mod model_tests;

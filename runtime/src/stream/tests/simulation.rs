@@ -16,10 +16,12 @@ use crate::protocol::offset::Offset;
 use crate::protocol::part::Plan;
 use crate::protocol::reply::Page;
 use crate::protocol::request::{Append, Create, Read, ReadFrom};
+use crate::stream::Cache;
 use crate::stream::Stream;
 use crate::stream::birth::Name;
 use crate::stream::log::chunk::RowLimits;
 use crate::stream::storage::Storage;
+use crate::stream::tier::hot::Hot;
 use crate::stream::tier::segment::{self, Segment};
 use crate::stream::tier::upkeep::{Abilities, GRACE, Limits};
 
@@ -365,6 +367,7 @@ impl<'a> World<'a> {
     /// Everything acknowledged is there, and everybody who was told of something finds it.
     pub fn check(&mut self) -> Outcome {
         self.pass(0);
+        self.check_hot()?;
         let everything = self.page(0, 1 << 20)?;
         let everything = everything.map(|(page, answer)| (page.up_to_date, answer));
         match (&self.model, everything) {
@@ -383,6 +386,21 @@ impl<'a> World<'a> {
         for told in &self.told {
             let answer = self.bucket.assemble(&told.plan, &told.rest).map_err(fail)?;
             prop_assert_eq!(&answer, &told.answer);
+        }
+        Ok(())
+    }
+
+    /// What is counted while rows come and go is what is there.
+    fn check_hot(&self) -> Outcome {
+        let Cache::Present(present) = &self.stream.cache else {
+            return Ok(());
+        };
+        if let Some((messages, bytes)) = present.hot.and_then(|hot| hot.all()) {
+            let there = Hot::of(&self.database, self.is_json).all().unwrap();
+            prop_assert_eq!(bytes, there.1);
+            // Appends to a byte stream are not rows.
+            prop_assert!(!self.is_json || messages == there.0);
+            prop_assert!((messages == 0) == (bytes == 0));
         }
         Ok(())
     }
