@@ -6,6 +6,7 @@ use chrono::DateTime;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
+use super::KEY;
 use super::bucket::{Bucket, Fault};
 use super::events::Op;
 use super::sqlite::Sqlite;
@@ -186,7 +187,9 @@ impl<'a> World<'a> {
             path: "a".into(),
             incarnation: (self.life + 1).to_string(),
         };
-        let created = self.stream.create(&request, None, &body, name, self.now);
+        let created = self
+            .stream
+            .create(&request, None, &body, name, KEY, self.now);
         if self.model.is_some() {
             prop_assert!(!matches!(created, Ok(created) if created.is_new));
             return Ok(());
