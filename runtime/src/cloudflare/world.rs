@@ -39,6 +39,10 @@ extern "C" {
 
     #[wasm_bindgen(method, catch, js_name = deleteAll)]
     fn delete_all(this: &Alarms) -> Result<js_sys::Promise, JsValue>;
+
+    /// Fills it with what nobody can guess, unlike `Math.random`.
+    #[wasm_bindgen(catch, js_namespace = crypto, js_name = getRandomValues)]
+    fn get_random_values(bytes: &mut [u8]) -> Result<(), JsValue>;
 }
 
 /// See the module's text.
@@ -102,6 +106,12 @@ impl Ports for World {
 
     fn random(&self) -> u64 {
         random()
+    }
+
+    fn secret(&self) -> Result<u128, String> {
+        let mut bytes = [0; 16];
+        get_random_values(&mut bytes).map_err(|error| format!("{error:?}"))?;
+        Ok(u128::from_le_bytes(bytes))
     }
 
     fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {

@@ -14,7 +14,7 @@ use crate::protocol::path::{self, StreamPath};
 use crate::protocol::reply::{Created, Page, Reply};
 use crate::protocol::request::{Append, Create, Live, Read};
 use crate::protocol::version::SPOKEN;
-use crate::stream::birth::Name;
+use crate::stream::birth::{Key, Name};
 
 /// About how many bytes of the past one event holds.
 const MAX_EVENT_BYTES: usize = 1 << 20;
@@ -154,10 +154,11 @@ impl<P: Ports> Object<P> {
         now: u64,
     ) -> Result<Done<P::Socket>, Error> {
         let (create, name) = self.creation(asked)?;
+        let key = self.key()?;
         let created = self
             .stream
             .borrow_mut()
-            .create(&create, None, body, name, now)?;
+            .create(&create, None, body, name, key, now)?;
         Ok(self.created(asked, &created, body))
     }
 
@@ -175,6 +176,14 @@ impl<P: Ports> Object<P> {
             Err(Refusal::Here(error)) => Err(error),
             Err(Refusal::There(reply)) => Ok(Done::new(reply, 0, 0)),
         }
+    }
+
+    /// The key of a stream that is about to be made.
+    pub(super) fn key(&self) -> Result<Key, Error> {
+        self.ports
+            .secret()
+            .map(Key::new)
+            .map_err(Error::Unavailable)
     }
 
     fn creation(&self, asked: &impl Incoming) -> Result<(Create, Name), Error> {

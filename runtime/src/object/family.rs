@@ -117,9 +117,10 @@ impl<P: Ports> Object<P> {
         let loan = Loan::decode(&answer)
             .ok_or_else(|| Error::Unavailable("the source's answer makes no sense".into()))?;
         let now = self.settle()?;
+        let key = self.key()?;
         let mut stream = self.stream.borrow_mut();
         let name = claim.fork.clone();
-        Ok(stream.create(create, Some(&loan), body, name, now)?)
+        Ok(stream.create(create, Some(&loan), body, name, key, now)?)
     }
 
     /// Whether this may be the stream of that name: it is, or nobody knows.

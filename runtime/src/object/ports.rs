@@ -38,6 +38,13 @@ pub trait Ports: 'static {
     /// Any number below 2^32.
     fn random(&self) -> u64;
 
+    /// A number that nobody can guess.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; the text is for the log.
+    fn secret(&self) -> Result<u128, String>;
+
     /// Is done after so many milliseconds.
     fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static;
 

@@ -4,6 +4,9 @@
 
 use std::fmt;
 
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
 use super::error::Error;
 
 /// The version of stored records. Those of version 1 do not say so.
@@ -70,6 +73,54 @@ pub fn stated(value: Option<&str>) -> Stated {
     value.map(|value| value.parse().unwrap_or(u32::MAX))
 }
 
+/// Why a text in JSON cannot be read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    /// A newer release has written it.
+    Newer(Newer),
+    /// It is not what it should be; the text says why, for the log.
+    Malformed(String),
+}
+
+impl Unreadable {
+    /// The error for a message that another part of the server has sent.
+    pub fn said(self) -> Error {
+        match self {
+            Self::Newer(newer) => newer.into(),
+            Self::Malformed(what) => Error::Unavailable(what),
+        }
+    }
+}
+
+impl From<Newer> for Unreadable {
+    fn from(newer: Newer) -> Self {
+        Self::Newer(newer)
+    }
+}
+
+/// Reads JSON that may state a version, in a field `v`. What is of a newer one is refused whatever
+/// else it holds: that may be of a form that is not known yet.
+///
+/// # Errors
+///
+/// [`Unreadable`].
+pub fn read<T: DeserializeOwned>(
+    what: &'static str,
+    text: &[u8],
+    known: u32,
+) -> Result<T, Unreadable> {
+    #[derive(Deserialize)]
+    struct Says {
+        #[serde(default)]
+        v: Stated,
+    }
+    let malformed =
+        |error: serde_json::Error| Unreadable::Malformed(format!("{what} is malformed: {error}"));
+    let says: Says = serde_json::from_slice(text).map_err(malformed)?;
+    check(what, says.v, known)?;
+    serde_json::from_slice(text).map_err(malformed)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +130,25 @@ mod tests {
         assert_eq!(stated(None), None);
         assert_eq!(stated(Some("2")), Some(2));
         assert_eq!(stated(Some("2.1")), Some(u32::MAX));
+    }
+
+    #[test]
+    fn what_is_newer_is_told_from_what_is_malformed() {
+        #[derive(Debug, PartialEq, Deserialize)]
+        struct Example {
+            a: u8,
+        }
+        let read = |text: &str| read::<Example>("an example", text.as_bytes(), 2);
+        for text in [r#"{"a":1}"#, r#"{"a":1,"v":2}"#, r#"{"a":1,"b":{},"v":1}"#] {
+            assert_eq!(read(text), Ok(Example { a: 1 }), "{text}");
+        }
+        for text in [r#"{"a":1,"v":3}"#, r#"{"a":"another form","v":3}"#] {
+            assert!(matches!(read(text), Err(Unreadable::Newer(_))), "{text}");
+        }
+        for text in ["", "{}", r#"{"a":1}x"#, r#"{"a":1,"v":"3"}"#] {
+            let is_malformed = matches!(read(text), Err(Unreadable::Malformed(_)));
+            assert!(is_malformed, "{text}");
+        }
     }
 
     #[test]

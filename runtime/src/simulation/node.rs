@@ -235,6 +235,10 @@ impl Ports for NodePorts {
         self.world.executor().below(1 << 32)
     }
 
+    fn secret(&self) -> Result<u128, String> {
+        Ok(u128::from(self.world.executor().below(u64::MAX)))
+    }
+
     fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
         self.world.executor().sleep(millis)
     }

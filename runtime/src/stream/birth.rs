@@ -2,18 +2,37 @@
 //!
 //! Its place is a comment inside the text of `CREATE TABLE`, which SQLite keeps. Creating a table
 //! is billed as two rows; a record in a row of its own would make every stream cost a third.
+//!
+//! Every record states the lowest version whose readers get it right, and is refused by those of
+//! earlier ones. The birth record states that for the table as a whole, with the rows there are
+//! in it and what they mean, and the [state record](super::state) for what was added to the table
+//! later. Both are read before anything else is, and before anything is written. So a release
+//! that stores something which earlier ones must not pass over, such as rows in a new range of
+//! ids, or a table beside this one,
+//!
+//! 1. raises [`STORED`],
+//! 2. lets the birth records of new streams state it, if they are to have such things, and
+//! 3. writes, in the batch that stores the first such thing in a stream that states less, a state
+//!    record that states it. That costs a row, once a stream.
+//!
+//! What earlier releases can pass over without harm needs no version. A record whose readers are
+//! kept away by nothing else, such as a bucket of producers, states its own.
 
 use serde::{Deserialize, Serialize};
 
 use super::storage::StorageError;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::expiry::Expiry;
+use crate::protocol::version::{self, STORED, Stated};
 
 /// Finds the text of the table, and with it the birth record.
 pub const SELECT: &str = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'stream'";
 
 /// Takes away what a stream left behind.
 pub const DROP: &str = "DROP TABLE IF EXISTS stream";
+
+/// From this version on, producers are where the key says.
+const KEYED: u32 = 2;
 
 /// What the creator of a stream asked for, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +47,8 @@ pub struct Birth {
     pub public: bool,
     /// What the stream is called.
     pub name: Name,
+    /// What decides where its producers are remembered; streams of version 1 have none.
+    pub key: Option<Key>,
     /// Where its first content is from, for a fork.
     pub origin: Option<Origin>,
     /// Milliseconds since the Unix epoch.
@@ -62,9 +83,44 @@ impl Name {
     }
 }
 
-/// How a [`Birth`] is written down.
+/// A secret of the stream: whoever does not know it cannot tell what is stored beside what, and so
+/// cannot choose what to send so that much comes to lie in one place. It is never shown to anybody.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Key(u128);
+
+impl Key {
+    /// The key that is this number, which nobody can guess.
+    pub const fn new(secret: u128) -> Self {
+        Self(secret)
+    }
+
+    /// The key as it goes into a hash.
+    pub fn bytes(self) -> [u8; 16] {
+        self.0.to_be_bytes()
+    }
+
+    fn encode(self) -> String {
+        format!("{:032x}", self.0)
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        u128::from_str_radix(text, 16).ok().map(Self)
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key")
+    }
+}
+
+/// How a [`Birth`] is written down. What readers of earlier versions can do without may be added
+/// at any time: they pass over it.
 #[derive(Serialize, Deserialize)]
 struct Record {
+    /// The lowest version whose readers get everything in the table right.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    v: Stated,
     content_type: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     ttl: Option<u64>,
@@ -76,6 +132,8 @@ struct Record {
     public: bool,
     path: String,
     incarnation: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     origin: Option<Origin>,
     created_at: u64,
@@ -98,21 +156,23 @@ impl Birth {
     ///
     /// # Errors
     ///
-    /// When the text is not one that [`Birth::create_table`] made.
+    /// When the text is not one that [`Birth::create_table`] made, or a newer release has made it.
     pub fn from_table(sql: &str) -> Result<Self, StorageError> {
         let between = |text: &str| {
             let (_, rest) = text.split_once("/*")?;
             Some(rest.split_once("*/")?.0.to_owned())
         };
-        let record = between(sql)
-            .ok_or_else(|| StorageError::Failed("the table has no birth record".into()))?;
-        Self::decode(&record)
-            .ok_or_else(|| StorageError::Failed(format!("the birth record is malformed: {record}")))
+        let malformed = |what| StorageError::Failed(format!("the birth record {what}"));
+        let record = between(sql).ok_or_else(|| malformed("is missing"))?;
+        let record: Record = version::read("the birth record", record.as_bytes(), STORED)?;
+        // What is in it is not for the log.
+        Self::decode(record).ok_or_else(|| malformed("is malformed"))
     }
 
     fn encode(&self) -> String {
         let (ttl, expires_at) = Expiry::split(self.expiry.as_ref());
         let record = Record {
+            v: self.key.map(|_| KEYED),
             content_type: self.content_type.as_str().to_owned(),
             ttl,
             expires_at,
@@ -120,6 +180,7 @@ impl Birth {
             public: self.public,
             path: self.name.path.clone(),
             incarnation: self.name.incarnation.clone(),
+            key: self.key.map(Key::encode),
             origin: self.origin.clone(),
             created_at: self.created_at,
         };
@@ -127,9 +188,12 @@ impl Birth {
         serde_json::json!(record).to_string().replace('/', "\\/")
     }
 
-    fn decode(record: &str) -> Option<Self> {
-        let record: Record = serde_json::from_str(record).ok()?;
+    fn decode(record: Record) -> Option<Self> {
         let expiry = Expiry::join(record.ttl, record.expires_at)?;
+        let key = match record.key {
+            Some(key) => Some(Key::decode(&key)?),
+            None => None,
+        };
         Some(Self {
             content_type: ContentType::parse(&record.content_type)?,
             expiry,
@@ -139,6 +203,7 @@ impl Birth {
                 path: record.path,
                 incarnation: record.incarnation,
             },
+            key,
             origin: record.origin,
             created_at: record.created_at,
         })
@@ -168,6 +233,7 @@ mod tests {
             public: bool,
             path in "\\PC{1,40}",
             incarnation in "[0-9a-f]{16}",
+            key: Option<u128>,
             origin in proptest::option::of(("\\PC{1,40}", any::<u64>(), any::<u64>())),
             created_at: u64,
         ) {
@@ -181,6 +247,7 @@ mod tests {
                 closed,
                 public,
                 name,
+                key: key.map(Key::new),
                 origin,
                 created_at,
             };
@@ -204,12 +271,35 @@ mod tests {
                 path: "a/*/b".into(),
                 incarnation: "1".into(),
             },
+            key: None,
             origin: None,
             created_at: 0,
         };
         database.execute(&birth.create_table(), []).unwrap();
         let sql: String = database.query_row(SELECT, [], |row| row.get(0)).unwrap();
         assert_eq!(Birth::from_table(&sql), Ok(birth));
+    }
+
+    #[test]
+    fn a_key_is_not_told() {
+        let key = Key::new(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+        assert_eq!(format!("{key:?}"), "Key");
+        let key = key.encode();
+        for record in [
+            format!(r#"{{"v":2,"key":"{key}"}}"#),
+            format!(r#"{{"v":3,"key":"{key}"}}"#),
+            format!(
+                r#"{{"v":2,"key":"{key}","content_type":"?","path":"","incarnation":"","created_at":0}}"#
+            ),
+            format!(r#"{{"v":2,"key":"x{key}","#),
+        ] {
+            let error = Birth::from_table(&format!("CREATE TABLE stream (/*{record}*/ id)"));
+            let text = format!("{error:?}");
+            assert!(
+                error.is_err() && !text.contains("0123456789abcdef"),
+                "{text}"
+            );
+        }
     }
 
     #[test]

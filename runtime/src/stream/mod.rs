@@ -33,8 +33,9 @@ use log::chunk::{self, RowLimits, Tail};
 use log::latest::Latest;
 use state::State;
 use storage::{Storage, StorageError};
+use tier::hot::Hot;
 use tier::seal;
-use tier::upkeep::{Hot, Upkeep};
+use tier::upkeep::Upkeep;
 
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;

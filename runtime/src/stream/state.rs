@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::storage::{Param, Statement, StorageError};
 use crate::protocol::producer::Claim;
+use crate::protocol::version::{self, STORED, Stated};
 
 /// The row of the state record.
 pub const ROW_ID: i64 = -1;
@@ -15,6 +16,10 @@ pub const SELECT: &str = "SELECT body FROM stream WHERE id = -1";
 /// See the module's text.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct State {
+    /// The lowest version whose readers get right what was stored since the stream was created,
+    /// when that is not the one its birth record states. It is never lowered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub v: Stated,
     /// Whether the stream takes no more data (section 4.1).
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub closed: bool,
@@ -69,11 +74,9 @@ impl State {
     ///
     /// # Errors
     ///
-    /// When [`State::encode`] did not make it.
+    /// When [`State::encode`] did not make it, or a newer release did.
     pub fn decode(body: &[u8]) -> Result<Self, StorageError> {
-        serde_json::from_slice(body).map_err(|error| {
-            StorageError::Failed(format!("the state record is malformed: {error}"))
-        })
+        Ok(version::read("the state record", body, STORED)?)
     }
 }
 
@@ -98,13 +101,14 @@ mod tests {
     proptest! {
         #[test]
         fn records_round_trip(
+            v in proptest::option::of(1..=STORED),
             closed: bool,
             deleted: bool,
             closed_by in proptest::option::of(("\\PC{1,9}", any::<u64>(), any::<u64>())),
             accessed_at: u64,
         ) {
             let closed_by = closed_by.map(|(id, epoch, seq)| ClosedBy { id, epoch, seq });
-            let state = State { closed, deleted, closed_by, accessed_at };
+            let state = State { v, closed, deleted, closed_by, accessed_at };
             prop_assert_eq!(State::decode(&state.encode()), Ok(state));
         }
     }

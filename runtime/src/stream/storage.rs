@@ -3,7 +3,7 @@
 use std::ops::ControlFlow;
 
 use crate::protocol::error::Error;
-use crate::protocol::version::Newer;
+use crate::protocol::version::{Newer, Unreadable};
 
 /// A parameter of a statement.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -80,5 +80,14 @@ impl From<StorageError> for Error {
 impl From<Newer> for StorageError {
     fn from(newer: Newer) -> Self {
         Self::Newer(newer.to_string())
+    }
+}
+
+impl From<Unreadable> for StorageError {
+    fn from(unreadable: Unreadable) -> Self {
+        match unreadable {
+            Unreadable::Newer(newer) => newer.into(),
+            Unreadable::Malformed(what) => Self::Failed(what),
+        }
     }
 }

@@ -17,10 +17,10 @@ use crate::stream::Cache;
 use crate::stream::Present;
 use crate::stream::Stream;
 use crate::stream::birth::Name;
+use crate::stream::log::collect::Collector;
 use crate::stream::storage::{Storage, StorageError};
 use crate::stream::tier::segment::{self, Record, Segment};
 use crate::stream::verbs::delete::End;
-use crate::stream::verbs::read::Collector;
 
 /// What a fork that is about to be made asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -17,17 +17,19 @@ const PARTS: i64 = 64;
 pub const SELECT_LAST: &str =
     "SELECT id, count, length(body), seq FROM stream WHERE id >= 0 ORDER BY id DESC LIMIT 1";
 
-/// Finds the chunks from the one that holds a position (its row id in `?1`) on.
+/// Finds the chunks from the one that holds a position (its row id in `?1`) to the last one before
+/// another (`?2`), but not more than `?3`.
 pub const SELECT_FROM: &str = "SELECT id, count, body FROM stream \
-    WHERE id >= (SELECT max(id) FROM stream WHERE id BETWEEN 0 AND ?1) ORDER BY id";
+    WHERE id >= (SELECT max(id) FROM stream WHERE id BETWEEN 0 AND ?1) AND id < ?2 \
+    ORDER BY id LIMIT ?3";
+
+/// Finds the chunks behind a row (its id in `?1`), as [`SELECT_FROM`] does.
+pub const SELECT_AFTER: &str =
+    "SELECT id, count, body FROM stream WHERE id > ?1 AND id < ?2 ORDER BY id LIMIT ?3";
 
 /// Finds the last row before another (its id in `?1`).
 pub const SELECT_LAST_BEFORE: &str = "SELECT id, count, body, seq FROM stream \
     WHERE id >= 0 AND id < ?1 ORDER BY id DESC LIMIT 1";
-
-/// Counts rows, positions and bytes.
-pub const SELECT_SIZE: &str = "SELECT count(*), coalesce(sum(count), 0), \
-    coalesce(sum(length(body)), 0) FROM stream WHERE id >= 0";
 
 /// Removes the rows before one (its id in `?1`).
 pub const DELETE_BEFORE: &str = "DELETE FROM stream WHERE id >= 0 AND id < ?1";

@@ -3,6 +3,7 @@
 
 use proptest::prelude::*;
 
+use super::KEY;
 use super::bucket::{Bucket, Fault, any_fault};
 use super::simulation::{ABLE, ROWS, items_of};
 use super::sqlite::Sqlite;
@@ -205,7 +206,7 @@ impl<'a> Town<'a> {
             fork: None,
         };
         let name = self.name(at);
-        let created = self.streams[at].create(&request, None, b"", name.clone(), self.now);
+        let created = self.streams[at].create(&request, None, b"", name.clone(), KEY, self.now);
         match created {
             Ok(created) if created.is_new => {
                 prop_assert!(self.models[at].is_none());
@@ -307,7 +308,7 @@ impl<'a> Town<'a> {
             _ => {}
         }
         let stream = &mut self.streams[target];
-        let created = stream.create(&request, Some(&loan), &body, name.clone(), self.now);
+        let created = stream.create(&request, Some(&loan), &body, name.clone(), KEY, self.now);
         self.databases[target].heal();
         self.pending.clear();
         match created {

@@ -6,12 +6,23 @@
 //! | [`bucket`] | a bucket on which everything can go wrong |
 //! | [`model_tests`] | verbs |
 //! | [`events`], [`simulation`], [`simulation_tests`] | the cold tier |
+//! | [`producer_tests`] | what is remembered of producers |
+//! | [`version_tests`] | what newer releases have stored |
+//! | [`cost_tests`] | how much is read for what |
 //! | [`fork_tests`] | forks and their sources |
 
 mod bucket;
+mod cost_tests;
 mod events;
 mod fork_tests;
 mod model_tests;
+mod producer_tests;
 mod simulation;
 mod simulation_tests;
 pub(crate) mod sqlite;
+mod version_tests;
+
+use super::birth::Key;
+
+/// What nobody can guess, but the same in each run.
+const KEY: Key = Key::new(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);

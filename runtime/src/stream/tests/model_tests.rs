@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
+use super::KEY;
 use super::sqlite::Sqlite;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
@@ -304,7 +305,7 @@ impl<'a> Bench<'a> {
         self.lives += 1;
         let created = self
             .stream
-            .create(&request, None, &body, self.name(), self.now);
+            .create(&request, None, &body, self.name(), KEY, self.now);
         match &self.model {
             None => {
                 let created = created.map_err(|e| TestCaseError::fail(e.to_string()))?;
@@ -498,7 +499,7 @@ proptest! {
         let (body, items) = bench.body(&["a".repeat(50), "b".into()]);
         let request = create(bench.content_type(), true);
         database.fail_after(statements);
-        let outcome = bench.stream.create(&request, None, &body, named("1"), bench.now);
+        let outcome = bench.stream.create(&request, None, &body, named("1"), KEY, bench.now);
         database.heal();
         bench.restart();
         let there = bench.everything()?;
@@ -514,7 +515,7 @@ fn accesses_are_noted_ten_times_a_ttl_at_most() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     stream
-        .create(&create(json(), true), None, b"[1]", named("1"), 0)
+        .create(&create(json(), true), None, b"[1]", named("1"), KEY, 0)
         .unwrap();
     let before = database.written.get();
     for now in 0..100 {
@@ -529,7 +530,7 @@ fn after_a_restart_a_stream_ends_late_rather_than_early() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     stream
-        .create(&create(json(), true), None, b"[1]", named("1"), 0)
+        .create(&create(json(), true), None, b"[1]", named("1"), KEY, 0)
         .unwrap();
     // Accessed, but too soon after the creation to be noted.
     stream.read(&from(0), 100, 9_000).unwrap();
@@ -547,17 +548,17 @@ fn what_expired_makes_room_for_a_new_stream() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     stream
-        .create(&create(json(), true), None, b"[1]", named("1"), 0)
+        .create(&create(json(), true), None, b"[1]", named("1"), KEY, 0)
         .unwrap();
     let second = create(json(), false);
-    let before = stream.create(&second, None, b"[2,3]", named("2"), 200_000);
+    let before = stream.create(&second, None, b"[2,3]", named("2"), KEY, 200_000);
     assert!(
         matches!(before, Err(Error::Storage(_))),
         "its end has consequences, which nobody has drawn"
     );
     assert_eq!(stream.expire(200_000), Ok(Some(End::Gone(None))));
     let created = stream
-        .create(&second, None, b"[2,3]", named("2"), 200_000)
+        .create(&second, None, b"[2,3]", named("2"), KEY, 200_000)
         .unwrap();
     assert!(created.is_new);
     let page = stream.read(&from(0), 100, 200_000).unwrap();
@@ -569,7 +570,7 @@ fn what_expired_makes_room_for_a_new_stream() {
 fn a_refused_creation_leaves_nothing() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
-    let refused = stream.create(&create(json(), false), None, b"{", named("1"), 0);
+    let refused = stream.create(&create(json(), false), None, b"{", named("1"), KEY, 0);
     assert!(matches!(
         refused,
         Err(Error::Invalid {
@@ -580,7 +581,7 @@ fn a_refused_creation_leaves_nothing() {
     assert_eq!(stream.head(0), Err(Error::NotFound));
     assert!(
         stream
-            .create(&create(json(), false), None, b"[]", named("1"), 0)
+            .create(&create(json(), false), None, b"[]", named("1"), KEY, 0)
             .unwrap()
             .is_new
     );
@@ -611,7 +612,7 @@ fn small_appends_share_a_row() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     stream
-        .create(&create(json(), false), None, b"", named("1"), 0)
+        .create(&create(json(), false), None, b"", named("1"), KEY, 0)
         .unwrap();
     let content_type = Some(json());
     let request = Append {
@@ -648,7 +649,7 @@ fn pages_tell_caches_how_long() {
         fork: None,
     };
     stream
-        .create(&request, None, b"[1]", named("1"), 0)
+        .create(&request, None, b"[1]", named("1"), KEY, 0)
         .unwrap();
     let mut caching = |from, now| {
         stream

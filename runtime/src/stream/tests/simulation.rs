@@ -6,6 +6,7 @@ use chrono::DateTime;
 use proptest::prelude::*;
 use serde_json::value::RawValue;
 
+use super::KEY;
 use super::bucket::{Bucket, Fault};
 use super::events::Op;
 use super::sqlite::Sqlite;
@@ -16,10 +17,12 @@ use crate::protocol::offset::Offset;
 use crate::protocol::part::Plan;
 use crate::protocol::reply::Page;
 use crate::protocol::request::{Append, Create, Read, ReadFrom};
+use crate::stream::Cache;
 use crate::stream::Stream;
 use crate::stream::birth::Name;
 use crate::stream::log::chunk::RowLimits;
 use crate::stream::storage::Storage;
+use crate::stream::tier::hot::Hot;
 use crate::stream::tier::segment::{self, Segment};
 use crate::stream::tier::upkeep::{Abilities, GRACE, Limits};
 
@@ -184,7 +187,9 @@ impl<'a> World<'a> {
             path: "a".into(),
             incarnation: (self.life + 1).to_string(),
         };
-        let created = self.stream.create(&request, None, &body, name, self.now);
+        let created = self
+            .stream
+            .create(&request, None, &body, name, KEY, self.now);
         if self.model.is_some() {
             prop_assert!(!matches!(created, Ok(created) if created.is_new));
             return Ok(());
@@ -365,6 +370,7 @@ impl<'a> World<'a> {
     /// Everything acknowledged is there, and everybody who was told of something finds it.
     pub fn check(&mut self) -> Outcome {
         self.pass(0);
+        self.check_hot()?;
         let everything = self.page(0, 1 << 20)?;
         let everything = everything.map(|(page, answer)| (page.up_to_date, answer));
         match (&self.model, everything) {
@@ -383,6 +389,21 @@ impl<'a> World<'a> {
         for told in &self.told {
             let answer = self.bucket.assemble(&told.plan, &told.rest).map_err(fail)?;
             prop_assert_eq!(&answer, &told.answer);
+        }
+        Ok(())
+    }
+
+    /// What is counted while rows come and go is what is there.
+    fn check_hot(&self) -> Outcome {
+        let Cache::Present(present) = &self.stream.cache else {
+            return Ok(());
+        };
+        if let Some((messages, bytes)) = present.hot.and_then(|hot| hot.all()) {
+            let there = Hot::of(&self.database, self.is_json).all().unwrap();
+            prop_assert_eq!(bytes, there.1);
+            // Appends to a byte stream are not rows.
+            prop_assert!(!self.is_json || messages == there.0);
+            prop_assert!((messages == 0) == (bytes == 0));
         }
         Ok(())
     }

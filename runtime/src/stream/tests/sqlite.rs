@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::ops::ControlFlow;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ToSql, params_from_iter};
+use rusqlite::{Connection, Statement as Prepared, StatementStatus, ToSql, params_from_iter};
 
 use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
 
@@ -16,6 +16,14 @@ pub struct Sqlite {
     works_for: Cell<Option<u32>>,
     /// Rows changed so far.
     pub written: Cell<u64>,
+    /// Rows read by queries so far: those that were found, and those of tables that were gone
+    /// through to find them.
+    pub read: Cell<u64>,
+    /// Steps of SQLite's virtual machine so far: a few for each row that is found, passed over
+    /// or changed.
+    pub steps: Cell<u64>,
+    /// Statements so far.
+    pub statements: Cell<u64>,
 }
 
 impl Sqlite {
@@ -26,6 +34,9 @@ impl Sqlite {
             connection,
             works_for: Cell::new(None),
             written: Cell::new(0),
+            read: Cell::new(0),
+            steps: Cell::new(0),
+            statements: Cell::new(0),
         }
     }
 
@@ -73,12 +84,17 @@ impl Sqlite {
     fn run(&self, statement: &Statement) -> Result<(), StorageError> {
         self.tick()?;
         let params = params_from_iter(&statement.params);
-        let written = self
-            .connection
-            .execute(statement.sql, params)
-            .map_err(failed)?;
+        let mut prepared = self.connection.prepare(statement.sql).map_err(failed)?;
+        let written = prepared.execute(params).map_err(failed)?;
         self.written.set(self.written.get() + written as u64);
+        self.count_steps(&prepared);
         Ok(())
+    }
+
+    fn count_steps(&self, statement: &Prepared) {
+        let steps = statement.get_status(StatementStatus::VmStep);
+        self.steps.set(self.steps.get() + steps as u64);
+        self.statements.set(self.statements.get() + 1);
     }
 }
 
@@ -92,11 +108,17 @@ impl Storage for &Sqlite {
         self.tick()?;
         let mut statement = self.connection.prepare(sql).map_err(failed)?;
         let mut rows = statement.query(params_from_iter(params)).map_err(failed)?;
+        // The platform reads a query to its end, whoever breaks it off.
+        let (mut found, mut goes_on) = (0, true);
         while let Some(row) = rows.next().map_err(failed)? {
-            if each(row).is_break() {
-                break;
-            }
+            found += 1;
+            goes_on = goes_on && each(row).is_continue();
         }
+        drop(rows);
+        let scanned = statement.get_status(StatementStatus::FullscanStep);
+        let read = found.max(u64::try_from(scanned).unwrap());
+        self.read.set(self.read.get() + read);
+        self.count_steps(&statement);
         Ok(())
     }
 

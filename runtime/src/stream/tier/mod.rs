@@ -6,12 +6,14 @@
 //! | [`marks`] | where an object may be cut without being read |
 //! | [`cold`] | what a page takes from segments |
 //! | [`upkeep`] | what is to do besides requests: when, and what came of it |
+//! | [`hot`] | whether there is enough in rows to seal |
 //! | [`seal`] | rows become an object |
 //! | [`merge`] | small objects become a large one |
 //! | [`sweep`] | objects that the index has left are deleted |
 //! | [`purge`] | objects of a stream that is gone are deleted |
 
 pub mod cold;
+pub mod hot;
 pub mod marks;
 pub mod merge;
 pub mod purge;

@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::hot::{Hot, Share};
 use super::marks::{self, Mark};
 use super::segment::{self, Record, Segment};
 use super::upkeep::{Intent, Limits};
@@ -10,8 +11,8 @@ use crate::protocol::offset::Offset;
 use crate::stream::Present;
 use crate::stream::Stream;
 use crate::stream::log::chunk::{self, Cut, RowId, Tail};
+use crate::stream::log::collect::Collector;
 use crate::stream::storage::{Param, Statement, Storage, StorageError};
-use crate::stream::verbs::read::Collector;
 
 /// An object to put.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub struct Seal {
     start: Offset,
     end: Offset,
     marks: Vec<Mark>,
+    /// What it is of everything in rows, where that is known.
+    share: Option<Share>,
 }
 
 impl Seal {
@@ -74,6 +77,9 @@ impl<S: Storage> Stream<S> {
             // Otherwise the next append joins what is being sealed, and has to be cut off again.
             present.tail.end_chunk();
         }
+        let content = collector.content_length();
+        let share = |hot: &Hot| hot.share(end.since(start), content, is_json);
+        let share = present.hot.as_ref().map(share);
         let body = collector.finish();
         let prefix = present.birth.name.prefix();
         Ok(Some(Seal {
@@ -84,6 +90,7 @@ impl<S: Storage> Stream<S> {
             prefix,
             start,
             end,
+            share,
         }))
     }
 
@@ -121,15 +128,18 @@ impl<S: Storage> Stream<S> {
         };
         commit(storage, &segment, seal.end, &last)?;
         let rest = last.rest.as_ref().map(|(_, rest)| rest.len());
-        moved(present, seal.end, rest);
+        moved(present, seal.end, seal.share, rest);
         Ok(true)
     }
 }
 
 /// What is known of a sealed stream's memory.
-fn moved(present: &mut Present, end: Offset, rest: Option<usize>) {
+fn moved(present: &mut Present, end: Offset, share: Option<Share>, rest: Option<usize>) {
     present.sealed = end;
-    present.hot = None;
+    match (&mut present.hot, share) {
+        (Some(hot), Some(share)) => hot.subtract(share, end),
+        (hot, _) => *hot = None,
+    }
     present.tail.cut_off(end, rest);
 }
 

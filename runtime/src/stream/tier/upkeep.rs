@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::hot::Hot;
 use super::merge::Merge;
 use super::purge::{self, Purge};
 use super::seal::Seal;
@@ -20,7 +21,6 @@ use crate::protocol::offset::Offset;
 use crate::stream::Cache;
 use crate::stream::Stream;
 use crate::stream::family::claims;
-use crate::stream::log::chunk;
 use crate::stream::state;
 use crate::stream::storage::{Param, Statement, Storage, StorageError};
 
@@ -190,43 +190,6 @@ impl Fate {
     }
 }
 
-/// How much of a stream is not sealed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Hot {
-    messages: u64,
-    bytes: u64,
-}
-
-impl Hot {
-    /// Counts what lies in rows. What was appended to a byte stream before it was loaded counts
-    /// as a message a row.
-    fn of(storage: &impl Storage, is_json: bool) -> Result<Self, StorageError> {
-        let mut hot = Self::default();
-        storage.query(chunk::SELECT_SIZE, &[], &mut |row| {
-            let count = |column| u64::try_from(row.integer(column)).unwrap_or(0);
-            hot = Self {
-                messages: count(if is_json { 1 } else { 0 }),
-                bytes: count(2),
-            };
-            ControlFlow::Break(())
-        })?;
-        Ok(hot)
-    }
-
-    /// Counts an append.
-    pub(in crate::stream) fn add(&mut self, count: u64, bytes: usize, is_json: bool) {
-        let messages = if is_json { count } else { count.min(1) };
-        self.messages = self.messages.saturating_add(messages);
-        let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-        self.bytes = self.bytes.saturating_add(bytes);
-    }
-
-    fn is_due(self, limits: &Limits) -> bool {
-        let max_bytes = u64::try_from(limits.max_bytes).unwrap_or(u64::MAX);
-        self.messages >= limits.max_messages || self.bytes >= max_bytes
-    }
-}
-
 impl<S: Storage> Stream<S> {
     /// Whether there is enough to seal. Cheap enough to be asked after each append.
     ///
@@ -237,26 +200,25 @@ impl<S: Storage> Stream<S> {
         if self.upkeep.busy || self.upkeep.seal.not_before > now {
             return Ok(false);
         }
-        self.turn(|stream| Ok(stream.hot(now)?.is_some_and(|hot| hot.is_due(limits))))
+        self.turn(|stream| stream.has_enough(limits, now))
     }
 
-    /// How many bytes are not sealed, if that is known.
+    /// How many bytes are not sealed, as far as they were counted.
     pub fn unsealed_bytes(&self) -> Option<u64> {
         match &self.cache {
-            Cache::Present(present) => present.hot.map(|hot| hot.bytes),
+            Cache::Present(present) => present.hot.map(|hot| hot.bytes()),
             _ => None,
         }
     }
 
-    /// How much is not sealed; nothing for a stream that does not exist.
-    fn hot(&mut self, now: u64) -> Result<Option<Hot>, Error> {
+    /// Whether there is enough to seal, whatever else there is to do.
+    fn has_enough(&mut self, limits: &Limits, now: u64) -> Result<bool, Error> {
         let Some((storage, _, present)) = self.if_present(now)? else {
-            return Ok(None);
+            return Ok(false);
         };
-        if present.hot.is_none() {
-            present.hot = Some(Hot::of(storage, present.birth.content_type.is_json())?);
-        }
-        Ok(present.hot)
+        let is_json = present.birth.content_type.is_json();
+        let hot = present.hot.get_or_insert_with(Hot::uncounted);
+        Ok(hot.is_due(limits, storage, is_json)?)
     }
 
     /// The next thing to do, to be carried out and then handed to [`Stream::finish`]. Nothing
@@ -289,7 +251,7 @@ impl<S: Storage> Stream<S> {
     fn plan(&mut self, kind: Kind, can: &Abilities, now: u64) -> Result<Option<Job>, Error> {
         self.turn(|stream| match (kind, &can.limits) {
             (Kind::Seal, Some(limits)) => {
-                let is_due = stream.hot(now)?.is_some_and(|hot| hot.is_due(limits));
+                let is_due = stream.has_enough(limits, now)?;
                 Ok(stream.seal(is_due, limits, now)?.map(Job::Seal))
             }
             (Kind::Merge, Some(limits)) => Ok(stream.merge(limits, now)?.map(Job::Merge)),

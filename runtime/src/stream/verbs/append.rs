@@ -6,13 +6,14 @@ use std::ops::ControlFlow;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::json;
-use crate::protocol::producer::{self, Accepted, Claim, Verdict};
+use crate::protocol::producer::{Accepted, Verdict};
 use crate::protocol::reply::Appended;
 use crate::protocol::request::Append;
 use crate::stream::Present;
 use crate::stream::Stream;
+use crate::stream::birth::Key;
 use crate::stream::log::chunk::{Data, Plan, RowLimits, Tail};
-use crate::stream::log::producers::{self, Bucket};
+use crate::stream::log::producers::{self, Bucket, Place};
 use crate::stream::state::{self, ClosedBy, State};
 use crate::stream::storage::{Param, Storage, StorageError};
 
@@ -38,13 +39,14 @@ impl<S: Storage> Stream<S> {
             };
             let mut producer = None;
             if let Some(claim) = &request.producer {
-                let mut bucket = load_bucket(storage, claim)?;
-                let verdict = producer::judge(bucket.get(&claim.id), claim)?;
-                if let Verdict::Duplicate(accepted) = verdict {
+                let key = present.birth.key;
+                let place = Place::of(&claim.id, key);
+                let mut bucket = load_bucket(storage, place, key, now)?;
+                if let Verdict::Duplicate(accepted) = bucket.judge(place, claim, now)? {
                     return Ok(duplicate(present, accepted));
                 }
-                bucket.accept(claim);
-                producer = Some((claim, bucket.encode()));
+                bucket.accept(place, claim, now);
+                producer = Some((place.row, bucket.encode()));
             }
             let seq = next_seq(&present.tail, request)?;
             let plan = body.plan(&present.tail, seq, limits)?;
@@ -68,7 +70,7 @@ impl<S: Storage> Stream<S> {
             Ok(Appended {
                 tail: present.tail.offset,
                 closed: present.state.closed,
-                producer: producer.map(|(claim, _)| Accepted {
+                producer: request.producer.as_ref().map(|claim| Accepted {
                     epoch: claim.epoch,
                     seq: claim.seq,
                 }),
@@ -190,14 +192,19 @@ fn duplicate(present: &Present, accepted: Accepted) -> Appended {
     }
 }
 
-fn load_bucket(storage: &impl Storage, claim: &Claim) -> Result<Bucket, StorageError> {
-    let mut stored = None;
-    let id = Param::Integer(producers::row_id(&claim.id));
+fn load_bucket(
+    storage: &impl Storage,
+    place: Place,
+    key: Option<Key>,
+    now: u64,
+) -> Result<Bucket, StorageError> {
+    let mut bucket = Ok(Bucket::default());
+    let id = Param::Integer(place.row);
     storage.query(producers::SELECT, &[id], &mut |row| {
-        stored = Some(row.blob(0).to_vec());
+        bucket = Bucket::decode(row.blob(0), key, now);
         ControlFlow::Break(())
     })?;
-    stored.map_or_else(|| Ok(Bucket::default()), |body| Bucket::decode(&body))
+    bucket
 }
 
 /// What is the latest `Stream-Seq` after the request. Compared byte by byte (section 5.2); its
@@ -223,13 +230,13 @@ fn closed_state(state: &State, request: &Append) -> State {
 fn commit(
     storage: &impl Storage,
     plan: &Plan,
-    producer: Option<&(&Claim, Vec<u8>)>,
+    producer: Option<&(i64, Vec<u8>)>,
     state: Option<&State>,
 ) -> Result<(), StorageError> {
     let state = state.map(State::encode);
     let mut batch: Vec<_> = plan.statements().collect();
-    if let Some((claim, bucket)) = producer {
-        batch.push(state::put(producers::row_id(&claim.id), bucket));
+    if let Some((row, bucket)) = producer {
+        batch.push(state::put(*row, bucket));
     }
     if let Some(state) = &state {
         batch.push(state::put(state::ROW_ID, state));

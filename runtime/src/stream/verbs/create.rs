@@ -9,7 +9,7 @@ use crate::protocol::request::Create;
 use crate::stream::Cache;
 use crate::stream::Present;
 use crate::stream::Stream;
-use crate::stream::birth::{Birth, Name, Origin};
+use crate::stream::birth::{Birth, Key, Name, Origin};
 use crate::stream::family::lend::Loan;
 use crate::stream::lifetime::Lifetime;
 use crate::stream::log::chunk::{Data, Plan, Tail};
@@ -40,8 +40,8 @@ impl<S: Storage> Stream<S> {
     }
 
     /// Creates the stream with `body` as its first content, or finds that it is there already
-    /// with the same configuration. `name` is what it is called if it is new; `loan` is what a
-    /// fork starts with.
+    /// with the same configuration. `name` is what it is called if it is new, and `key` a
+    /// number that nobody can guess; `loan` is what a fork starts with.
     ///
     /// # Errors
     ///
@@ -53,23 +53,22 @@ impl<S: Storage> Stream<S> {
         loan: Option<&Loan>,
         body: &[u8],
         name: Name,
+        key: Key,
         now: u64,
     ) -> Result<Created, Error> {
         if let Some(created) = self.find(request, now)? {
             return Ok(created);
         }
-        self.turn(|stream| stream.create_new(request, loan, body, name, now))
+        let birth = birth(request, loan, name, key, now);
+        self.turn(|stream| stream.create_new(birth, loan, body))
     }
 
     fn create_new(
         &mut self,
-        request: &Create,
+        birth: Birth,
         loan: Option<&Loan>,
         body: &[u8],
-        name: Name,
-        now: u64,
     ) -> Result<Created, Error> {
-        let birth = birth(request, loan, name, now);
         let data = Body::parse(body, &birth.content_type)?;
         let inherited = self.inherit(loan, birth.content_type.is_json())?;
         let plan = data.plan(&inherited.tail, None, self.limits)?;
@@ -129,7 +128,7 @@ impl<S: Storage> Stream<S> {
     }
 }
 
-fn birth(request: &Create, loan: Option<&Loan>, name: Name, now: u64) -> Birth {
+fn birth(request: &Create, loan: Option<&Loan>, name: Name, key: Key, now: u64) -> Birth {
     let inherited = loan.map(|loan| (loan.content_type.clone(), loan.expiry.clone()));
     let (content_type, expiry) = inherited.unwrap_or((ContentType::default_type(), None));
     let origin = request.fork.as_ref().zip(loan).map(|(fork, loan)| Origin {
@@ -143,6 +142,7 @@ fn birth(request: &Create, loan: Option<&Loan>, name: Name, now: u64) -> Birth {
         closed: request.closed,
         public: request.public,
         name,
+        key: Some(key),
         origin,
         created_at: now,
     }

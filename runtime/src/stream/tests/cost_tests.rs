@@ -1,0 +1,197 @@
+//! How much of the database is read for what: never more than what is asked for, and a constant.
+
+use super::KEY;
+use super::bucket::{Bucket, Fault};
+use super::sqlite::Sqlite;
+use crate::protocol::content_type::ContentType;
+use crate::protocol::offset::Offset;
+use crate::protocol::request::{Append, Create, Read, ReadFrom};
+use crate::stream::Stream;
+use crate::stream::birth::Name;
+use crate::stream::family::lend::Claim;
+use crate::stream::storage::{Param, Storage};
+use crate::stream::tier::upkeep::{Abilities, Limits};
+
+/// Rows that may be read on top of those that are answered.
+const SPARE: u64 = 70;
+
+fn content_type(is_json: bool) -> ContentType {
+    let text = if is_json { "application/json" } else { "a/b" };
+    ContentType::parse(text).unwrap()
+}
+
+fn created(database: &Sqlite, is_json: bool) -> Stream<&Sqlite> {
+    let mut stream = Stream::new(database);
+    let request = Create {
+        content_type: Some(content_type(is_json)),
+        expiry: None,
+        closed: false,
+        public: false,
+        fork: None,
+    };
+    let name = Name {
+        path: "a".into(),
+        incarnation: "1".into(),
+    };
+    stream.create(&request, None, b"", name, KEY, 0).unwrap();
+    stream
+}
+
+fn append(stream: &mut Stream<&Sqlite>, is_json: bool, bytes: usize) {
+    let request = Append {
+        content_type: Some(content_type(is_json)),
+        close: false,
+        producer: None,
+        seq: None,
+    };
+    stream.append(&request, &vec![b'7'; bytes], 0).unwrap();
+}
+
+/// The number of rows with something from `start` on and before `end`.
+fn rows(database: &Sqlite, start: u64, end: u64) -> u64 {
+    let mut count = 0;
+    let sql = "SELECT count(*) FROM stream WHERE id < ?2 \
+        AND id >= (SELECT max(id) FROM stream WHERE id BETWEEN 0 AND ?1)";
+    let id = |position| Param::Integer(position as i64 * 64);
+    let params = [id(start), id(end)];
+    Storage::query(&database, sql, &params, &mut |row| {
+        count = row.integer(0) as u64;
+        std::ops::ControlFlow::Break(())
+    })
+    .unwrap();
+    count
+}
+
+/// Rows read and statements run meanwhile.
+fn counted<T>(database: &Sqlite, work: impl FnOnce() -> T) -> (T, u64, u64) {
+    let (read, statements) = (database.read.get(), database.statements.get());
+    let done = work();
+    let read = database.read.get() - read;
+    (done, read, database.statements.get() - statements)
+}
+
+#[test]
+fn a_page_reads_the_rows_it_answers() {
+    for is_json in [true, false] {
+        for (appends, sizes) in [
+            (1, &[10][..]),
+            (40, &[1700]),
+            (3000, &[100]),
+            (900, &[2500]),
+            (60, &[40_000]),
+            (400, &[100, 40_000, 2500, 300_000]),
+        ] {
+            let database = Sqlite::new();
+            let mut stream = created(&database, is_json);
+            // Each size for a while, so that no row tells how large the next ones are.
+            let sizes_of = sizes.iter().flat_map(|size| [*size; 33]).cycle();
+            let mut length = 0;
+            for bytes in sizes_of.take(appends) {
+                append(&mut stream, is_json, bytes);
+                length += if is_json { 1 } else { bytes as u64 };
+            }
+            stream = Stream::new(&database);
+            stream.head(0).unwrap();
+            for max_bytes in [1, 5000, 64 << 10, 1 << 20, 8 << 20] {
+                for from in [0, length / 3, length - 1] {
+                    let request = Read {
+                        from: ReadFrom::At(Offset::new(from).unwrap()),
+                        live: None,
+                        cursor: None,
+                        if_none_match: None,
+                    };
+                    let (page, read, statements) =
+                        counted(&database, || stream.read(&request, max_bytes, 0).unwrap());
+                    let answered = rows(&database, from, page.next.position());
+                    let what = format!(
+                        "json {is_json}, {appends} of {sizes:?}, {max_bytes} bytes from {from}: \
+                         {read} rows for {answered} in {statements} statements"
+                    );
+                    assert!(read <= answered + SPARE, "{what}");
+                    assert!(statements <= 4 + answered / 48, "{what}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_loan_reads_the_rows_it_copies() {
+    for is_json in [true, false] {
+        let database = Sqlite::new();
+        let mut stream = created(&database, is_json);
+        for _ in 0..600 {
+            append(&mut stream, is_json, 2500);
+        }
+        let per_row = if is_json { 1 } else { 2500 };
+        for wanted in [1, 10, 300] {
+            let claim = Claim {
+                fork: Name {
+                    path: "b".into(),
+                    incarnation: "1".into(),
+                },
+                content_type: None,
+                offset: Some(wanted * per_row),
+                sub_offset: 0,
+            };
+            let (loan, read, _) = counted(&database, || stream.lend(&claim, 0).unwrap());
+            assert!(!loan.rest.is_empty());
+            assert!(
+                read <= wanted + SPARE,
+                "json {is_json}: {read} for {wanted}"
+            );
+        }
+    }
+}
+
+/// Moves everything that was put into rows while the bucket was away, and a little that comes
+/// meanwhile; returns the steps that took, for each row.
+fn steps_to_move(appends: u64, bytes: usize, is_json: bool, max_messages: u64) -> u64 {
+    let database = Sqlite::new();
+    let mut stream = created(&database, is_json);
+    for _ in 0..appends {
+        append(&mut stream, is_json, bytes);
+    }
+    let limits = Limits {
+        max_messages,
+        max_bytes: 50_000,
+        // Nothing is merged.
+        merge_bytes: 1,
+    };
+    let before = database.steps.get();
+    let mut bucket = Bucket::default();
+    stream = Stream::new(&database);
+    let able = Abilities {
+        bucket: true,
+        limits: Some(limits),
+    };
+    while let (Some(job), _) = stream.next_job(&able, 0) {
+        append(&mut stream, is_json, 10);
+        let outcome = bucket.carry_out(&job, Fault::None, 0).unwrap();
+        assert_eq!(stream.finish(job, outcome, 0), Ok(true));
+        append(&mut stream, is_json, 10);
+        stream.is_due(&limits, 0).unwrap();
+    }
+    assert!(!stream.is_due(&limits, 0).unwrap());
+    let stored: usize = bucket
+        .objects
+        .values()
+        .map(|object| object.body.len())
+        .sum();
+    assert!(stored as u64 + 50_000 > appends * bytes as u64, "{stored}");
+    (database.steps.get() - before) / appends
+}
+
+#[test]
+fn what_a_backlog_takes_to_move_grows_with_its_length_alone() {
+    for is_json in [true, false] {
+        for max_messages in [20, 1_000_000] {
+            let few = steps_to_move(300, 2500, is_json, max_messages);
+            let many = steps_to_move(3000, 2500, is_json, max_messages);
+            assert!(
+                many <= few + few / 5,
+                "json {is_json}: {few} steps a row of 300, {many} a row of 3000"
+            );
+        }
+    }
+}
