@@ -7,7 +7,7 @@
 //! room. When there is none, whoever has been idle for longest is:
 //!
 //! - One that was idle for longer than [`KEPT_HOURS`] is forgotten without a trace, and is new
-//!   when it comes back, as the protocol recommends.
+//!   when it comes back.
 //! - Of any other one the bucket keeps the epoch, if it is the highest of those that were
 //!   forgotten so. Whoever is not known and does not claim a higher epoch may be one of them, with
 //!   a request that was carried out before; it is told that its epoch is stale, and can go on in
@@ -43,8 +43,9 @@ pub const MOST: usize = 1024;
 /// The longest bucket, in bytes.
 pub const MAX_BYTES: usize = Lost::END + MOST * Entry::BYTES;
 
-/// How long a producer can be idle before it may be taken for a new one, in hours: seven days.
-pub const KEPT_HOURS: u32 = 7 * 24;
+/// How long a producer can be idle before it may be taken for a new one, in hours: a year, after
+/// which nobody sends the same request again.
+pub const KEPT_HOURS: u32 = 365 * 24;
 
 /// Epochs from here on are not guarded when whoever claimed them is forgotten: a producer that
 /// starts at the largest epoch there is would leave none for those that come after it.
