@@ -24,9 +24,9 @@ const FIRST_WAIT: u64 = 500;
 /// So often is it tried before the next request or job has to.
 const TRIES: u32 = 8;
 
-/// The latest time an alarm can be set to, in milliseconds since the Unix epoch: what a JavaScript
-/// date can hold.
-const MAX_DATE: u64 = 8_640_000_000_000_000;
+/// No alarm is set to more than so many milliseconds ahead, a year: the runtime refuses those of
+/// centuries to come. It is set anew then.
+const FAR: u64 = 365 * 86_400_000;
 
 /// What is known of the alarm.
 #[derive(Debug, Default)]
@@ -116,7 +116,7 @@ impl<P: Ports> Object<P> {
         }
         let can = self.abilities();
         let next = self.stream.borrow_mut().next_alarm(&can, now)?;
-        let next = next.filter(|at| *at <= MAX_DATE);
-        Ok(next.map(|at| at.max(now.saturating_add(FLOOR))))
+        let (floor, far) = (now.saturating_add(FLOOR), now.saturating_add(FAR));
+        Ok(next.map(|at| at.clamp(floor, far)))
     }
 }
