@@ -51,6 +51,8 @@ mod events;
 #[cfg(test)]
 mod fork_tests;
 #[cfg(test)]
+mod format_tests;
+#[cfg(test)]
 mod model_tests;
 #[cfg(test)]
 mod simulation;
