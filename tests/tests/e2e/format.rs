@@ -60,6 +60,10 @@ pub struct Answers {
     /// A time at which it is there only because an access was noted, and one at which it is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ends: Option<(u64, u64)>,
+    /// The job that there is to do ten minutes later, without any more data: what was begun, or is to be
+    /// removed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due: Option<String>,
 }
 
 /// The headers of a HEAD that say something of the stream.
