@@ -31,6 +31,7 @@ const faults = {
     },
   },
   "delete fails": { delete: refuse },
+  "nothing can be changed": { put: refuse, delete: refuse },
   slow: {
     async put(bucket, ...args) {
       await new Promise((resolve) => setTimeout(resolve, 2000))

@@ -65,6 +65,19 @@ impl Worker {
         built.clone().map_err(|error| anyhow!(error))
     }
 
+    /// The bundle of another checkout of this repository, with its template and its runtime: what ours
+    /// was, or may become.
+    pub fn of_checkout(checkout: &Path) -> Result<Self> {
+        let _lock = places::lock("before")?;
+        let dir = places::work_dir("before")?;
+        let mut init = command(&cli()?)?;
+        init.arg("init").arg(&dir).args(["--name", "before"]);
+        init.arg("--template").arg(checkout.join("template"));
+        init.arg("--runtime").arg(checkout.join("runtime"));
+        run(init.args(["--yes", "--auth", "none", "--no-git", "--overwrite"]))?;
+        build_in(&dir, "before")
+    }
+
     /// The plain JavaScript worker that ours is measured against.
     pub fn floor() -> Result<Self> {
         Self::plain("worker.js")
@@ -177,11 +190,15 @@ fn build_cli() -> Result<PathBuf> {
 
 fn build(auth: Auth) -> Result<Worker> {
     let project = Project::take(auth)?;
-    run(command(&cli()?)?.arg("-C").arg(&project.dir).arg("build"))?;
+    build_in(&project.dir, auth.project())
+}
+
+fn build_in(dir: &Path, name: &str) -> Result<Worker> {
+    run(command(&cli()?)?.arg("-C").arg(dir).arg("build"))?;
     // A copy, which `dev` does not rewrite while other tests start servers.
-    let bundle = places::work_dir("bundle")?.join(auth.project());
-    copy_dir(&project.dir.join("build"), &bundle)?;
-    let config = fs::read_to_string(project.dir.join("wrangler.toml"))?;
+    let bundle = places::work_dir("bundle")?.join(name);
+    copy_dir(&dir.join("build"), &bundle)?;
+    let config = fs::read_to_string(dir.join("wrangler.toml"))?;
     let date = config
         .lines()
         .find_map(|line| line.strip_prefix("compatibility_date = "));

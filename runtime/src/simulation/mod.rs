@@ -46,7 +46,7 @@ fn shrink(plan: Plan) -> Plan {
     let mut tries = 0;
     while step > 0 {
         let mut at = 0;
-        while at < plan.ops.len() && tries < 2000 {
+        while at < plan.ops.len() && tries < 400 {
             let mut less = plan.clone();
             less.ops.drain(at..(at + step).min(plan.ops.len()));
             tries += 1;

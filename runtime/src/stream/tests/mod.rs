@@ -9,12 +9,14 @@
 //! | [`producer_tests`] | what is remembered of producers |
 //! | [`version_tests`] | what newer releases have stored |
 //! | [`cost_tests`] | how much is read for what |
+//! | [`format_tests`] | what earlier releases have stored |
 //! | [`fork_tests`] | forks and their sources |
 
 mod bucket;
 mod cost_tests;
 mod events;
 mod fork_tests;
+mod format_tests;
 mod model_tests;
 mod producer_tests;
 mod simulation;

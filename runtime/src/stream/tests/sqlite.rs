@@ -60,6 +60,28 @@ impl Sqlite {
         seen
     }
 
+    /// A database in memory with the content of a file.
+    pub fn holding(file: &[u8]) -> Self {
+        let mut file = file.to_vec();
+        // Memory has no room for a log beside the file, which is in order without.
+        file[18..20].fill(1);
+        let mut database = Self::new();
+        let length = file.len();
+        let read = database
+            .connection
+            .deserialize_read_exact("main", &file[..], length, false);
+        read.unwrap();
+        database
+    }
+
+    /// The rows of a query whose columns are texts.
+    pub fn texts(&self, sql: &str) -> Vec<Vec<String>> {
+        let mut statement = self.connection.prepare(sql).unwrap();
+        let columns = statement.column_count();
+        let rows = statement.query_map([], |row| (0..columns).map(|at| row.get(at)).collect());
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
     /// Lets `statements` more statements work, and fails from then on.
     pub fn fail_after(&self, statements: u32) {
         self.works_for.set(Some(statements));

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use durable_streams_tests::places;
 use serde::{Deserialize, Serialize};
 
+use crate::contender::Contender;
 use crate::harness::{Outcome, Ratio};
 use crate::statistics::Spread;
 
@@ -71,10 +72,11 @@ fn path() -> PathBuf {
     places::repository().join("tests/bench/baseline.json")
 }
 
-/// Those between workers, as how fast the others are is none of this project's business; and only those
-/// that are not in doubt.
+/// Those between workers of this checkout, as how fast the others are is none of this project's business;
+/// and only those that are not in doubt.
 fn ratios(outcomes: &[Outcome]) -> impl Iterator<Item = (String, Spread)> {
-    let is_kept = |ratio: &&Ratio| !ratio.of.is_reference() && !ratio.to.is_reference();
+    let is_other = |one: Contender| one.is_reference() || one == Contender::Before;
+    let is_kept = move |ratio: &&Ratio| !is_other(ratio.of) && !is_other(ratio.to);
     let certain = outcomes.iter().filter(|outcome| !outcome.is_in_doubt);
     certain.flat_map(move |outcome| {
         let kept = outcome.ratios.iter().filter(is_kept);

@@ -102,7 +102,7 @@ fn rows(outcomes: &[Outcome]) -> Vec<Row> {
             let is_tokens = ratio.of == Contender::Tokens;
             // Tokens are compared with our own worker without them, where that was asked for.
             let counts = match ratio.of {
-                Contender::Ours => true,
+                Contender::Ours => ratio.to != Contender::Before,
                 Contender::Tokens => ratio.to == Contender::Ours && ratio.metric == "CPU",
                 _ => false,
             };

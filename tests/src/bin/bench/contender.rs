@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 
 use anyhow::{Context, Result, anyhow};
 use durable_streams_tests::http::Client;
@@ -21,12 +22,17 @@ const SECRET: &str = "the secret of the project called p";
 /// The official server in Rust, and its version.
 const RUST_SERVER: (&str, &str) = ("durable-streams", "0.1.5");
 
+/// What [`Contender::Before`] is, in a run that has one.
+pub static BEFORE: OnceLock<Worker> = OnceLock::new();
+
 /// A server under measurement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Contender {
     /// Our worker, open to everyone.
     Ours,
+    /// Our worker as another checkout has it, open to everyone.
+    Before,
     /// Our worker with project tokens.
     Tokens,
     /// A plain JavaScript worker with one INSERT.
@@ -48,6 +54,7 @@ impl Contender {
     pub fn name(self) -> &'static str {
         match self {
             Self::Ours => "ours",
+            Self::Before => "before",
             Self::Tokens => "ours, project-jwt",
             Self::Floor => "floor (plain JS)",
             Self::Bridge => "bridge (plain JS)",
@@ -56,6 +63,11 @@ impl Contender {
             Self::NodeFile => "Node.js, file",
             Self::RustWal => "Rust server, WAL",
         }
+    }
+
+    /// Whether it is our worker, open to everyone.
+    pub fn is_ours(self) -> bool {
+        matches!(self, Self::Ours | Self::Before)
     }
 
     /// Whether it is no worker: its work is another one, and its figures are for orientation.
@@ -67,6 +79,7 @@ impl Contender {
     pub fn start(self, state: &Scratch, vars: Vars) -> Result<Running> {
         let worker = match self {
             Self::Ours => Worker::ours()?,
+            Self::Before => BEFORE.get().context("there is nothing before")?.clone(),
             Self::Tokens => Worker::with(Auth::ProjectJwt)?,
             Self::Floor => Worker::floor()?,
             Self::Bridge => Worker::bridge()?,

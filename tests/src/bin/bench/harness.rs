@@ -70,6 +70,14 @@ impl Scenario {
         must_be_named: false,
         start: |_| anyhow::bail!("the scenario does nothing"),
     };
+
+    /// Whom it can be done to: wherever ours is measured, what it was before is, too.
+    pub fn everyone(&self) -> impl Iterator<Item = Contender> {
+        self.contenders.iter().flat_map(|one| {
+            let before = (*one == Contender::Ours).then_some(Contender::Before);
+            std::iter::once(*one).chain(before)
+        })
+    }
 }
 
 /// What a contender is started with.
@@ -198,7 +206,7 @@ pub fn run(
     let mut subjects: Vec<(Contender, Box<dyn Subject>)> = Vec::new();
     let mut absent = Vec::new();
     let mut interruptions = Vec::new();
-    for contender in scenario.contenders.iter().copied() {
+    for contender in scenario.everyone() {
         if !chosen.contains(&contender) {
             continue;
         }
@@ -307,13 +315,16 @@ fn leave_out(contender: Contender, error: &anyhow::Error) -> (Contender, String)
     (contender, format!("{error:#}"))
 }
 
-/// Each contender is compared with the scenario's base, and ours with tokens with ours without.
+/// Each contender is compared with the scenario's base, ours with tokens with ours without, and ours
+/// with what it was before.
 fn ratios(scenario: &Scenario, values: &BTreeMap<(Contender, Metric), Vec<f64>>) -> Vec<Ratio> {
     let mut ratios = Vec::new();
     for ((of, metric), numerators) in values {
         let mut bases = vec![scenario.base];
-        if *of == Contender::Tokens {
-            bases.push(Contender::Ours);
+        match of {
+            Contender::Tokens => bases.push(Contender::Ours),
+            Contender::Ours => bases.push(Contender::Before),
+            _ => {}
         }
         for to in bases.into_iter().filter(|to| to != of) {
             let Some(denominators) = values.get(&(to, *metric)) else {

@@ -1,6 +1,7 @@
 //! What a run was measured on.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -61,9 +62,17 @@ impl Machine {
             load_after: f64::NAN,
             workerd: workerd["version"].as_str().unwrap_or_default().to_owned(),
             node: said("node", &["--version"])?,
-            commit: said("git", &["describe", "--always", "--dirty"]).unwrap_or_default(),
+            commit: commit_of(Path::new(".")),
         })
     }
+}
+
+/// The commit of a checkout; nothing where there is none.
+pub fn commit_of(checkout: &Path) -> String {
+    let mut git = Command::new("git");
+    git.arg("-C").arg(checkout);
+    let said = run(git.args(["describe", "--always", "--dirty"])).unwrap_or_default();
+    String::from_utf8_lossy(&said).trim().to_owned()
 }
 
 /// How many programs wanted a processor in the last minute, on average.

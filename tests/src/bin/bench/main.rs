@@ -49,6 +49,9 @@ struct Args {
     /// Leave out the servers that are no workers
     #[arg(long)]
     workers_only: bool,
+    /// Another checkout of this repository, whose worker takes part as what ours was before
+    #[arg(long, value_name = "DIR")]
+    before: Option<PathBuf>,
     /// Where report.json, report.md and chart.svg go [default: target/e2e/bench]
     #[arg(long)]
     out: Option<PathBuf>,
@@ -112,14 +115,22 @@ fn measure(args: &Args) -> Result<Report> {
         names => names.iter().any(|one| one == name),
     };
     let rounds = args.rounds.unwrap_or(if args.quick { 2 } else { 9 }).max(1);
-    let everyone = ALL.iter().flat_map(|scenario| scenario.contenders);
-    let chosen = everyone.filter(|one| !(args.workers_only && one.is_reference()));
-    let chosen: Vec<Contender> = chosen.copied().collect();
+    let everyone = ALL.iter().flat_map(|scenario| scenario.everyone());
+    let chosen = everyone.filter(|one| match one {
+        Contender::Before => args.before.is_some(),
+        one => !(args.workers_only && one.is_reference()),
+    });
+    let chosen: Vec<Contender> = chosen.collect();
     // What takes long and is not to be measured comes first.
     let workers = [
         ("ours", Worker::ours()?),
         ("ours, project-jwt", Worker::with(Auth::ProjectJwt)?),
     ];
+    if let Some(checkout) = &args.before {
+        let worker = Worker::of_checkout(checkout);
+        let worker = worker.with_context(|| format!("building {}", checkout.display()))?;
+        contender::BEFORE.get_or_init(|| worker);
+    }
     let mut machine = Machine::look()?;
     let (mut outcomes, mut failures) = (Vec::new(), Vec::new());
     for scenario in ALL {
@@ -157,6 +168,7 @@ fn measure(args: &Args) -> Result<Report> {
     });
     Ok(Report {
         machine,
+        before: args.before.as_deref().map(machine::commit_of),
         is_quick: args.quick,
         verdicts: targets::verdicts(&outcomes, costs.as_ref(), wasm)?,
         outcomes,

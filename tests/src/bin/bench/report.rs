@@ -14,6 +14,9 @@ use crate::machine::Machine;
 use crate::statistics::Spread;
 use crate::targets::Verdict;
 
+/// With fewer rounds, all of them differ the same way by chance: one time in 32 with six.
+const ROUNDS_TO_TELL: usize = 6;
+
 /// See the module's text.
 #[derive(Debug)]
 pub struct Report {
@@ -31,6 +34,8 @@ pub struct Report {
     pub bundles: Vec<(&'static str, Vec<Module>)>,
     /// Which targets are reached.
     pub verdicts: Vec<Verdict>,
+    /// The commit of what ours was before, if that took part.
+    pub before: Option<String>,
     /// When the baseline was measured, and what has moved since.
     pub moves: Option<(String, Vec<Move>)>,
 }
@@ -71,6 +76,7 @@ impl Report {
         });
         Ok(json!({
             "machine": self.machine,
+            "before": self.before,
             "quick": self.is_quick,
             "scenarios": self.outcomes,
             "failures": self.failures,
@@ -87,6 +93,7 @@ impl Report {
         self.write_head(&mut text)?;
         self.write_verdicts(&mut text)?;
         self.write_moves(&mut text)?;
+        self.write_before(&mut text)?;
         for outcome in &self.outcomes {
             write_outcome(&mut text, outcome)?;
         }
@@ -180,6 +187,33 @@ impl Report {
         for one in moves {
             let (before, now) = (with_range(&one.before), with_range(&one.now));
             writeln!(text, "| {} | {before} | {now} |", one.what)?;
+        }
+        Ok(())
+    }
+
+    /// How ours compares with what it was before.
+    fn write_before(&self, text: &mut String) -> Result<()> {
+        let Some(commit) = &self.before else {
+            return Ok(());
+        };
+        writeln!(
+            text,
+            "\n## Ours to before (commit {commit})\n\nWhat has moved differs in every round, and in the \
+             middle by 2 %.\n\n| | ratio | |\n|---|---|---|"
+        )?;
+        for outcome in &self.outcomes {
+            let ratios = outcome.ratios.iter();
+            for ratio in ratios.filter(|ratio| ratio.to == Contender::Before) {
+                let said = match ratio.spread.differs_from_one() {
+                    _ if outcome.is_in_doubt => "in doubt: the machine was busy",
+                    _ if outcome.rounds < ROUNDS_TO_TELL => "too few rounds to tell",
+                    true => "**moved**",
+                    false => "",
+                };
+                let (name, metric) = (outcome.name, ratio.metric);
+                let spread = with_range(&ratio.spread);
+                writeln!(text, "| {name}: {metric} | {spread} | {said} |")?;
+            }
         }
         Ok(())
     }

@@ -26,6 +26,16 @@ impl Spread {
         })
     }
 
+    /// Whether, as ratios, they say that there is a difference: all of them the same way, and in the
+    /// middle by 2 %.
+    pub fn differs_from_one(&self) -> bool {
+        self.differs_from(&Self {
+            median: 1.0,
+            low: 1.0,
+            high: 1.0,
+        })
+    }
+
     /// Whether two runs differ by more than their own rounds do: the median of neither lies among the
     /// values of the other.
     pub fn differs_from(&self, other: &Self) -> bool {
@@ -82,6 +92,15 @@ mod tests {
         assert!(!quiet.differs_from(&quiet));
         let close = Spread::of(vec![1.021, 1.022, 1.023]).unwrap();
         assert!(!close.differs_from(&quiet), "less than 2 %");
+    }
+
+    #[test]
+    fn ratios_differ_from_one_when_all_do() {
+        let of = |values: &[f64]| Spread::of(values.to_vec()).unwrap();
+        assert!(of(&[1.03, 1.05, 1.2]).differs_from_one());
+        assert!(of(&[0.9, 0.95, 0.99]).differs_from_one());
+        assert!(!of(&[0.99, 1.05, 1.2]).differs_from_one());
+        assert!(!of(&[1.005, 1.01, 1.2]).differs_from_one(), "less than 2 %");
     }
 
     #[test]

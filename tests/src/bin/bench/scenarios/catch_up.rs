@@ -12,9 +12,7 @@ use durable_streams_tests::server::Vars;
 use durable_streams_tests::{storage, wait_until};
 
 use super::{BYTES, JSON, create, metrics, path};
-use crate::contender::Contender::{
-    self, Floor, NodeFile, NodeMemory, Ours, RustWal, Stitch, Tokens,
-};
+use crate::contender::Contender::{Floor, NodeFile, NodeMemory, Ours, RustWal, Stitch, Tokens};
 use crate::harness::{Scenario, Served, Stage, Subject, Values};
 use crate::load::{self, Connection};
 use crate::statistics::micros;
@@ -83,7 +81,7 @@ fn start_small(stage: &Stage, vars: Vars, moves: bool) -> Result<Box<dyn Subject
     create(client, &path, JSON)?;
     let append = load::request(client, "POST", &path, Some((JSON, MESSAGE.as_bytes())));
     load::run(client, 16, SMALL_MESSAGES, |_, _| append.clone(), |_, _| ())?;
-    if moves && stage.contender == Ours {
+    if moves && stage.contender.is_ours() {
         let least = SMALL_MESSAGES * MESSAGE.len() * 8 / 10;
         rest(served.state.path(), least)?;
     }
@@ -125,7 +123,7 @@ fn start_cold(stage: &Stage, content_type: &'static str) -> Result<Box<dyn Subje
             Some((content_type, &body)),
         ))?;
     }
-    if stage.contender == Contender::Ours {
+    if stage.contender.is_ours() {
         rest(served.state.path(), least)?;
     }
     Ok(Box::new(CatchUp {
