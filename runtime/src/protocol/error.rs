@@ -244,7 +244,7 @@ impl fmt::Display for Error {
             Self::RegistryUnavailable(_) => {
                 f.write_str("the registry of projects cannot be reached; try again")
             }
-            Self::Misconfigured(what) => write!(f, "the worker is misconfigured: {what}"),
+            Self::Misconfigured(what) => write!(f, "the server is misconfigured: {what}"),
         }
     }
 }
