@@ -44,7 +44,7 @@ fn url(path: &str, query: &str) -> String {
 
 /// A message that no other is like.
 fn message(n: usize, k: usize, length: usize, is_json: bool) -> String {
-    let text = format!("{n}.{k}.");
+    let text = format!("<{n}.{k}>");
     let text = text.clone() + &"abcdefghij".repeat(length / 10 + 1)[..length.min(4000)];
     if is_json { format!("\"{text}\"") } else { text }
 }

@@ -167,6 +167,13 @@ impl Executor {
         self.sleep(self.below(at_most + 1))
     }
 
+    /// Ends everything. Tasks hold on to whatever has started them.
+    pub fn clear(&self) {
+        drop(self.0.tasks.take());
+        self.0.sleepers.take();
+        self.0.timers.take();
+    }
+
     fn poll(&self, id: u64, group: Group, mut work: Work) {
         self.0.turns.set(self.0.turns.get() + 1);
         let waker = Waker::from(Arc::new(Ready {

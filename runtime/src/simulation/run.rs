@@ -40,6 +40,7 @@ pub fn run(plan: &Plan, is_told: bool) -> Outcome {
     pass(&world, last + 70_000);
     rest(&world, &readers);
     count_up(&world, &readers);
+    world.end();
     Outcome {
         failure: world.failure(),
         history: world.history(),

@@ -155,6 +155,15 @@ impl World {
         self.0.store.set_trouble(per_mille);
     }
 
+    /// Lets go of everything that holds on to the world.
+    pub fn end(&self) {
+        self.executor().clear();
+        for (_, node) in self.0.nodes.take() {
+            node.instance.take();
+            node.sockets.take();
+        }
+    }
+
     /// Writes down what happens, if anybody will read it.
     pub fn note(&self, what: impl FnOnce() -> String) {
         if let Some(history) = &mut *self.0.history.borrow_mut() {
