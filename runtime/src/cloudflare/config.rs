@@ -50,22 +50,18 @@ fn segments(variable: Lookup) -> Result<Limits, Error> {
 }
 
 /// What the variables of `env` mean for the edge.
-///
-/// # Errors
-///
-/// [`Error::Misconfigured`] names the variable, its value, and what would be right.
-pub fn edge_settings(env: &Env) -> Result<edge::Settings, Error> {
+pub fn edge_settings(env: &Env) -> edge::Settings {
     thread_local! {
-        static KNOWN: OnceCell<Result<edge::Settings, Error>> = const { OnceCell::new() };
+        static KNOWN: OnceCell<edge::Settings> = const { OnceCell::new() };
     }
     look_once(&KNOWN, || parse_edge(&|name| variable(env, name)))
 }
 
-fn parse_edge(variable: Lookup) -> Result<edge::Settings, Error> {
-    Ok(edge::Settings {
-        long_poll_timeout_ms: number(variable, settings::LONG_POLL_TIMEOUT_MS)?,
-        sse_timeout_ms: number(variable, settings::SSE_TIMEOUT_MS)?,
-    })
+fn parse_edge(variable: Lookup) -> edge::Settings {
+    edge::Settings {
+        long_poll_timeout_ms: number(variable, settings::LONG_POLL_TIMEOUT_MS),
+        sse_timeout_ms: number(variable, settings::SSE_TIMEOUT_MS),
+    }
 }
 
 /// Looks up a variable by name.
@@ -130,10 +126,10 @@ mod tests {
         };
         assert_eq!(parse(&|_| None), expected);
         let live = edge::Settings {
-            long_poll_timeout_ms: 25_000,
-            sse_timeout_ms: 60_000,
+            long_poll_timeout_ms: Ok(25_000),
+            sse_timeout_ms: Ok(60_000),
         };
-        assert_eq!(parse_edge(&|_| None).unwrap(), live);
+        assert_eq!(parse_edge(&|_| None), live);
     }
 
     #[test]
@@ -183,7 +179,9 @@ mod tests {
         }
         assert!(!with("DEBUG_TIMING", "yes").debug_timing);
         let asked = |name: &str| (name == "SSE_TIMEOUT_MS").then(|| "1 min".to_owned());
-        let message = parse_edge(&asked).unwrap_err().to_string();
+        let live = parse_edge(&asked);
+        assert_eq!(live.long_poll_timeout_ms, Ok(25_000));
+        let message = live.sse_timeout_ms.unwrap_err().to_string();
         assert!(message.contains("milliseconds"), "{message}");
     }
 }

@@ -82,7 +82,7 @@ impl Ports for Edge {
         &self.env
     }
 
-    fn settings(&self) -> Result<Settings, Error> {
+    fn settings(&self) -> Settings {
         config::edge_settings(&self.env)
     }
 

@@ -35,7 +35,7 @@ pub(super) async fn serve<P: Ports>(
     path: &StreamPath,
     grant: Grant,
 ) -> Result<AnswerOf<P>, Error> {
-    let settings = ports.settings()?;
+    let settings = ports.settings();
     let (raw_path, query) = path::split_url(url);
     let read = Read::parse(query, &|_| None)?;
     let place = Place {
@@ -51,10 +51,10 @@ pub(super) async fn serve<P: Ports>(
         .map_or(u64::MAX, |end| end.saturating_mul(1000).saturating_sub(now));
     match read.live {
         Some(Live::Sse) => {
-            let ends_at = now.saturating_add(settings.sse_timeout_ms.min(left));
+            let ends_at = now.saturating_add(settings.sse_timeout_ms?.min(left));
             Ok(Answer::Now(events::serve(place, &read, ends_at).await?))
         }
-        _ => long_poll(&place, &read, settings.long_poll_timeout_ms.min(left)).await,
+        _ => long_poll(&place, &read, settings.long_poll_timeout_ms?.min(left)).await,
     }
 }
 

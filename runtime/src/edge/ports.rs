@@ -60,11 +60,7 @@ pub trait Ports: Clone + 'static {
     fn env(&self) -> &Self::Env;
 
     /// What the variables say.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Misconfigured`].
-    fn settings(&self) -> Result<Settings, Error>;
+    fn settings(&self) -> Settings;
 
     /// Milliseconds since the Unix epoch.
     fn now(&self) -> u64;

@@ -1,10 +1,13 @@
-//! What the worker's variables mean for the edge.
+//! What the worker's variables mean for the edge. Each may be malformed by itself: then only what
+//! needs it is refused.
 
-/// What the variables say of live reads.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use crate::protocol::error::Error;
+
+/// What the variables say of live reads, or what is wrong with them ([`Error::Misconfigured`]).
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// How long a long-poll waits, in milliseconds.
-    pub long_poll_timeout_ms: u64,
+    pub long_poll_timeout_ms: Result<u64, Error>,
     /// How long a response of events goes on, in milliseconds.
-    pub sse_timeout_ms: u64,
+    pub sse_timeout_ms: Result<u64, Error>,
 }

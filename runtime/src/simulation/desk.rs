@@ -325,11 +325,11 @@ impl Ports for Desk {
         self
     }
 
-    fn settings(&self) -> Result<Settings, Error> {
-        Ok(Settings {
-            long_poll_timeout_ms: 25_000,
-            sse_timeout_ms: self.window,
-        })
+    fn settings(&self) -> Settings {
+        Settings {
+            long_poll_timeout_ms: Ok(25_000),
+            sse_timeout_ms: Ok(self.window),
+        }
     }
 
     fn now(&self) -> u64 {

@@ -174,11 +174,11 @@ impl Ports for World {
         &()
     }
 
-    fn settings(&self) -> Result<Settings, Error> {
-        Ok(Settings {
-            long_poll_timeout_ms: 25_000,
-            sse_timeout_ms: 60_000,
-        })
+    fn settings(&self) -> Settings {
+        Settings {
+            long_poll_timeout_ms: Ok(25_000),
+            sse_timeout_ms: Ok(60_000),
+        }
     }
 
     fn now(&self) -> u64 {
