@@ -1,7 +1,7 @@
 //! The one way in which a stream ends, whatever ends it: its time, which any request, question or
 //! alarm may find to be over; a DELETE; the last fork that has kept it.
 //!
-//! Whoever is in the object may only look at the stream after [`Object::settle`]: so nobody meets
+//! Whoever is in the object may only look at the stream after `settle`: so nobody meets
 //! a stream whose time is over, and what takes its place starts with nothing of it left.
 
 use std::rc::Rc;

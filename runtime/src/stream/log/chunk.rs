@@ -2,7 +2,7 @@
 //! messages: an append joins the last chunk while that stays small, and starts a new one else.
 //! One row is written either way.
 //!
-//! A chunk's row id is the position it starts at times [`PARTS`]. The rest is for the one case
+//! A chunk's row id is the position it starts at times `PARTS`. The rest is for the one case
 //! that does not fit: a JSON message larger than a row lies in parts, in rows that follow each
 //! other; the first counts 1 message, the others 0.
 
@@ -13,7 +13,7 @@ use crate::stream::storage::{Param, Row, Statement};
 /// Row ids per position.
 const PARTS: i64 = 64;
 
-/// Finds the row that ends the stream, as [`Last::from_row`] reads it.
+/// Finds the row that ends the stream, as [`Tail::from_row`] reads it.
 pub const SELECT_LAST: &str =
     "SELECT id, count, length(body), seq FROM stream WHERE id >= 0 ORDER BY id DESC LIMIT 1";
 
@@ -172,7 +172,7 @@ pub struct Plan {
 
 impl Plan {
     /// Plans an append after `tail` that leaves `seq` as the latest `Stream-Seq`. `None` when the
-    /// data reaches beyond [`Offset::MAX`] or a message takes more than [`PARTS`] rows.
+    /// data reaches beyond [`Offset::MAX`] or a message takes more than `PARTS` rows.
     pub fn new(tail: &Tail, data: Data, seq: Option<String>, limits: RowLimits) -> Option<Self> {
         let end = tail.offset.advance(data.count)?;
         if let Some((id, bytes)) = joinable(tail, data, limits) {

@@ -3,8 +3,8 @@
 //! | file | what it knows |
 //! |---|---|
 //! | [`chunk`] | how data lies in rows, and how it is cut |
-//! | [`collect`] | what is put together from rows, in batches |
-//! | [`latest`] | the end of the log in memory |
+//! | `collect` | what is put together from rows, in batches |
+//! | `latest` | the end of the log in memory |
 //! | [`producers`] | where producers are remembered |
 
 pub mod chunk;
