@@ -11,6 +11,7 @@
 //! | [`cursor`] | cursors of live reads |
 //! | [`sse`] | the text of Server-Sent Events |
 //! | [`etag`] | entity tags and `If-None-Match` |
+//! | [`checksum`] | whether an object holds what was stored |
 //! | [`part`] | answers whose data lies elsewhere |
 //! | [`header`] | the names of headers |
 //! | [`request`] | headers and query to typed requests |
@@ -19,6 +20,7 @@
 //! | [`version`] | versions of records and messages |
 //! | [`error`] | every refusal, with its status and headers |
 
+pub mod checksum;
 pub mod content_type;
 pub mod cursor;
 pub mod error;

@@ -98,6 +98,14 @@ impl From<Newer> for Unreadable {
     }
 }
 
+/// What a record or message says of its version, whatever else it holds.
+#[derive(Debug, Deserialize)]
+pub struct Says {
+    /// See [`Stated`].
+    #[serde(default)]
+    pub v: Stated,
+}
+
 /// Reads JSON that may state a version, in a field `v`. What is of a newer one is refused whatever
 /// else it holds: that may be of a form that is not known yet.
 ///
@@ -109,11 +117,6 @@ pub fn read<T: DeserializeOwned>(
     text: &[u8],
     known: u32,
 ) -> Result<T, Unreadable> {
-    #[derive(Deserialize)]
-    struct Says {
-        #[serde(default)]
-        v: Stated,
-    }
     let malformed =
         |error: serde_json::Error| Unreadable::Malformed(format!("{what} is malformed: {error}"));
     let says: Says = serde_json::from_slice(text).map_err(malformed)?;
