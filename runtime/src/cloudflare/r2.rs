@@ -8,7 +8,7 @@ use super::config;
 use super::number::{integer, number};
 use crate::object::ports::{self, Listed, Stored};
 use crate::protocol::error::Error;
-use crate::protocol::part::{Part, Piece, Plan};
+use crate::protocol::part::{Identity, Part, Piece, Plan};
 
 #[wasm_bindgen(
     wasm_bindgen = worker::wasm_bindgen,
@@ -132,7 +132,7 @@ impl Bucket {
             return Err(Error::Unavailable(format!("{key} is not in the bucket")));
         }
         let object: Object = object.unchecked_into();
-        if !part.is_of(integer(object.size()), &object.etag()) {
+        if part.identity(integer(object.size()), &object.etag()) != Identity::Same {
             let found = format!("{} bytes with tag {}", object.size(), object.etag());
             let stored = format!("{} bytes with tag {}", part.size, part.etag);
             return Err(Error::Storage(format!("{key} has {found}, not {stored}")));

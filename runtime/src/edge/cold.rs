@@ -83,8 +83,7 @@ async fn gather<P: Ports>(
         rest,
         rest_length,
     } = body;
-    let plan = Plan::decode(&start);
-    let plan = plan.ok_or_else(|| Error::Unavailable("the object's plan is malformed".into()))?;
+    let plan = Plan::decode(&start)?;
     let mut rest = Some(rest);
     let pieces = plan.pieces(rest_length > 0).into_iter();
     // There is one rest at most.

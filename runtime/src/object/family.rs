@@ -105,8 +105,8 @@ impl<P: Ports> Object<P> {
         claim: &Claim,
         body: &[u8],
     ) -> Result<Created, Refusal> {
-        let question = serde_json::json!(claim).to_string();
-        let (status, answer) = self.ask(fork.source.as_str(), CLAIM, question).await?;
+        let asked = self.ask(fork.source.as_str(), CLAIM, claim.encode());
+        let (status, answer) = asked.await?;
         if status != 200 {
             let mut reply = Reply::new(status)
                 .with(header::CONTENT_TYPE, "application/json")
@@ -114,8 +114,7 @@ impl<P: Ports> Object<P> {
             reply.body = answer;
             return Err(Refusal::There(reply));
         }
-        let loan = Loan::decode(&answer)
-            .ok_or_else(|| Error::Unavailable("the source's answer makes no sense".into()))?;
+        let loan = Loan::decode(&answer)?;
         let now = self.settle()?;
         let key = self.key()?;
         let mut stream = self.stream.borrow_mut();
@@ -142,7 +141,7 @@ impl<P: Ports> Object<P> {
         let now = self.settle()?;
         match question {
             CLAIM => {
-                let claim = parse(body)?;
+                let claim = Claim::decode(body)?;
                 let loan = self.stream.borrow_mut().lend(&claim, now)?;
                 // It has to be looked after, whatever becomes of the answer.
                 self.work_behind();

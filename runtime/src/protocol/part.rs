@@ -3,7 +3,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::checksum::Running;
+use super::error::Error;
 use super::json;
+use super::version::{self, SPOKEN};
 
 /// What stands at the start of a JSON answer.
 pub const OPEN: &[u8] = b"[";
@@ -17,8 +20,13 @@ pub struct Part {
     pub key: String,
     /// The object's length in bytes. An object of another length is not the one that was stored.
     pub size: u64,
-    /// The object's entity tag, a checksum of its content.
+    /// The entity tag that the object had when it was stored. A copy of it has another one when
+    /// it was put in other pieces.
     pub etag: String,
+    /// The [checksum](super::checksum) of the whole object. Objects that were stored before there
+    /// was one have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crc: Option<u32>,
     /// Where the range starts.
     pub offset: u64,
     /// The length of the range in bytes; never 0.
@@ -37,10 +45,68 @@ pub struct Lines {
     pub take: u64,
 }
 
+/// What an object's length and entity tag say about whether it is the one that was stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// It is.
+    Same,
+    /// It is if its content is: see [`Part::verifier`].
+    ToVerify,
+    /// It is not.
+    Other,
+}
+
 impl Part {
-    /// Whether an object with this length and entity tag is the one that was stored.
-    pub fn is_of(&self, size: u64, etag: &str) -> bool {
-        self.size == size && self.etag == etag
+    /// What can be said of an object without reading it.
+    pub fn identity(&self, size: u64, etag: &str) -> Identity {
+        if size != self.size {
+            return Identity::Other;
+        }
+        match self.crc {
+            _ if etag == self.etag => Identity::Same,
+            Some(_) => Identity::ToVerify,
+            // A key is only ever used for one stream's content in one range. What lies there in
+            // the right length is either that or damaged, which nobody can tell any more; to
+            // refuse it would make a bucket that was restored unreadable for ever.
+            None => Identity::Same,
+        }
+    }
+
+    /// Looks whether an object holds what was stored. All of it has to be shown to it.
+    pub fn verifier(&self) -> Verifier {
+        Verifier {
+            found: Running::default(),
+            size: self.size,
+            crc: self.crc,
+        }
+    }
+
+    /// Whether this is the whole of the object that was stored.
+    pub fn verify(&self, object: &[u8]) -> bool {
+        let mut verifier = self.verifier();
+        verifier.update(object);
+        verifier.is_same()
+    }
+}
+
+/// See [`Part::verifier`].
+#[derive(Clone)]
+pub struct Verifier {
+    found: Running,
+    size: u64,
+    crc: Option<u32>,
+}
+
+impl Verifier {
+    /// Takes the next bytes of the object.
+    pub fn update(&mut self, chunk: &[u8]) {
+        self.found.update(chunk);
+    }
+
+    /// Whether what has come is what was stored. Without a checksum, so many bytes are.
+    pub fn is_same(self) -> bool {
+        let (size, crc) = self.found.finish();
+        size == self.size && self.crc.is_none_or(|stored| stored == crc)
     }
 }
 
@@ -82,14 +148,20 @@ pub enum Piece<'a> {
 }
 
 impl Plan {
-    /// The plan as text.
+    /// The plan as text. It states its version.
     pub fn encode(&self) -> Vec<u8> {
-        serde_json::json!(self).to_string().into_bytes()
+        let Self { is_json, parts } = self;
+        let plan = serde_json::json!({ "v": SPOKEN, "is_json": is_json, "parts": parts });
+        plan.to_string().into_bytes()
     }
 
-    /// Reads what [`Plan::encode`] made.
-    pub fn decode(text: &[u8]) -> Option<Self> {
-        serde_json::from_slice(text).ok()
+    /// Reads what [`Plan::encode`] made, in this release or an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Newer`], [`Error::Unavailable`] for what is malformed.
+    pub fn decode(text: &[u8]) -> Result<Self, Error> {
+        version::read("a plan", text, SPOKEN).map_err(version::Unreadable::said)
     }
 
     /// What the answer consists of, in order. Without a rest, nothing came with the plan.
@@ -125,6 +197,7 @@ mod tests {
             key: "streams/a/1/0-9".into(),
             size: 9,
             etag: "e".into(),
+            crc: Some(7),
             offset: 1,
             length: 7,
             lines,
@@ -162,6 +235,45 @@ mod tests {
         assert_eq!(cut(0, 0), None);
     }
 
+    #[test]
+    fn plans_of_other_releases() {
+        // As version 1 wrote it.
+        let first = br#"{"is_json":true,"parts":[{"etag":"e","key":"k","length":7,"lines":{"skip":1,"take":2},"offset":1,"size":9},{"etag":"e","key":"k","length":7,"offset":1,"size":9}]}"#;
+        let plan = Plan::decode(first).unwrap();
+        assert_eq!(plan.parts.len(), 2);
+        assert_eq!(plan.parts[0].lines, Some(Lines { skip: 1, take: 2 }));
+        assert_eq!(plan.parts[1].crc, None);
+
+        let newer = Plan::decode(br#"{"v":3,"pieces":[]}"#);
+        assert!(matches!(newer, Err(Error::Newer(_))), "{newer:?}");
+        let malformed = Plan::decode(b"[");
+        assert!(matches!(malformed, Err(Error::Unavailable(_))));
+    }
+
+    #[test]
+    fn a_copy_is_told_from_another_object() {
+        let object = b"[1,\n2,\n3]";
+        let stored = Part {
+            size: object.len() as u64,
+            crc: Some(super::super::checksum::of(object)),
+            ..part(None)
+        };
+        let old = Part {
+            crc: None,
+            ..stored.clone()
+        };
+        assert_eq!(stored.identity(9, "e"), Identity::Same);
+        assert_eq!(stored.identity(9, "f"), Identity::ToVerify);
+        assert_eq!(old.identity(9, "f"), Identity::Same);
+        for part in [&stored, &old] {
+            assert_eq!(part.identity(8, "e"), Identity::Other);
+            assert_eq!(part.identity(8, "f"), Identity::Other);
+        }
+        assert!(stored.verify(object));
+        assert!(!stored.verify(b"[1,\n2,\n4]"), "damaged");
+        assert!(!stored.verify(b"[1,\n2,\n3"), "cut off");
+    }
+
     proptest! {
         #[test]
         fn lines_are_those_asked_for(
@@ -180,7 +292,7 @@ mod tests {
             let mut parts = vec![part(None); count];
             parts.push(part(Some(Lines { skip, take })));
             let plan = Plan { is_json, parts };
-            prop_assert_eq!(Plan::decode(&plan.encode()), Some(plan));
+            prop_assert_eq!(Plan::decode(&plan.encode()), Ok(plan));
         }
     }
 }

@@ -319,8 +319,8 @@ impl Model {
         reply: &Reply,
     ) -> Outcome {
         if request.url.ends_with("/claim") && reply.status == 200 {
-            let claim: Claim = serde_json::from_slice(body).map_err(|e| e.to_string())?;
-            let loan = Loan::decode(&reply.body).ok_or("the loan makes no sense")?;
+            let claim = Claim::decode(body).map_err(|e| e.to_string())?;
+            let loan = Loan::decode(&reply.body).map_err(|e| e.to_string())?;
             let life = self.current_life(&node.path)?;
             ensure(life.is_alive, || "it lends, and is over".into())?;
             let end = loan.end.position() as usize;

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use super::executor::{Executor, Group, once};
 use crate::object::ports::{Bucket, Listed, Stored};
 use crate::protocol::error::Error;
-use crate::protocol::part::{Part, Piece, Plan};
+use crate::protocol::part::{Identity, Part, Piece, Plan};
 use crate::stream::tier::upkeep::GRACE;
 
 /// The machines of the bucket, which never fail together with any of ours.
@@ -152,7 +152,12 @@ impl Store {
         let Some((stuff, range)) = found else {
             return Err(Error::Unavailable(format!("{} is not there", part.key)));
         };
-        if !part.is_of(stuff.body.len() as u64, &stuff.etag) {
+        let is_same = match part.identity(stuff.body.len() as u64, &stuff.etag) {
+            Identity::Same => true,
+            Identity::ToVerify => part.verify(&stuff.body),
+            Identity::Other => false,
+        };
+        if !is_same {
             return Err(Error::Storage(format!("{} is another", part.key)));
         }
         range.ok_or_else(|| Error::Storage(format!("{} is short", part.key)))

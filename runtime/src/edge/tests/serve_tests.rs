@@ -11,6 +11,7 @@ fn cold() -> Response {
         key: "streams/s/1/0-9".into(),
         size: 9,
         etag: "e".into(),
+        crc: None,
         offset: 1,
         length: 3,
         lines: None,

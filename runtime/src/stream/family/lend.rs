@@ -13,13 +13,15 @@ use crate::protocol::expiry::Expiry;
 use crate::protocol::frame;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
+use crate::protocol::version::{self, SPOKEN, STORED, Says, Stated, Unreadable};
 use crate::stream::Cache;
 use crate::stream::Present;
 use crate::stream::Stream;
 use crate::stream::birth::Name;
 use crate::stream::log::collect::Collector;
 use crate::stream::storage::{Storage, StorageError};
-use crate::stream::tier::segment::{self, Record, Segment};
+use crate::stream::tier::record::Record;
+use crate::stream::tier::segment::{self, Segment};
 use crate::stream::verbs::delete::End;
 
 /// What a fork that is about to be made asks for.
@@ -33,6 +35,35 @@ pub struct Claim {
     pub offset: Option<u64>,
     /// How many messages or bytes further.
     pub sub_offset: u64,
+}
+
+impl Claim {
+    /// The claim as text. It states its version.
+    pub fn encode(&self) -> String {
+        #[derive(Serialize)]
+        struct Said<'a> {
+            v: u32,
+            #[serde(flatten)]
+            claim: &'a Claim,
+        }
+        let said = Said {
+            v: SPOKEN,
+            claim: self,
+        };
+        serde_json::json!(said).to_string()
+    }
+
+    /// Reads what [`Claim::encode`] made, in this release or an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Newer`], [`Error::Invalid`] for what is malformed.
+    pub fn decode(text: &[u8]) -> Result<Self, Error> {
+        version::read("a claim", text, SPOKEN).map_err(|unreadable| match unreadable {
+            Unreadable::Newer(newer) => newer.into(),
+            Unreadable::Malformed(what) => Error::invalid("the body", what),
+        })
+    }
 }
 
 /// What a fork starts with.
@@ -57,6 +88,8 @@ pub struct Loan {
 /// How a [`Loan`] is written down, apart from the rest.
 #[derive(Serialize, Deserialize)]
 struct Head {
+    #[serde(default)]
+    v: Stated,
     content_type: String,
     ttl: Option<u64>,
     expires_at: Option<String>,
@@ -67,13 +100,20 @@ struct Head {
     segments: Vec<(u64, u64, Record)>,
 }
 
+/// What the records in a [`Head`] say of their versions.
+#[derive(Deserialize)]
+struct Versions {
+    segments: Vec<(u64, u64, Says)>,
+}
+
 impl Loan {
-    /// The loan in one piece; `None` when it is larger than any can be.
+    /// The loan in one piece, which states its version; `None` when it is larger than any can be.
     pub fn encode(&self) -> Option<Vec<u8>> {
         let (ttl, expires_at) = Expiry::split(self.expiry.as_ref());
         let segments = self.segments.iter();
         let segments = segments.map(|s| (s.start.position(), s.count, s.record.clone()));
         let head = Head {
+            v: Some(SPOKEN),
             content_type: self.content_type.as_str().to_owned(),
             ttl,
             expires_at,
@@ -85,9 +125,24 @@ impl Loan {
         frame::join(&head, &self.rest)
     }
 
-    /// Reads what [`Loan::encode`] made.
-    pub fn decode(bytes: &[u8]) -> Option<Self> {
-        let (head, rest) = frame::split::<Head>(bytes)?;
+    /// Reads what [`Loan::encode`] made, in this release or an earlier one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Newer`], [`Error::Unavailable`] for what is malformed.
+    pub fn decode(bytes: &[u8]) -> Result<Self, Error> {
+        let malformed = || Error::Unavailable("a loan is malformed".into());
+        let (head, rest) = frame::cut(bytes).ok_or_else(malformed)?;
+        let versions: Versions = version::read("a loan", head, SPOKEN).map_err(Unreadable::said)?;
+        for (_, _, says) in versions.segments {
+            // They are put into this stream's index as they are.
+            version::check("a segment's record", says.v, STORED)?;
+        }
+        let head = version::read("a loan", head, SPOKEN).map_err(Unreadable::said)?;
+        Self::from_parts(head, rest).ok_or_else(malformed)
+    }
+
+    fn from_parts(head: Head, rest: &[u8]) -> Option<Self> {
         let segment = |(start, count, record)| {
             Some(Segment {
                 start: Offset::new(start)?,
@@ -284,4 +339,51 @@ fn rows(
         )));
     }
     Ok(collector.finish())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loans_of_other_releases() {
+        // As version 1 wrote it.
+        let head = br#"{"content_type":"text/plain","ttl":7,"expires_at":null,"offset":5,"sealed":3,"end":5,"segments":[[0,3,{"size":9,"etag":"e","holds":9,"owner":"streams/a/1/","marks":[[4,4]]}]]}"#;
+        let frame = |head: &[u8]| {
+            let length = u32::try_from(head.len()).unwrap().to_be_bytes();
+            [&length[..], head, b"de"].concat()
+        };
+        let loan = Loan::decode(&frame(head)).unwrap();
+        assert_eq!((loan.offset.position(), loan.sealed.position()), (5, 3));
+        assert_eq!(loan.expiry, Some(Expiry::Ttl(7)));
+        assert_eq!(loan.segments[0].record.holds, Some(9));
+        assert_eq!(loan.rest, b"de");
+        assert_eq!(Loan::decode(&loan.encode().unwrap()), Ok(loan));
+
+        let newer = Loan::decode(&frame(br#"{"v":3,"another":"form"}"#));
+        assert!(matches!(newer, Err(Error::Newer(_))), "{newer:?}");
+        let head = String::from_utf8(head.to_vec()).unwrap();
+        let record = head.replace(r#"{"size""#, r#"{"v":3,"size""#);
+        let newer = Loan::decode(&frame(record.as_bytes()));
+        assert!(matches!(newer, Err(Error::Newer(_))), "{newer:?}");
+        for malformed in [&frame(b"{}")[..], b"\0\0\0\x09{}", b""] {
+            let refused = Loan::decode(malformed);
+            assert!(matches!(refused, Err(Error::Unavailable(_))), "{refused:?}");
+        }
+    }
+
+    #[test]
+    fn claims_of_other_releases() {
+        // As version 1 wrote it.
+        let first = br#"{"content_type":null,"fork":{"incarnation":"1","path":"a"},"offset":7,"sub_offset":2}"#;
+        let claim = Claim::decode(first).unwrap();
+        assert_eq!(claim.fork.path, "a");
+        assert_eq!((claim.offset, claim.sub_offset), (Some(7), 2));
+        assert_eq!(Claim::decode(claim.encode().as_bytes()), Ok(claim));
+
+        let newer = Claim::decode(br#"{"v":3}"#);
+        assert!(matches!(newer, Err(Error::Newer(_))), "{newer:?}");
+        let malformed = Claim::decode(b"{}");
+        assert!(matches!(malformed, Err(Error::Invalid { .. })));
+    }
 }

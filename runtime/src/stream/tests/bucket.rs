@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use proptest::prelude::*;
 
-use crate::protocol::part::{Part, Piece, Plan};
+use crate::protocol::part::{Identity, Part, Piece, Plan};
 use crate::stream::tier::upkeep::{GRACE, Job, Outcome};
 
 /// What happens to a job.
@@ -44,18 +44,20 @@ pub fn any_fault() -> impl Strategy<Value = Fault> {
 pub struct Object {
     pub content_type: String,
     pub body: Vec<u8>,
+    /// How often it was copied, each time in other pieces.
+    copies: u32,
 }
 
 impl Object {
     pub fn etag(&self) -> String {
         let mut hasher = DefaultHasher::new();
-        self.body.hash(&mut hasher);
+        (&self.body, self.copies).hash(&mut hasher);
         format!("{:x}", hasher.finish())
     }
 }
 
 /// See the module's text.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Bucket {
     pub objects: BTreeMap<String, Object>,
     /// Puts that are on their way, and when they arrive.
@@ -74,6 +76,18 @@ impl Bucket {
             .extend(arrived.into_iter().map(|(_, key, object)| (key, object)));
     }
 
+    /// All objects are as if the bucket had been restored: the same, with other entity tags.
+    pub fn copy(&mut self) {
+        for object in self.objects.values_mut() {
+            object.copies += 1;
+        }
+    }
+
+    /// A byte of an object is another one, which its entity tag tells.
+    pub fn damage(&mut self, key: &str, at: usize) {
+        self.objects.get_mut(key).unwrap().body[at] ^= 1;
+    }
+
     /// Carries out a job; nothing comes of it when the machine fails.
     pub fn carry_out(&mut self, job: &Job, fault: Fault, now: u64) -> Option<Outcome> {
         let outcome = match (job, fault) {
@@ -83,6 +97,7 @@ impl Bucket {
                 let object = Object {
                     content_type: seal.content_type.clone(),
                     body: seal.body.clone(),
+                    copies: 0,
                 };
                 self.put(&seal.key, object, fault, now)
             }
@@ -90,6 +105,7 @@ impl Bucket {
                 let object = Object {
                     content_type: merge.content_type.clone(),
                     body: self.assemble(&merge.plan, b"").unwrap(),
+                    copies: 0,
                 };
                 self.put(&merge.key, object, fault, now)
             }
@@ -139,7 +155,12 @@ impl Bucket {
     fn get(&self, part: &Part) -> Result<&[u8], String> {
         let object = self.objects.get(&part.key);
         let object = object.ok_or_else(|| format!("{} is missing", part.key))?;
-        if !part.is_of(object.body.len() as u64, &object.etag()) {
+        let is_same = match part.identity(object.body.len() as u64, &object.etag()) {
+            Identity::Same => true,
+            Identity::ToVerify => part.verify(&object.body),
+            Identity::Other => false,
+        };
+        if !is_same {
             return Err(format!("{} is another object", part.key));
         }
         let end = part.offset + part.length;

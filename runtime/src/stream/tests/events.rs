@@ -35,6 +35,8 @@ pub enum Op {
         /// What happens while it is carried out.
         meanwhile: Vec<Op>,
     },
+    /// The bucket is replaced by a copy of it.
+    Copy,
     /// Appends, and whatever has to be done then, without any failure.
     Fill(Vec<String>),
 }
@@ -82,6 +84,7 @@ pub fn any_op() -> impl Strategy<Value = Op> {
         2 => (0u64..1000).prop_map(Op::Wait),
         1 => Just(Op::Restart),
         1 => Just(Op::Expire),
+        1 => Just(Op::Copy),
         10 => job,
         6 => messages().prop_map(Op::Fill),
     ]

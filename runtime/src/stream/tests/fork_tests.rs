@@ -58,6 +58,8 @@ enum Op {
     Check(usize),
     Job(usize, Fault),
     Restart(usize),
+    /// The bucket is replaced by a copy of it.
+    Copy,
     Wait(u64),
 }
 
@@ -86,6 +88,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         2 => at().prop_map(Op::Check),
         10 => (at(), any_fault()).prop_map(|(at, fault)| Op::Job(at, fault)),
         1 => at().prop_map(Op::Restart),
+        1 => Just(Op::Copy),
         1 => (0u64..90).prop_map(Op::Wait),
     ]
 }
@@ -191,6 +194,7 @@ impl<'a> Town<'a> {
             Op::Check(at) => self.ask_forks(*at)?,
             Op::Job(at, fault) => self.job(*at, *fault)?,
             Op::Restart(at) => self.restart(*at),
+            Op::Copy => self.bucket.copy(),
             Op::Wait(seconds) => self.now += seconds * 1000,
         }
         self.bucket.advance(self.now);
@@ -288,7 +292,7 @@ impl<'a> Town<'a> {
             (Err(Error::NoSource | Error::SourceGone), None) => return Ok(()),
             (other, model) => return Err(fail(format!("{other:?} with {model:?}"))),
         };
-        prop_assert_eq!(Loan::decode(&loan.encode().unwrap()), Some(loan.clone()));
+        prop_assert_eq!(Loan::decode(&loan.encode().unwrap()), Ok(loan.clone()));
         let origin = self.models[source].clone().unwrap();
         let (body, more) = self.body("forked");
         self.pending.push(name.clone());

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 use super::sqlite::Sqlite;
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
-use crate::protocol::part::{Part, Piece, Plan};
+use crate::protocol::part::{Identity, Part, Piece, Plan};
 use crate::protocol::producer::{Accepted, Claim};
 use crate::protocol::reply::{Appended, Reply};
 use crate::protocol::request::{Append, Read, ReadFrom};
@@ -99,7 +99,8 @@ impl Bucket {
             .0
             .get(&part.key)
             .unwrap_or_else(|| panic!("{part:?} is missing"));
-        assert!(part.is_of(body.len() as u64, etag), "{part:?} is another");
+        let identity = part.identity(body.len() as u64, etag);
+        assert_eq!(identity, Identity::Same, "{part:?} is another");
         let range = &body[part.offset as usize..(part.offset + part.length) as usize];
         part.lines.map_or(range, |lines| lines.cut(range).unwrap())
     }

@@ -106,6 +106,7 @@ impl<'a> World<'a> {
             }
             Op::Wait(seconds) => self.pass(seconds * 1000),
             Op::Restart => self.restart(),
+            Op::Copy => self.bucket.copy(),
             Op::Expire => {
                 let ended = self.stream.expire(self.now);
                 prop_assert_eq!(ended, Ok(None), "it has ended before");

@@ -84,3 +84,31 @@ fn many_small_segments_become_few() {
     assert!(before.len() < 45, "{} segments", before.len());
     world.rest().unwrap();
 }
+
+/// Whatever became of the entity tag: what was stored is read, and nothing else.
+#[test]
+fn damage_is_noticed_and_a_copy_is_none() {
+    for is_json in [true, false] {
+        let database = Sqlite::new();
+        let mut world = World::new(&database, is_json);
+        let first = vec!["x".into()];
+        world.run(&Op::Create { first, lives: None }).unwrap();
+        for kind in ["seal", "merge"] {
+            world.come_to(kind, "some text").unwrap();
+            world.run(&Op::Fill(vec!["more".into()])).unwrap();
+            world.run(&Op::Copy).unwrap();
+            let intact = world.bucket.clone();
+            for segment in world.segments() {
+                let key = segment.key("streams/a/1/");
+                let size = usize::try_from(segment.record.size).unwrap();
+                for at in 0..size {
+                    world.bucket.damage(&key, at);
+                    assert!(world.check().is_err(), "{key} at {at}");
+                    world.bucket.clone_from(&intact);
+                }
+            }
+            world.check().unwrap();
+        }
+        world.rest().unwrap();
+    }
+}

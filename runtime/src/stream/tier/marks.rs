@@ -1,6 +1,7 @@
 //! Where an object may be cut without being read: at marks, which the index keeps.
 
 use super::segment::Segment;
+use crate::protocol::checksum;
 use crate::protocol::json;
 use crate::protocol::part::{CLOSE, OPEN};
 use crate::stream::log::chunk::character_start;
@@ -50,6 +51,17 @@ impl Frame {
     /// Before the first one and behind the last.
     pub fn enclosing(self) -> u64 {
         self.first.saturating_add(self.last)
+    }
+
+    /// The checksum of an object of this size whose content has the checksum `crc`.
+    pub fn enclose(self, crc: u32, size: u64) -> u32 {
+        if self.enclosing() == 0 {
+            return crc;
+        }
+        let content = size.saturating_sub(self.enclosing());
+        let first = (checksum::of(OPEN), self.first);
+        let last = (checksum::of(CLOSE), self.last);
+        checksum::joined([first, (crc, content), last], b"")
     }
 
     /// The length of the messages from the one that starts at `from` to the one before `to`.
@@ -121,6 +133,32 @@ pub fn joined_size(segments: &[Segment], is_json: bool) -> u64 {
     contents
         .saturating_sub(frame.separator)
         .saturating_add(frame.enclosing())
+}
+
+/// The checksum of what an object holds that holds what all of these do; `None` when it is not
+/// known of all of them.
+pub fn joined_crc(segments: &[Segment], is_json: bool) -> Option<u32> {
+    let enclosing = Frame::of(is_json).enclosing();
+    let piece = |segment: &Segment| {
+        let record = &segment.record;
+        record
+            .crc
+            .map(|crc| (crc, record.size.saturating_sub(enclosing)))
+    };
+    let pieces: Vec<_> = segments.iter().map(piece).collect::<Option<_>>()?;
+    let separator = if is_json { json::SEPARATOR } else { b"" };
+    Some(checksum::joined(pieces, separator))
+}
+
+/// What an object holds, without what encloses it.
+pub fn content(object: &[u8], is_json: bool) -> &[u8] {
+    if !is_json {
+        return object;
+    }
+    let inside = object.strip_prefix(OPEN);
+    inside
+        .and_then(|inside| inside.strip_suffix(CLOSE))
+        .unwrap_or(object)
 }
 
 fn widen(length: usize) -> u64 {

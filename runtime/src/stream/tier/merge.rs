@@ -7,7 +7,8 @@
 use std::ops::ControlFlow;
 
 use super::marks::{self, Mark};
-use super::segment::{self, Record, Segment};
+use super::record::Record;
+use super::segment::{self, Segment};
 use super::sweep;
 use super::upkeep::{Intent, Limits};
 use crate::protocol::error::Error;
@@ -35,6 +36,7 @@ pub struct Merge {
     /// Where its content lies.
     pub plan: Plan,
     size: u64,
+    crc: Option<u32>,
     prefix: String,
     start: Offset,
     end: Offset,
@@ -69,6 +71,7 @@ impl Merge {
             content_type: content_type.to_owned(),
             plan: Plan { is_json, parts },
             size: marks::joined_size(segments, is_json),
+            crc: marks::joined_crc(segments, is_json),
             start: first.start,
             end,
             marks: marks::joined_marks(segments, is_json),
@@ -135,6 +138,7 @@ impl<S: Storage> Stream<S> {
         let record = Record {
             size: merge.size,
             etag,
+            crc: merge.crc,
             holds: None,
             owner: None,
             marks: merge.marks,

@@ -3,6 +3,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | [`segment`] | the index of objects, and what a read takes from one |
+//! | [`record`] | what the index says of an object |
 //! | [`marks`] | where an object may be cut without being read |
 //! | [`cold`] | what a page takes from segments |
 //! | [`upkeep`] | what is to do besides requests: when, and what came of it |
@@ -17,6 +18,7 @@ pub mod hot;
 pub mod marks;
 pub mod merge;
 pub mod purge;
+pub mod record;
 pub mod seal;
 pub mod segment;
 pub mod sweep;

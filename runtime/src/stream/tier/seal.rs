@@ -4,8 +4,10 @@ use std::ops::ControlFlow;
 
 use super::hot::{Hot, Share};
 use super::marks::{self, Mark};
-use super::segment::{self, Record, Segment};
+use super::record::Record;
+use super::segment::{self, Segment};
 use super::upkeep::{Intent, Limits};
+use crate::protocol::checksum;
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
 use crate::stream::Present;
@@ -116,6 +118,7 @@ impl<S: Storage> Stream<S> {
         let record = Record {
             size: seal.size(),
             etag,
+            crc: Some(checksum::of(marks::content(&seal.body, is_json))),
             holds: None,
             owner: None,
             marks: seal.marks,

@@ -4,9 +4,8 @@
 
 use std::ops::ControlFlow;
 
-use serde::{Deserialize, Serialize};
-
 use super::marks::{Frame, Mark};
+use super::record::Record;
 use crate::protocol::offset::Offset;
 use crate::protocol::part::{Lines, Part};
 use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
@@ -33,42 +32,6 @@ const SELECT_BETWEEN: &str = "SELECT id, count, body, seq FROM stream \
     WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
 
 const INSERT: &str = "INSERT INTO stream (id, count, body, seq) VALUES (?1, ?2, ?3, ?4)";
-
-/// What the index says of a segment, apart from where it starts and how much of it counts.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// The object's length in bytes.
-    pub size: u64,
-    /// The object's entity tag.
-    pub etag: String,
-    /// How many positions the object holds, when that is more than count here.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub holds: Option<u64>,
-    /// What the object's key starts with, when that is another stream's.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub owner: Option<String>,
-    /// Some of the places between the first and the last message at which messages start; for
-    /// bytes, some places at which no character is torn.
-    pub marks: Vec<Mark>,
-}
-
-impl Record {
-    /// The record as it is stored.
-    pub fn encode(&self) -> Vec<u8> {
-        serde_json::json!(self).to_string().into_bytes()
-    }
-
-    /// Reads a stored record.
-    ///
-    /// # Errors
-    ///
-    /// When [`Record::encode`] did not make it.
-    pub fn decode(body: &[u8]) -> Result<Self, StorageError> {
-        serde_json::from_slice(body).map_err(|error| {
-            StorageError::Failed(format!("a segment's record is malformed: {error}"))
-        })
-    }
-}
 
 /// A segment of the index.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -155,7 +118,7 @@ impl Segment {
     pub fn whole(&self, own: &str, is_json: bool) -> Part {
         let frame = Frame::of(is_json);
         let length = self.record.size.saturating_sub(frame.enclosing());
-        self.part(own, frame.first, length, None)
+        self.part(own, frame, frame.first, length, None)
     }
 
     /// Takes what starts `skip` positions behind the segment's start: about `room` bytes, or,
@@ -185,7 +148,7 @@ impl Segment {
             return Taken::default();
         }
         Taken {
-            parts: vec![self.part(own, skip, length, None)],
+            parts: vec![self.part(own, Frame::of(false), skip, length, None)],
             count: length,
             bytes: length,
         }
@@ -251,24 +214,38 @@ impl Segment {
         room: u64,
         must: bool,
     ) -> bool {
-        let length = Frame::of(true).between(from.1, to.1);
+        let frame = Frame::of(true);
+        let length = frame.between(from.1, to.1);
         let bytes = taken.bytes.saturating_add(length);
         if bytes > room && !must {
             return false;
         }
         let count = lines.map_or_else(|| to.0.saturating_sub(from.0), |lines| lines.take);
-        taken.parts.push(self.part(own, from.1, length, lines));
+        taken
+            .parts
+            .push(self.part(own, frame, from.1, length, lines));
         taken.count = taken.count.saturating_add(count);
         // What stands between this and what follows it.
-        taken.bytes = bytes.saturating_add(Frame::of(true).separator);
+        taken.bytes = bytes.saturating_add(frame.separator);
         true
     }
 
-    fn part(&self, own: &str, offset: u64, length: u64, lines: Option<Lines>) -> Part {
+    fn part(
+        &self,
+        own: &str,
+        frame: Frame,
+        offset: u64,
+        length: u64,
+        lines: Option<Lines>,
+    ) -> Part {
         Part {
             key: self.key(own),
             size: self.record.size,
             etag: self.record.etag.clone(),
+            crc: self
+                .record
+                .crc
+                .map(|crc| frame.enclose(crc, self.record.size)),
             offset,
             length,
             lines,
@@ -323,6 +300,12 @@ pub fn key(prefix: &str, start: Offset, end: u64) -> String {
     format!("{prefix}{:016}-{end:016}", start.position())
 }
 
+/// The first position in the object with this key; `None` when [`key`] did not make it.
+pub fn start_of(key: &str) -> Option<u64> {
+    let (_, range) = key.rsplit_once('/')?;
+    range.split_once('-')?.0.parse().ok()
+}
+
 /// Whether `key` is one that [`key`] makes with this prefix. Keys of other streams may start
 /// like that, too, when their paths do.
 pub fn is_key(prefix: &str, key: &str) -> bool {
@@ -336,8 +319,8 @@ pub fn is_key(prefix: &str, key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::json;
-    use crate::stream::tier::marks::{joined_marks, joined_size, marks_of};
+    use crate::protocol::{checksum, json};
+    use crate::stream::tier::marks::{content, joined_crc, joined_marks, joined_size, marks_of};
     use proptest::prelude::*;
 
     const PREFIX: &str = "streams/a/1/";
@@ -360,6 +343,7 @@ mod tests {
             record: Record {
                 size: body.len() as u64,
                 etag: "e".into(),
+                crc: Some(checksum::of(content(&body, is_json))),
                 holds: None,
                 owner: None,
                 marks: marks_of(&body, is_json),
@@ -384,6 +368,9 @@ mod tests {
         let at = |n| Offset::new(n).unwrap();
         let first = key(PREFIX, at(0), 7);
         assert_eq!(first, "streams/a/1/0000000000000000-0000000000000007");
+        assert_eq!(start_of(&first), Some(0));
+        assert_eq!(start_of(&key("streams/a/1-2/3-4/", at(7), 11)), Some(7));
+        assert_eq!(start_of("streams/a/1/something-else"), None);
         assert!(first < key(PREFIX, at(7), 11));
         assert!(is_key(PREFIX, &first));
         // A stream may be called like the prefix of another.
@@ -400,18 +387,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn records_round_trip(
-            size: u64,
-            etag in "\\PC{0,40}",
-            holds in proptest::option::of(any::<u64>()),
-            owner in proptest::option::of("\\PC{1,20}"),
-            marks in proptest::collection::vec(any::<(u64, u64)>(), 0..5),
-        ) {
-            let record = Record { size, etag, holds, owner, marks };
-            prop_assert_eq!(Record::decode(&record.encode()), Ok(record));
-        }
-
         /// Whatever is taken, in whatever steps: it is what comes next, and it fits.
         #[test]
         fn what_is_taken_comes_next_and_fits(
@@ -447,6 +422,7 @@ mod tests {
             for part in &taken.parts {
                 prop_assert_eq!(&part.key, &segment.key(PREFIX));
                 prop_assert!(part.length > 0);
+                prop_assert!(part.verify(&object));
             }
         }
 
@@ -463,7 +439,7 @@ mod tests {
             prop_assert_eq!(skip + taken.count, segment.count);
         }
 
-        /// A merged object has the marks and the size that its content has.
+        /// A merged object has the marks, the size and the checksum that its content has.
         #[test]
         fn merged_segments_are_as_if_sealed_at_once(
             groups in proptest::collection::vec(
@@ -478,6 +454,12 @@ mod tests {
             }
             let object = object(&groups.concat(), is_json);
             prop_assert_eq!(joined_size(&segments, is_json), object.len() as u64);
+            let crc = checksum::of(content(&object, is_json));
+            prop_assert_eq!(joined_crc(&segments, is_json), Some(crc));
+            let first = segments.first_mut().unwrap();
+            prop_assert!(first.whole(PREFIX, is_json).verify(&self::object(&groups[0], is_json)));
+            first.record.crc = None;
+            prop_assert_eq!(joined_crc(&segments, is_json), None, "of one nobody knows it");
             let starts: Vec<Mark> = if is_json {
                 let ends = object.iter().enumerate().filter(|(_, b)| **b == b'\n');
                 (1..).zip(ends).map(|(k, (at, _))| (k, at as u64 + 1)).collect()
