@@ -28,6 +28,7 @@ pub mod verbs;
 pub(crate) mod tests;
 
 use birth::Birth;
+use family::book::Forks;
 use lifetime::Lifetime;
 use log::chunk::{self, RowLimits, Tail};
 use log::latest::Latest;
@@ -69,6 +70,7 @@ struct Present {
     /// How much lies in rows; `None` when nobody has counted it.
     hot: Option<Hot>,
     lifetime: Lifetime,
+    forks: Forks,
 }
 
 impl<S: Storage> Stream<S> {
@@ -193,5 +195,6 @@ fn load(storage: &impl Storage) -> Result<Cache, StorageError> {
         sealed,
         hot: None,
         lifetime,
+        forks: Forks::default(),
     })))
 }

@@ -89,7 +89,7 @@ pub fn put(id: i64, record: &[u8]) -> Statement<'_> {
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
-pub(super) fn is_zero(value: &u64) -> bool {
+pub(in crate::stream) fn is_zero(value: &u64) -> bool {
     *value == 0
 }
 

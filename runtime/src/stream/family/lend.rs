@@ -7,6 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::claims;
+use super::needs::Extent;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::expiry::Expiry;
@@ -20,6 +21,7 @@ use crate::stream::Stream;
 use crate::stream::birth::Name;
 use crate::stream::log::collect::Collector;
 use crate::stream::storage::{Storage, StorageError};
+use crate::stream::tier::generation;
 use crate::stream::tier::record::Record;
 use crate::stream::tier::segment::{self, Segment};
 use crate::stream::verbs::delete::End;
@@ -182,8 +184,12 @@ impl<S: Storage> Stream<S> {
                 Error::Gone => Error::SourceGone,
                 error => error,
             })?;
-            let loan = loan(storage, present, claim)?;
-            storage.write(&claims::make(&claim.fork, now))?;
+            let (loan, until) = loan(storage, present, claim)?;
+            let extent = Extent {
+                generation: generation::current(storage)?,
+                until: until.position(),
+            };
+            present.forks.make(storage, &claim.fork, extent, now)?;
             Ok(loan)
         })
     }
@@ -196,11 +202,13 @@ impl<S: Storage> Stream<S> {
     /// [`Error::Storage`].
     pub fn release(&mut self, fork: &Name, now: u64) -> Result<Option<End>, Error> {
         self.turn(|stream| {
-            claims::forget(&stream.storage, fork)?;
             stream.load()?;
-            match &stream.cache {
-                Cache::Present(present) if present.state.deleted => {}
-                _ => return Ok(None),
+            let Cache::Present(present) = &mut stream.cache else {
+                return Ok(None);
+            };
+            present.forks.forget(&stream.storage, fork)?;
+            if !present.state.deleted {
+                return Ok(None);
             }
             if claims::any(&stream.storage)? {
                 return Ok(None);
@@ -209,14 +217,21 @@ impl<S: Storage> Stream<S> {
         })
     }
 
-    /// The forks that are to be asked whether they live; what they say goes to
-    /// [`Stream::settle`] or [`Stream::release`].
+    /// Some of the forks that are to be asked whether they live, and none when all were; what they
+    /// say goes to [`Stream::settle`] or [`Stream::release`]. Who is not heard of is asked again
+    /// after a while.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`].
     pub fn doubtful_forks(&mut self, now: u64) -> Result<Vec<Name>, Error> {
-        Ok(claims::doubtful(&self.storage, now)?)
+        self.turn(|stream| {
+            stream.load()?;
+            match &mut stream.cache {
+                Cache::Present(present) => Ok(present.forks.doubtful(&stream.storage, now)?),
+                _ => Ok(Vec::new()),
+            }
+        })
     }
 
     /// Notes that a fork lives, or, when it is not `made` yet, that it is to be asked again soon.
@@ -227,14 +242,15 @@ impl<S: Storage> Stream<S> {
     pub fn settle(&mut self, fork: &Name, made: bool, now: u64) -> Result<(), Error> {
         self.turn(|stream| {
             stream.load()?;
-            let is_deleted =
-                matches!(&stream.cache, Cache::Present(present) if present.state.deleted);
-            let again = match (made, is_deleted) {
+            let Cache::Present(present) = &mut stream.cache else {
+                return Ok(());
+            };
+            let again = match (made, present.state.deleted) {
                 (false, _) => Some(now.saturating_add(claims::FIRST_CHECK)),
                 (true, true) => Some(now.saturating_add(claims::RECHECK)),
                 (true, false) => None,
             };
-            Ok(claims::settle(&stream.storage, fork, again)?)
+            Ok(present.forks.settle(&stream.storage, fork, again)?)
         })
     }
 
@@ -256,7 +272,8 @@ impl<S: Storage> Stream<S> {
     }
 }
 
-fn loan(storage: &impl Storage, present: &Present, claim: &Claim) -> Result<Loan, Error> {
+/// What a claim asks for, and the position after the last segment in it, all of which counts.
+fn loan(storage: &impl Storage, present: &Present, claim: &Claim) -> Result<(Loan, Offset), Error> {
     let birth = &present.birth;
     if let Some(wanted) = claim.content_type.as_deref().and_then(ContentType::parse)
         && !birth.content_type.matches(&wanted)
@@ -277,14 +294,16 @@ fn loan(storage: &impl Storage, present: &Present, claim: &Claim) -> Result<Loan
     };
     let end = offset.advance(claim.sub_offset);
     let end = within(header::STREAM_FORK_SUB_OFFSET, end)?;
-    let segments = segments_before(storage, &birth.name.prefix(), end)?;
+    let lent = segment::before(storage, end)?;
+    let until = lent.last().map_or(Ok(Offset::START), Segment::end)?;
+    let segments = as_lent(lent, &birth.name.prefix(), end);
     let sealed = end.min(present.sealed);
     let rest = if end > sealed {
         rows(storage, present, sealed, end)?
     } else {
         Vec::new()
     };
-    Ok(Loan {
+    let loan = Loan {
         content_type: birth.content_type.clone(),
         expiry: birth.expiry.clone(),
         offset,
@@ -292,34 +311,31 @@ fn loan(storage: &impl Storage, present: &Present, claim: &Claim) -> Result<Loan
         end,
         segments,
         rest,
-    })
+    };
+    Ok((loan, until))
 }
 
 /// The index up to `end`, as another stream has to see it: with their owner, and the last segment
-/// cut off at the end. `Stream-Seq` is not inherited.
-fn segments_before(
-    storage: &impl Storage,
-    own: &str,
-    end: Offset,
-) -> Result<Vec<Segment>, StorageError> {
-    let mut segments = Vec::new();
-    for segment in segment::before(storage, end)? {
+/// cut off at the end. `Stream-Seq` is not inherited, and generations are each stream's own.
+fn as_lent(segments: Vec<Segment>, own: &str, end: Offset) -> Vec<Segment> {
+    let lent = segments.into_iter().map(|segment| {
         let count = segment.count.min(end.since(segment.start));
         let is_cut = count < segment.count;
         let holds = segment.record.holds.or(is_cut.then_some(segment.count));
         let owner = segment.record.owner.clone();
-        segments.push(Segment {
+        Segment {
             count,
             record: Record {
+                born: 0,
                 holds,
                 owner: Some(owner.unwrap_or_else(|| own.to_owned())),
                 ..segment.record
             },
             seq: None,
             ..segment
-        });
-    }
-    Ok(segments)
+        }
+    });
+    lent.collect()
 }
 
 /// What lies in rows between two positions, as it is stored.

@@ -1,6 +1,8 @@
 //! Streams that fork each other over one bucket, while every message between them may be lost and
 //! every machine may fail, held against a model that cannot.
 
+use std::collections::BTreeSet;
+
 use proptest::prelude::*;
 
 use super::KEY;
@@ -60,6 +62,8 @@ enum Op {
     Restart(usize),
     /// The bucket is replaced by a copy of it.
     Copy,
+    /// Appends, and what has to be done then.
+    Fill(usize, String),
     Wait(u64),
 }
 
@@ -89,6 +93,7 @@ fn any_op() -> impl Strategy<Value = Op> {
         10 => (at(), any_fault()).prop_map(|(at, fault)| Op::Job(at, fault)),
         1 => at().prop_map(Op::Restart),
         1 => Just(Op::Copy),
+        3 => (at(), "[a-z]{1,20}").prop_map(|(at, text)| Op::Fill(at, text)),
         1 => (0u64..90).prop_map(Op::Wait),
     ]
 }
@@ -195,6 +200,8 @@ impl<'a> Town<'a> {
             Op::Job(at, fault) => self.job(*at, *fault)?,
             Op::Restart(at) => self.restart(*at),
             Op::Copy => self.bucket.copy(),
+            Op::Fill(at, text) if self.models[*at].is_some() => self.fill(*at, text, 30)?,
+            Op::Fill(..) => {}
             Op::Wait(seconds) => self.now += seconds * 1000,
         }
         self.bucket.advance(self.now);
@@ -440,10 +447,15 @@ impl<'a> Town<'a> {
         }
         for _ in 0..PATHS + 2 {
             for at in 0..self.streams.len() {
+                self.ask_forks(at)?;
                 for _ in 0..40 {
                     self.job(at, Fault::None)?;
                 }
-                self.ask_forks(at)?;
+                let next = self.streams[at].next_alarm(&ABLE, self.now).map_err(fail)?;
+                prop_assert!(
+                    next.is_none_or(|next| next > self.now),
+                    "an alarm in the past"
+                );
             }
             self.now += RECHECK + FIRST_CHECK + GRACE;
             self.bucket.advance(self.now);
@@ -484,12 +496,31 @@ impl<'a> Town<'a> {
                 (false, false) => prop_assert_eq!(head.map(drop), Err(Error::NotFound)),
             }
         }
-        for key in self.bucket.objects.keys() {
-            let prefix = |name: &Name| name.prefix();
-            let is_needed = needed
-                .iter()
-                .any(|name| segment::is_key(&prefix(name), key));
-            prop_assert!(is_needed, "{} is orphaned", key);
+        // What is in the bucket is what somebody's index says, and nothing else.
+        let mut known = BTreeSet::new();
+        for name in &needed {
+            let database = &self.databases[index_of(&name.path)];
+            let index = segment::before(&database, Offset::MAX).unwrap();
+            known.extend(index.iter().map(|segment| segment.key(&name.prefix())));
+        }
+        let stored: BTreeSet<String> = self.bucket.objects.keys().cloned().collect();
+        prop_assert_eq!(stored, known);
+        Ok(())
+    }
+
+    /// How many bytes the bucket holds.
+    fn stored(&self) -> usize {
+        let objects = self.bucket.objects.values();
+        objects.map(|object| object.body.len()).sum()
+    }
+
+    /// A busy time for a stream.
+    fn fill(&mut self, at: usize, text: &str, rounds: usize) -> Outcome {
+        for _ in 0..rounds {
+            self.append(at, text)?;
+            for _ in 0..3 {
+                self.job(at, Fault::None)?;
+            }
         }
         Ok(())
     }
@@ -554,5 +585,39 @@ fn every_order_of_deletion_cleans_up() {
         }
         town.rest().unwrap();
         assert!(town.bucket.objects.is_empty(), "after {order:?}");
+    }
+}
+
+/// What a fork does not need goes, however long it lives.
+#[test]
+fn a_living_fork_keeps_what_it_needs_and_no_more() {
+    // Objects of longer messages are merged once, of short ones twice.
+    let texts = ["some text to seal", "short"];
+    for (is_json, text) in texts.iter().flat_map(|text| [(true, text), (false, text)]) {
+        let databases: Vec<Sqlite> = (0..PATHS).map(|_| Sqlite::new()).collect();
+        let mut town = Town::new(&databases, is_json);
+        town.run(&Op::Create(0)).unwrap();
+        town.fill(0, text, 12).unwrap();
+        let early = town.stored();
+        let fork = Op::Fork {
+            source: 0,
+            target: 1,
+            cut: 255,
+            mishap: Mishap::Nothing,
+        };
+        town.run(&fork).unwrap();
+        town.fill(0, text, 200).unwrap();
+        town.rest().unwrap();
+        let items = &town.models[0].as_ref().unwrap().items;
+        let content: usize = items.iter().map(|item| item.len() + 2).sum();
+        let most = content * 3 / 2 + early;
+        assert!(town.stored() <= most, "{} bytes of {most}", town.stored());
+        let delete = Op::Delete {
+            at: 1,
+            unheard: false,
+        };
+        town.run(&delete).unwrap();
+        town.rest().unwrap();
+        assert!(town.stored() <= content, "{} bytes", town.stored());
     }
 }

@@ -11,8 +11,10 @@
 //! | [`cost_tests`] | how much is read for what |
 //! | [`format_tests`] | what earlier releases have stored |
 //! | [`fork_tests`] | forks and their sources |
+//! | [`claim_tests`] | claims of other releases, and what asking forks costs |
 
 mod bucket;
+mod claim_tests;
 mod cost_tests;
 mod events;
 mod fork_tests;

@@ -6,6 +6,7 @@
 
 use std::ops::ControlFlow;
 
+use super::generation;
 use super::marks::{self, Mark};
 use super::record::Record;
 use super::segment::{self, Segment};
@@ -42,6 +43,8 @@ pub struct Merge {
     end: Offset,
     marks: Vec<Mark>,
     seq: Option<String>,
+    /// What is known of the objects that go out of use.
+    retiring: Vec<sweep::Retiring>,
 }
 
 impl Merge {
@@ -66,12 +69,17 @@ impl Merge {
         };
         let end = last.end()?;
         let parts = segments.iter().map(|s| s.whole(&prefix, is_json)).collect();
+        let retiring = segments.iter().map(|segment| sweep::Retiring {
+            key: segment.key(&prefix),
+            born: segment.record.born,
+        });
         Ok(Some(Self {
             key: segment::key(&prefix, first.start, end.position()),
             content_type: content_type.to_owned(),
             plan: Plan { is_json, parts },
             size: marks::joined_size(segments, is_json),
             crc: marks::joined_crc(segments, is_json),
+            retiring: retiring.collect(),
             start: first.start,
             end,
             marks: marks::joined_marks(segments, is_json),
@@ -135,10 +143,12 @@ impl<S: Storage> Stream<S> {
         }
         let count = merge.end.since(merge.start);
         let last = segment::row_id(merge.end).saturating_sub(1);
+        let generation = generation::current(storage)?.saturating_add(1);
         let record = Record {
             size: merge.size,
             etag,
             crc: merge.crc,
+            born: generation,
             holds: None,
             owner: None,
             marks: merge.marks,
@@ -150,8 +160,8 @@ impl<S: Storage> Stream<S> {
             seq: merge.seq,
         };
         let record = segment.record.encode();
-        let keys = merge.plan.parts.into_iter().map(|part| part.key).collect();
-        let retired = sweep::Retired::new(storage, keys, now)?;
+        let retired = sweep::Retired::new(storage, merge.retiring, generation, now)?;
+        let generation = generation::encode(generation);
         storage.write(&[
             Statement {
                 sql: DELETE,
@@ -162,6 +172,7 @@ impl<S: Storage> Stream<S> {
             },
             segment.statement(&record),
             retired.statement(),
+            generation::begin(&generation),
             Intent::forget(Intent::MERGE),
         ])?;
         Ok(true)

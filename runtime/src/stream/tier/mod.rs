@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`segment`] | the index of objects, and what a read takes from one |
 //! | [`record`] | what the index says of an object |
+//! | [`generation`] | how often the index has left objects behind |
 //! | [`marks`] | where an object may be cut without being read |
 //! | [`cold`] | what a page takes from segments |
 //! | [`upkeep`] | what is to do besides requests: when, and what came of it |
@@ -14,6 +15,7 @@
 //! | [`purge`] | objects of a stream that is gone are deleted |
 
 pub mod cold;
+pub mod generation;
 pub mod hot;
 pub mod marks;
 pub mod merge;

@@ -6,6 +6,7 @@
 use std::ops::ControlFlow;
 
 use super::segment;
+use super::sweep;
 use super::upkeep::{GRACE, Intent};
 use crate::protocol::offset::Offset;
 use crate::stream::Present;
@@ -52,9 +53,10 @@ pub(in crate::stream) struct Farewell {
 impl Farewell {
     /// Takes away what is there.
     pub fn new(storage: &impl Storage, present: &Present, now: u64) -> Result<Self, StorageError> {
-        let has_none =
-            present.sealed == Offset::START && Intent::load(storage, Intent::SEAL)?.is_none();
-        if has_none {
+        let may_have = present.sealed > Offset::START
+            || Intent::load(storage, Intent::SEAL)?.is_some()
+            || sweep::any(storage)?;
+        if !may_have {
             return Ok(Self { objects: None });
         }
         // A put that nobody has heard of any more may take effect after the others are gone.

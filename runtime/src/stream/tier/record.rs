@@ -2,14 +2,16 @@
 //! too.
 //!
 //! A record states a version only if it holds something that readers of earlier versions would
-//! get wrong; none does so far. Releases that do not know `crc` pass over it: after a rollback they
-//! read every object whose entity tag is the one it was stored with, and merge without a checksum.
-//! What they write is read like anything that was stored before there was one.
+//! get wrong; none does so far. Releases that do not know `crc` and `born` pass over them: after a
+//! rollback they read every object whose entity tag is the one it was stored with, and merge
+//! without a checksum. What they write is read like anything that was stored before there were
+//! those.
 
 use serde::{Deserialize, Serialize};
 
 use super::marks::Mark;
 use crate::protocol::version::{self, STORED};
+use crate::stream::state::is_zero;
 use crate::stream::storage::StorageError;
 
 /// What the index says of a segment, apart from where it starts and how much of it counts.
@@ -23,6 +25,10 @@ pub struct Record {
     /// ever computed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crc: Option<u32>,
+    /// The [generation](super::generation) of the index with which the object came into it, if
+    /// it was merged; 0 otherwise.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub born: u64,
     /// How many positions the object holds, when that is more than count here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holds: Option<u64>,
@@ -61,11 +67,12 @@ mod tests {
             size: u64,
             etag in "\\PC{0,40}",
             crc: Option<u32>,
+            born: u64,
             holds in proptest::option::of(any::<u64>()),
             owner in proptest::option::of("\\PC{1,20}"),
             marks in proptest::collection::vec(any::<(u64, u64)>(), 0..5),
         ) {
-            let record = Record { size, etag, crc, holds, owner, marks };
+            let record = Record { size, etag, crc, born, holds, owner, marks };
             prop_assert_eq!(Record::decode(&record.encode()), Ok(record));
         }
     }
@@ -78,6 +85,7 @@ mod tests {
             size: 20,
             etag: "e".into(),
             crc: None,
+            born: 0,
             holds: None,
             owner: None,
             marks: vec![(3, 17)],

@@ -119,6 +119,7 @@ impl<S: Storage> Stream<S> {
             size: seal.size(),
             etag,
             crc: Some(checksum::of(marks::content(&seal.body, is_json))),
+            born: 0,
             holds: None,
             owner: None,
             marks: seal.marks,

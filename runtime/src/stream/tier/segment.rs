@@ -344,6 +344,7 @@ mod tests {
                 size: body.len() as u64,
                 etag: "e".into(),
                 crc: Some(checksum::of(content(&body, is_json))),
+                born: 0,
                 holds: None,
                 owner: None,
                 marks: marks_of(&body, is_json),

@@ -18,9 +18,9 @@ use super::seal::Seal;
 use super::sweep::{self, Sweep};
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
+use crate::protocol::version::{self, STORED};
 use crate::stream::Cache;
 use crate::stream::Stream;
-use crate::stream::family::claims;
 use crate::stream::state;
 use crate::stream::storage::{Param, Statement, Storage, StorageError};
 
@@ -318,16 +318,25 @@ impl<S: Storage> Stream<S> {
         self.turn(|stream| {
             stream.load()?;
             let is_there = stream.if_present(now)?.is_some();
-            let swept = if is_there {
-                sweep::due(&stream.storage)?
-            } else {
-                None
-            };
+            let mut swept = None;
+            let mut asked = None;
+            if let Some((storage, present)) = stream.sweepable(now)? {
+                swept = sweep::due(storage, present, now)?;
+            }
+            if let Cache::Present(present) = &mut stream.cache {
+                asked = present.forks.due(&stream.storage)?;
+            }
             let purged = purge::due(&stream.storage)?;
+            // What was begun has to be brought to its end, whoever has forgotten about it.
+            let begun = |row| match is_there {
+                true => Intent::load(&stream.storage, row).map(|begun| begun.map(|_| now)),
+                false => Ok(None),
+            };
+            let (sealed, merged) = (begun(Intent::SEAL)?, begun(Intent::MERGE)?);
             let upkeep = &mut stream.upkeep;
             let jobs = [
-                (Kind::Seal, None),
-                (Kind::Merge, None),
+                (Kind::Seal, sealed),
+                (Kind::Merge, merged),
                 (Kind::Sweep, swept),
                 (Kind::Purge, purged),
             ];
@@ -340,7 +349,7 @@ impl<S: Storage> Stream<S> {
                 // Somebody may make it possible again.
                 due.map(|at| at.max(now.saturating_add(LOOK_AGAIN)))
             });
-            let others = [stream.deadline(), claims::due(&stream.storage)?];
+            let others = [stream.deadline(), asked];
             Ok(jobs.into_iter().chain(others).flatten().min())
         })
     }
@@ -381,12 +390,10 @@ impl Intent {
         let mut found = None;
         let select = "SELECT body FROM stream WHERE id = ?1";
         storage.query(select, &[Param::Integer(row)], &mut |row| {
-            found = Some(serde_json::from_slice(row.blob(0)));
+            found = Some(version::read("an intent", row.blob(0), STORED));
             ControlFlow::Break(())
         })?;
-        found
-            .transpose()
-            .map_err(|error| StorageError::Failed(format!("an intent is malformed: {error}")))
+        Ok(found.transpose()?)
     }
 
     /// Notes it in a row.

@@ -10,6 +10,7 @@ use crate::stream::Cache;
 use crate::stream::Present;
 use crate::stream::Stream;
 use crate::stream::birth::{Birth, Key, Name, Origin};
+use crate::stream::family::book::Forks;
 use crate::stream::family::lend::Loan;
 use crate::stream::lifetime::Lifetime;
 use crate::stream::log::chunk::{Data, Plan, Tail};
@@ -106,6 +107,7 @@ impl<S: Storage> Stream<S> {
             sealed: loan.map_or(Offset::START, |loan| loan.sealed),
             hot: None,
             lifetime,
+            forks: Forks::default(),
         }));
         Ok(created)
     }

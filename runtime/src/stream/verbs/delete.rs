@@ -8,6 +8,7 @@ use crate::stream::family::claims;
 use crate::stream::state::{self, State};
 use crate::stream::storage::{Statement, Storage};
 use crate::stream::tier::purge::Farewell;
+use crate::stream::tier::sweep::Abandoned;
 
 /// How a stream ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,9 +52,13 @@ impl<S: Storage> Stream<S> {
                 ..present.state.clone()
             };
             let record = state.encode();
-            let note = state::put(state::ROW_ID, &record);
-            self.storage.write(&[note, claims::distrust(now)])?;
+            let abandoned = Abandoned::new(&self.storage, present, now)?;
+            let mut batch = vec![state::put(state::ROW_ID, &record), claims::distrust(now)];
+            batch.extend(abandoned.statements());
+            self.storage.write(&batch)?;
+            drop(batch);
             present.state = state;
+            present.forks.distrusted(now);
         }
         Ok(End::Kept)
     }
