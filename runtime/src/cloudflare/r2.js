@@ -5,6 +5,14 @@ export function getRange(bucket, key, offset, length) {
   return bucket.get(key, { range: { offset, length } })
 }
 
+/** Shows `take` all bytes of an object, in order. Resolves with its entity tag, if it is there. */
+export async function readWhole(bucket, key, take) {
+  const object = await bucket.get(key)
+  if (!object) return undefined
+  for await (const chunk of object.body) take(chunk)
+  return object.etag
+}
+
 export function putObject(bucket, key, body, contentType) {
   return bucket.put(key, body, { httpMetadata: { contentType } })
 }
