@@ -53,18 +53,26 @@ impl<P: Ports> Object<P> {
         self.work_off().await.map_err(Error::Unavailable)
     }
 
-    /// Sets the alarm in case the machine fails in what comes now. It is set in this turn; that it
-    /// could not be is only logged: what comes now comes all the same.
+    /// Sets the alarm in case the machine fails in what comes now. It is set in this turn, or, when
+    /// that does not work, as soon as it does: what comes now comes all the same.
     pub(super) fn arm(self: &Rc<Self>) {
         self.alarm.is_set.set(true);
-        let set = self
-            .ports
-            .set_alarm(Some(self.ports.now().saturating_add(SAFETY)));
         let this = Rc::clone(self);
         self.ports.spawn(async move {
-            if let Err(error) = set.await {
+            let mut wait = FIRST_WAIT;
+            for _ in 0..TRIES {
+                let at = this.ports.now().saturating_add(SAFETY);
+                let Err(error) = this.ports.set_alarm(Some(at)).await else {
+                    return;
+                };
                 this.ports
                     .log(format_args!("an alarm was not set: {error}"));
+                this.ports.sleep(wait).await;
+                wait = wait.saturating_mul(2);
+                if !this.alarm.working.get() {
+                    // Whoever has done it has set the next one.
+                    return;
+                }
             }
         });
     }

@@ -25,6 +25,7 @@ pub struct Outcome {
 pub fn run(plan: &Plan, is_told: bool) -> Outcome {
     let world = World::new(plan.seed, is_told);
     world.set_trouble(plan.trouble);
+    world.set_latency(plan.latency);
     let readers: Rc<RefCell<Vec<Rc<Reader>>>> = Rc::default();
     let start = world.executor().now();
     for (at, n, op) in plan.ops.clone() {
@@ -72,6 +73,7 @@ fn rest(world: &World, readers: &Rc<RefCell<Vec<Rc<Reader>>>>) {
     }
     world.note(|| "nothing goes wrong any more".into());
     world.set_trouble(0);
+    world.set_latency(15);
     for node in world.nodes() {
         if node.settings.replace(0) != 0 {
             world.crash(&node);
@@ -189,8 +191,15 @@ fn check_rest(world: &World) {
             });
         }
     }
+    // Where an alarm could not be set before a crash, a job that was begun goes on when the next
+    // one is due.
+    let nodes = world.nodes();
+    let doubtful = nodes.iter().filter(|node| node.is_doubtful.get());
+    let doubtful: Vec<String> = doubtful
+        .map(|node| format!("streams/{}/", node.path))
+        .collect();
     for key in world.store().keys() {
-        if std::env::var("B3").is_ok() {
+        if doubtful.iter().any(|prefix| key.starts_with(prefix)) {
             continue;
         }
         world.expect(known.contains(&key), || format!("{key} is left behind"));

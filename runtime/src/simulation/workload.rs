@@ -93,6 +93,8 @@ pub enum Op {
 pub struct Plan {
     pub seed: u64,
     pub trouble: u64,
+    /// How many milliseconds a message takes at the most, mostly.
+    pub latency: u64,
     pub ops: Vec<(u64, usize, Op)>,
 }
 
@@ -102,6 +104,7 @@ impl Plan {
         let mut rng = Rng::with_seed(seed ^ 0x5eed);
         let count = rng.usize(5..70);
         let trouble = [0, 20, 60, 150][rng.usize(..4)];
+        let latency = [15, 15, 300, 4_000][rng.usize(..4)];
         // Some runs are about a few things only.
         let mood = Mood {
             forks: [2, 12, 30][rng.usize(..3)],
@@ -122,7 +125,12 @@ impl Plan {
             };
             ops.push((at, n, op));
         }
-        Self { seed, trouble, ops }
+        Self {
+            seed,
+            trouble,
+            latency,
+            ops,
+        }
     }
 }
 

@@ -48,6 +48,7 @@ struct Inner {
     model: RefCell<Model>,
     /// How many of a thousand messages, calls and turns go wrong.
     trouble: Cell<u64>,
+    latency: Cell<u64>,
     history: RefCell<Option<Vec<String>>>,
     failure: RefCell<Option<String>>,
     counts: RefCell<BTreeMap<String, u64>>,
@@ -128,6 +129,7 @@ impl World {
             executor,
             model: RefCell::default(),
             trouble: Cell::new(0),
+            latency: Cell::new(15),
             history: RefCell::new(is_told.then(Vec::new)),
             failure: RefCell::default(),
             counts: RefCell::default(),
@@ -148,6 +150,10 @@ impl World {
 
     pub fn trouble(&self) -> u64 {
         self.0.trouble.get()
+    }
+
+    pub fn set_latency(&self, millis: u64) {
+        self.0.latency.set(millis);
     }
 
     pub fn set_trouble(&self, per_mille: u64) {
@@ -424,8 +430,10 @@ impl World {
     /// Sends a request to an object and waits for the answer, which may never come.
     pub async fn send(&self, path: &str, request: Request) -> Option<(Reply, Option<Rc<Socket>>)> {
         let clock = self.executor();
-        let slow = if clock.chance(20) { 5_000 } else { 15 };
-        clock.pause(slow).await;
+        let usual = self.0.latency.get();
+        clock
+            .pause(if clock.chance(20) { 5_000 } else { usual })
+            .await;
         if clock.chance(self.trouble() / 4) {
             self.count("request lost");
             clock.pause(40_000).await;
@@ -442,7 +450,7 @@ impl World {
         });
         self.may_crash(&target, 40);
         let answer = receiver.await;
-        clock.pause(15).await;
+        clock.pause(usual).await;
         let lost = answer.is_none() || clock.chance(self.trouble() / 4);
         let Answer { reply, socket } = answer?;
         if lost {
