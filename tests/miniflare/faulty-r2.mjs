@@ -32,6 +32,12 @@ const faults = {
   },
   "delete fails": { delete: refuse },
   "nothing can be changed": { put: refuse, delete: refuse },
+  "put is never answered": {
+    async put() {
+      console.error("a put is not answered")
+      await new Promise((resolve) => setTimeout(resolve, 3_600_000))
+    },
+  },
   slow: {
     async put(bucket, ...args) {
       await new Promise((resolve) => setTimeout(resolve, 2000))

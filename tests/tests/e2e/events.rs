@@ -188,7 +188,7 @@ fn nobody_goes_on_in_a_stream_that_takes_the_place_of_another() -> Result<()> {
 }
 
 /// A time in seconds since the Unix epoch, as RFC 3339 has it.
-fn date(seconds: u64) -> Result<String> {
+pub fn date(seconds: u64) -> Result<String> {
     let sql = "SELECT strftime('%Y-%m-%dT%H:%M:%SZ', ?1, 'unixepoch')";
     let database = Connection::open_in_memory()?;
     Ok(database.query_row(sql, [i64::try_from(seconds)?], |row| row.get(0))?)

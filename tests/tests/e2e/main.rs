@@ -5,6 +5,7 @@ mod clients;
 mod cold;
 mod costs;
 mod dev;
+mod ends;
 mod events;
 mod expiry;
 mod fixture;
