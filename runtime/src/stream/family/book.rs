@@ -92,6 +92,15 @@ impl Forks {
         Ok(())
     }
 
+    /// Has all forks asked at a time that are not to be asked at all.
+    pub fn ask_all(&mut self, storage: &impl Storage, at: u64) -> Result<(), StorageError> {
+        claims::ask_all(storage, at)?;
+        if let Some(book) = &mut self.known {
+            book.asking.expect(at);
+        }
+        Ok(())
+    }
+
     /// Takes note that [`claims::distrust`] was carried out.
     pub fn distrusted(&mut self, now: u64) {
         if let Some(book) = &mut self.known {

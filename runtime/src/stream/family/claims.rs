@@ -4,7 +4,8 @@
 //! A claim is made before its fork is, and taken back after the fork is gone, in another object
 //! each, so either side may fail in between. But only the fork itself knows whether it lives: so
 //! whoever holds a claim asks it, a while after the claim was made and, once nothing but claims
-//! keeps the stream, again and again. What a fork says when it goes only makes that quick.
+//! keeps the stream or objects that are out of use, again and again. What a fork says when it goes
+//! only makes that quick.
 //!
 //! Claims of releases before `generation` and `until` have neither, and keep everything from being
 //! removed. Those releases make such claims in a table that has the columns as well, and keep
@@ -22,7 +23,8 @@ use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
 /// it has been made, or never will be.
 pub const FIRST_CHECK: u64 = 60_000;
 
-/// How often forks are asked when nothing else keeps the stream, in milliseconds: once a day.
+/// How often forks are asked when nothing else keeps the stream, or an object that is out of use, in
+/// milliseconds: once a day.
 pub const RECHECK: u64 = 86_400_000;
 
 /// How many claims are looked at together.
@@ -50,6 +52,7 @@ const INSERT: &str = "INSERT OR REPLACE INTO claim (path, incarnation, due, gene
     VALUES (?1, ?2, ?3, ?4, ?5)";
 const DELETE: &str = "DELETE FROM claim WHERE path = ?1 AND incarnation = ?2";
 const SETTLE: &str = "UPDATE claim SET due = ?3 WHERE path = ?1 AND incarnation = ?2";
+const ASK_ALL: &str = "UPDATE claim SET due = ?1 WHERE due IS NULL";
 const DISTRUST: &str = "UPDATE claim SET due = ?1";
 
 /// Takes away an empty list of claims.
@@ -214,6 +217,17 @@ pub(super) fn settle(
             Param::Text(&fork.incarnation),
             again.map_or(Param::Null, integer),
         ],
+    }])
+}
+
+/// Notes that all forks that are not to be asked are to be asked at a time.
+pub(super) fn ask_all(storage: &impl Storage, at: u64) -> Result<(), StorageError> {
+    if Table::of(storage)? == Table::Missing {
+        return Ok(());
+    }
+    storage.write(&[Statement {
+        sql: ASK_ALL,
+        params: vec![integer(at)],
     }])
 }
 

@@ -10,6 +10,7 @@ use super::upkeep::{GRACE, Intent};
 use crate::protocol::error::Error;
 use crate::protocol::version::{self, STORED};
 use crate::stream::family::book::Book;
+use crate::stream::family::claims::RECHECK;
 use crate::stream::family::needs::Retired as Needed;
 use crate::stream::state;
 use crate::stream::storage::{Param, Statement, Storage, StorageError};
@@ -237,7 +238,15 @@ impl<S: Storage> Stream<S> {
         let Some((storage, present)) = self.sweepable(now)? else {
             return Ok(None);
         };
-        Ok(match find(storage, present)? {
+        let next = find(storage, present)?;
+        let is_held = next == Next::Nothing && present.forks.passed.is_some();
+        if is_held && present.forks.due(storage)?.is_none() {
+            // Whatever keeps it may be a fork that is gone, and was not heard of.
+            present
+                .forks
+                .ask_all(storage, now.saturating_add(RECHECK))?;
+        }
+        Ok(match next {
             Next::At(due, sweep) if due <= now => Some(sweep),
             _ => None,
         })
