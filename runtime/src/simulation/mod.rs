@@ -83,7 +83,7 @@ fn report(seed: u64) -> String {
 
 #[test]
 fn everything_fails_and_nothing_is_lost() {
-    let runs = number("SIMULATIONS", 1000);
+    let runs = number("SIMULATIONS", 2000);
     let first = number("SEED", 1);
     let next = Mutex::new(first);
     let counts: Mutex<BTreeMap<String, u64>> = Mutex::default();
