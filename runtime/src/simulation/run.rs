@@ -7,6 +7,7 @@ use std::rc::Rc;
 use super::client::Reader;
 use super::workload::{PATHS, Plan};
 use super::world::{CLIENTS, World};
+use crate::protocol::expiry::Expiry;
 use crate::protocol::offset::Offset;
 use crate::stream::family::claims::RECHECK;
 use crate::stream::tier::segment;
@@ -87,6 +88,7 @@ fn rest(world: &World, readers: &Rc<RefCell<Vec<Rc<Reader>>>>) {
     // Forks are asked once a day; a chain of them takes as many days.
     for _ in 0..PATHS.len() + 3 {
         pass(world, RECHECK + 900_000);
+        check_ends(world);
         // Whoever has lost an alarm is looked at when somebody comes by.
         read_everything(world);
         pass(world, 700_000);
@@ -147,6 +149,22 @@ fn check_readers(world: &World, readers: &Rc<RefCell<Vec<Rc<Reader>>>>) {
                 "reader {} of {} has {at} of {length}",
                 reader.name, reader.path
             )
+        });
+    }
+}
+
+/// A stream whose time was over long ago has ended, though nobody came by.
+fn check_ends(world: &World) {
+    let now = world.executor().now();
+    for node in world.nodes() {
+        let expiry = node.birth().and_then(|birth| birth.expiry);
+        let is_over = match expiry {
+            Some(expiry @ Expiry::At { .. }) => expiry.deadline(0) + 3_600_000 < now,
+            _ => false,
+        };
+        let is_kept = world.model(|model| model.is_kept(&node.path));
+        world.expect(!is_over || is_kept || node.is_doubtful.get(), || {
+            format!("{} is over and still there", node.path)
         });
     }
 }
