@@ -27,6 +27,14 @@ const faults = {
   "get finds something else": {
     async get(bucket, ...args) {
       const object = await bucket.get(...args)
+      const bytes = new Uint8Array(await object.arrayBuffer()).map((byte) => byte ^ 1)
+      const body = new Response(bytes).body
+      return { size: object.size, etag: "other", body, arrayBuffer: async () => bytes.buffer }
+    },
+  },
+  "get finds a copy": {
+    async get(bucket, ...args) {
+      const object = await bucket.get(...args)
       return { size: object.size, etag: "other", body: object.body, arrayBuffer: () => object.arrayBuffer() }
     },
   },

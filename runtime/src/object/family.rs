@@ -56,8 +56,8 @@ impl From<Error> for Refusal {
 struct About {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     v: Stated,
-    #[serde(flatten)]
-    fork: Name,
+    path: String,
+    incarnation: String,
 }
 
 impl<P: Ports> Object<P> {
@@ -151,11 +151,16 @@ impl<P: Ports> Object<P> {
             }
             RELEASE => {
                 let fork = about(body)?;
-                let end = self.stream.borrow_mut().release(&fork, now)?;
+                let end = self.stream.borrow_mut().release(&fork, now);
                 match end {
-                    Some(end) => self.ended(end),
+                    Ok(Some(end)) => self.ended(end),
                     // What the fork has kept from being swept may go.
-                    None => self.work_behind(),
+                    Ok(None) => self.work_behind(),
+                    Err(error) => {
+                        // It may have been half of it.
+                        self.work_behind();
+                        return Err(error);
+                    }
                 }
                 Ok(Reply::new(204))
             }
@@ -240,14 +245,23 @@ impl<P: Ports> Object<P> {
 }
 
 fn question(fork: Name) -> String {
+    let Name { path, incarnation } = fork;
     let v = Some(SPOKEN);
-    serde_json::json!(About { v, fork }).to_string()
+    let about = About {
+        v,
+        path,
+        incarnation,
+    };
+    serde_json::json!(about).to_string()
 }
 
 fn about(body: &[u8]) -> Result<Name, Error> {
-    let About { v, fork } = parse(body)?;
-    version::check("a question between objects", v, SPOKEN)?;
-    Ok(fork)
+    let about: About = parse(body)?;
+    version::check("a question between objects", about.v, SPOKEN)?;
+    Ok(Name {
+        path: about.path,
+        incarnation: about.incarnation,
+    })
 }
 
 fn parse<T: for<'a> Deserialize<'a>>(body: &[u8]) -> Result<T, Error> {

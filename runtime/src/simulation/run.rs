@@ -82,13 +82,14 @@ fn rest(world: &World, readers: &Rc<RefCell<Vec<Rc<Reader>>>>) {
         node.database.heal();
     }
     pass(world, 130_000);
+    check_ends(world, 130_000);
     read_everything(world);
     pass(world, 60_000);
     check_readers(world, readers);
     // Forks are asked once a day; a chain of them takes as many days.
     for _ in 0..PATHS.len() + 3 {
         pass(world, RECHECK + 900_000);
-        check_ends(world);
+        check_ends(world, 3_600_000);
         // Whoever has lost an alarm is looked at when somebody comes by.
         read_everything(world);
         pass(world, 700_000);
@@ -153,13 +154,13 @@ fn check_readers(world: &World, readers: &Rc<RefCell<Vec<Rc<Reader>>>>) {
     }
 }
 
-/// A stream whose time was over long ago has ended, though nobody came by.
-fn check_ends(world: &World) {
+/// A stream whose time was over so many milliseconds ago has ended, though nobody came by.
+fn check_ends(world: &World, late: u64) {
     let now = world.executor().now();
     for node in world.nodes() {
         let expiry = node.birth().and_then(|birth| birth.expiry);
         let is_over = match expiry {
-            Some(expiry @ Expiry::At { .. }) => expiry.deadline(0) + 3_600_000 < now,
+            Some(expiry @ Expiry::At { .. }) => expiry.deadline(0) + late < now,
             _ => false,
         };
         let is_kept = world.model(|model| model.is_kept(&node.path));

@@ -2,6 +2,7 @@
 //! `Stream-Expires-At` stands.
 
 use super::birth::Birth;
+use super::family::claims;
 use super::state::{self, State};
 use super::storage::Storage;
 use super::verbs::delete::End;
@@ -110,7 +111,8 @@ impl<S: Storage> Stream<S> {
         }
     }
 
-    /// Ends the stream if its time is over, and says how; `None` when there is nothing to end.
+    /// Ends the stream if its time is over, or if it was deleted and is kept for nobody any more,
+    /// and says how; `None` when there is nothing to end.
     /// Whoever uses a stream calls this first, and then verbs with the same `now`: that a stream
     /// ends has consequences, which no verb can draw by itself.
     ///
@@ -125,6 +127,12 @@ impl<S: Storage> Stream<S> {
                     if !present.state.deleted && present.lifetime.is_over(now) =>
                 {
                     stream.end(now).map(Some)
+                }
+                // The last of its forks has gone, and it has not yet.
+                Cache::Present(present)
+                    if present.state.deleted && !claims::any(&stream.storage)? =>
+                {
+                    stream.remove(now).map(Some)
                 }
                 _ => Ok(None),
             }

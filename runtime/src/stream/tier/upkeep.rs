@@ -21,6 +21,7 @@ use crate::protocol::offset::Offset;
 use crate::protocol::version::{self, STORED};
 use crate::stream::Cache;
 use crate::stream::Stream;
+use crate::stream::family::claims;
 use crate::stream::state;
 use crate::stream::storage::{Param, Statement, Storage, StorageError};
 
@@ -333,6 +334,10 @@ impl<S: Storage> Stream<S> {
                 false => Ok(None),
             };
             let (sealed, merged) = (begun(Intent::SEAL)?, begun(Intent::MERGE)?);
+            let is_left = match &stream.cache {
+                Cache::Present(present) if present.state.deleted => !claims::any(&stream.storage)?,
+                _ => false,
+            };
             let upkeep = &mut stream.upkeep;
             let jobs = [
                 (Kind::Seal, sealed),
@@ -349,7 +354,7 @@ impl<S: Storage> Stream<S> {
                 // Somebody may make it possible again.
                 due.map(|at| at.max(now.saturating_add(LOOK_AGAIN)))
             });
-            let others = [stream.deadline(), asked];
+            let others = [stream.deadline(), asked, is_left.then_some(now)];
             Ok(jobs.into_iter().chain(others).flatten().min())
         })
     }
