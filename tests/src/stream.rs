@@ -7,7 +7,7 @@ use ureq::http::Method;
 use crate::http::{Call, Client, Response};
 
 /// The offset of the first message or byte.
-pub const START: &str = "0000000000000000_0000000000000000";
+pub const START: &str = "0000000000000000_0000000000000000_0000";
 
 /// A stream that was created.
 #[derive(Clone, Debug)]

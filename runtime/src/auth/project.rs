@@ -110,7 +110,8 @@ mod tests {
         ] {
             let error = Project::parse("my-project", record).unwrap_err();
             assert!(matches!(error, Error::Misconfigured(_)), "{error:?}");
-            assert!(error.to_string().contains("my-project"), "{error}");
+            let detail = error.detail().unwrap();
+            assert!(detail.contains("my-project"), "{detail}");
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
     }

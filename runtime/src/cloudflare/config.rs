@@ -171,7 +171,7 @@ mod tests {
             .flatten()
             .collect();
             assert_eq!(errors.len(), 1, "{name}");
-            let message = errors[0].to_string();
+            let message = errors[0].detail().unwrap();
             assert!(
                 message.contains(name) && message.contains(value),
                 "{message}"
@@ -181,7 +181,8 @@ mod tests {
         let asked = |name: &str| (name == "SSE_TIMEOUT_MS").then(|| "1 min".to_owned());
         let live = parse_edge(&asked);
         assert_eq!(live.long_poll_timeout_ms, Ok(25_000));
-        let message = live.sse_timeout_ms.unwrap_err().to_string();
+        let error = live.sse_timeout_ms.unwrap_err();
+        let message = error.detail().unwrap();
         assert!(message.contains("milliseconds"), "{message}");
     }
 }

@@ -40,6 +40,20 @@ pub enum Error {
     SourceGone,
     /// A stream with another configuration is there already (section 5.1).
     Exists(&'static str),
+    /// What is asked for lies before the earliest position that is kept (section 5.6).
+    Truncated {
+        /// That position.
+        earliest: Offset,
+    },
+    /// `If-Match` names another offset than the tail: somebody was faster.
+    Overtaken {
+        /// The stream's tail.
+        tail: Offset,
+        /// Whether the stream is closed.
+        closed: bool,
+    },
+    /// The body comes in an encoding that this server does not decode; the text is its name.
+    UnsupportedEncoding(String),
     /// The stream is closed (section 5.2).
     Closed {
         /// The stream's final offset.
@@ -111,7 +125,9 @@ impl Error {
             Self::Unauthorized(_) => 401,
             Self::StaleEpoch { .. } | Self::Forbidden(_) => 403,
             Self::UnknownRoute | Self::NotFound | Self::NoSource => 404,
-            Self::Gone => 410,
+            Self::Gone | Self::Truncated { .. } => 410,
+            Self::Overtaken { .. } => 412,
+            Self::UnsupportedEncoding(_) => 415,
             Self::MethodNotAllowed => 405,
             Self::Exists(_)
             | Self::PathKept
@@ -152,6 +168,9 @@ impl Error {
             Self::TooManyReaders { .. } => "too_many_readers",
             Self::NotFound => "stream_not_found",
             Self::Gone => "stream_gone",
+            Self::Truncated { .. } => "truncated",
+            Self::Overtaken { .. } => "overtaken",
+            Self::UnsupportedEncoding(_) => "unsupported_encoding",
             Self::PathKept => "path_kept",
             Self::NoSource => "source_not_found",
             Self::SourceGone => "source_gone",
@@ -183,6 +202,18 @@ impl Error {
                 (header::STREAM_CLOSED, "true".to_owned()),
                 (header::STREAM_NEXT_OFFSET, tail.to_string()),
             ],
+            Self::Truncated { earliest } => {
+                vec![(header::STREAM_EARLIEST_OFFSET, earliest.to_string())]
+            }
+            Self::Overtaken { tail, closed } => {
+                let closed = closed.then(|| (header::STREAM_CLOSED, "true".to_owned()));
+                let tail = (header::STREAM_NEXT_OFFSET, tail.to_string());
+                std::iter::once(tail).chain(closed).collect()
+            }
+            // RFC 9110 section 15.5.16: what would have been taken.
+            Self::UnsupportedEncoding(_) => {
+                vec![(header::ACCEPT_ENCODING, "gzip, deflate".to_owned())]
+            }
             Self::Unavailable(_) => vec![(header::RETRY_AFTER, "1".to_owned())],
             Self::Newer(_) => vec![(header::RETRY_AFTER, "60".to_owned())],
             Self::StaleEpoch { current } => vec![(header::PRODUCER_EPOCH, current.to_string())],
@@ -208,6 +239,16 @@ impl fmt::Display for Error {
             Self::TooLarge { limit } => write!(f, "the body is longer than {limit} bytes"),
             Self::NotFound => f.write_str("there is no such stream; create it with PUT"),
             Self::Gone => f.write_str("the stream was deleted; only its forks go on"),
+            Self::Truncated { earliest } => {
+                write!(f, "what lies before {earliest} was dropped; read from there on, or from -1")
+            }
+            Self::Overtaken { tail, .. } => {
+                write!(f, "If-Match is not the tail, which is \"{tail}\"")
+            }
+            Self::UnsupportedEncoding(encoding) => write!(
+                f,
+                "Content-Encoding is {encoding:?}; gzip and deflate are decoded, or send none"
+            ),
             Self::PathKept => f.write_str(
                 "the stream that was here is kept for its forks; delete those, or take another path",
             ),
@@ -221,7 +262,7 @@ impl fmt::Display for Error {
                 write!(f, "Content-Type must be the stream's, {stream}")
             }
             Self::SeqRegression { last } => {
-                write!(f, "Stream-Seq must be greater than the last one, {last:?}")
+                write!(f, "Stream-Seq must be greater than the last sequence, {last:?}")
             }
             Self::StaleEpoch { current } => {
                 write!(f, "Producer-Epoch is stale; the current epoch is {current}")
@@ -244,7 +285,7 @@ impl fmt::Display for Error {
             Self::RegistryUnavailable(_) => {
                 f.write_str("the registry of projects cannot be reached; try again")
             }
-            Self::Misconfigured(what) => write!(f, "the server is misconfigured: {what}"),
+            Self::Misconfigured(_) => f.write_str("the server is misconfigured; its log says how"),
         }
     }
 }

@@ -2,7 +2,9 @@
 
 #![allow(missing_docs, reason = "each name is its own documentation")]
 
+pub const ACCEPT_ENCODING: &str = "Accept-Encoding";
 pub const CACHE_CONTROL: &str = "Cache-Control";
+pub const CONTENT_ENCODING: &str = "Content-Encoding";
 pub const CONTENT_LENGTH: &str = "Content-Length";
 pub const CONTENT_TYPE: &str = "Content-Type";
 pub const DS_COLD: &str = "Ds-Cold";
@@ -10,6 +12,7 @@ pub const DS_INCARNATION: &str = "Ds-Incarnation";
 pub const DS_UNROTATED: &str = "Ds-Unrotated";
 pub const DS_VERSION: &str = "Ds-Version";
 pub const ETAG: &str = "ETag";
+pub const IF_MATCH: &str = "If-Match";
 pub const IF_NONE_MATCH: &str = "If-None-Match";
 pub const LOCATION: &str = "Location";
 pub const PRODUCER_EPOCH: &str = "Producer-Epoch";
@@ -21,14 +24,17 @@ pub const RETRY_AFTER: &str = "Retry-After";
 pub const SERVER_TIMING: &str = "Server-Timing";
 pub const STREAM_CLOSED: &str = "Stream-Closed";
 pub const STREAM_CURSOR: &str = "Stream-Cursor";
+pub const STREAM_EARLIEST_OFFSET: &str = "Stream-Earliest-Offset";
 pub const STREAM_EXPIRES_AT: &str = "Stream-Expires-At";
 pub const STREAM_FORKED_FROM: &str = "Stream-Forked-From";
 pub const STREAM_FORK_OFFSET: &str = "Stream-Fork-Offset";
 pub const STREAM_FORK_SUB_OFFSET: &str = "Stream-Fork-Sub-Offset";
 pub const STREAM_IF_PUBLIC: &str = "Stream-If-Public";
 pub const STREAM_NEXT_OFFSET: &str = "Stream-Next-Offset";
+pub const STREAM_RETENTION: &str = "Stream-Retention";
 pub const STREAM_SEQ: &str = "Stream-Seq";
 pub const STREAM_SSE_DATA_ENCODING: &str = "Stream-SSE-Data-Encoding";
+pub const STREAM_TRUNCATE_BEFORE: &str = "Stream-Truncate-Before";
 pub const STREAM_TTL: &str = "Stream-TTL";
 pub const STREAM_UP_TO_DATE: &str = "Stream-Up-To-Date";
 

@@ -6,8 +6,11 @@ use std::str::FromStr;
 /// A position in a stream, and the token that stands for it on the wire.
 ///
 /// The unit is messages for `application/json` streams and bytes for all others. The token is
-/// `{16 digits}_{16 digits}`: the first number is reserved and always 0, the second is the
-/// position, so tokens sort as their positions do.
+/// `{16 digits}_{16 digits}_{4 digits}`: the second number is the position, the others are reserved
+/// and always 0, so tokens sort as their positions do. One without the third part, as the first
+/// release minted them and clients write the start of a stream, stands for the same position; it
+/// is taken, but not given any more. There are three parts because some clients take two for a
+/// time and a counter, and count on by themselves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Offset(u64);
 
@@ -40,9 +43,15 @@ impl Offset {
     }
 }
 
+/// The first part of every token.
+const RESERVED: &str = "0000000000000000";
+
+/// The third part of every token.
+const END: &str = "0000";
+
 impl fmt::Display for Offset {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016}_{:016}", 0, self.0)
+        write!(f, "{RESERVED}_{:016}_{END}", self.0)
     }
 }
 
@@ -54,9 +63,10 @@ impl FromStr for Offset {
     type Err = MalformedOffset;
 
     fn from_str(token: &str) -> Result<Self, MalformedOffset> {
-        let (reserved, position) = token.split_once('_').ok_or(MalformedOffset)?;
-        let digits = |part: &str| part.len() == 16 && part.bytes().all(|b| b.is_ascii_digit());
-        if !digits(reserved) || !digits(position) || reserved.bytes().any(|b| b != b'0') {
+        let (reserved, rest) = token.split_once('_').ok_or(MalformedOffset)?;
+        let (position, end) = rest.split_once('_').unwrap_or((rest, END));
+        let is_number = position.len() == 16 && position.bytes().all(|b| b.is_ascii_digit());
+        if reserved != RESERVED || !is_number || end != END {
             return Err(MalformedOffset);
         }
         let position = position.parse().map_err(|_| MalformedOffset)?;
@@ -83,9 +93,19 @@ mod tests {
         }
 
         #[test]
-        fn only_minted_tokens_parse(token in "\\PC{0,40}") {
+        fn tokens_of_the_first_release_stand_for_the_same(position in 0..=Offset::MAX.0) {
+            let offset = Offset(position);
+            let old = format!("{:016}_{position:016}", 0);
+            prop_assert_eq!(old.parse::<Offset>(), Ok(offset));
+            let next = format!("{:016}_{:016}", 0, position + 1);
+            prop_assert!(old < offset.to_string() && offset.to_string() < next);
+        }
+
+        #[test]
+        fn only_minted_tokens_parse(token in "\\PC{0,40}|0{16}_[0-9]{16}(_[0-9]{0,5})?") {
             if let Ok(offset) = token.parse::<Offset>() {
-                prop_assert_eq!(offset.to_string(), token);
+                let minted = offset.to_string();
+                prop_assert!(minted == token || minted.strip_suffix("_0000") == Some(&token));
             }
         }
     }
@@ -104,6 +124,11 @@ mod tests {
             "0000000000000000_000000000000000a",
             "+000000000000000_0000000000000000",
             "0000000000000000_9999999999999999",
+            "0000000000000000_0000000000000000_",
+            "0000000000000000_0000000000000000_000",
+            "0000000000000000_0000000000000000_00000",
+            "0000000000000000_0000000000000000_0001",
+            "0000000000000000_0000000000000000_0000_0000",
         ] {
             assert_eq!(token.parse::<Offset>(), Err(MalformedOffset), "{token}");
         }

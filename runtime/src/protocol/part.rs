@@ -244,7 +244,7 @@ mod tests {
         assert_eq!(plan.parts[0].lines, Some(Lines { skip: 1, take: 2 }));
         assert_eq!(plan.parts[1].crc, None);
 
-        let newer = Plan::decode(br#"{"v":3,"pieces":[]}"#);
+        let newer = Plan::decode(br#"{"v":99,"pieces":[]}"#);
         assert!(matches!(newer, Err(Error::Newer(_))), "{newer:?}");
         let malformed = Plan::decode(b"[");
         assert!(matches!(malformed, Err(Error::Unavailable(_))));

@@ -7,6 +7,9 @@ use super::error::Error;
 /// Streams live below this path.
 pub const PREFIX: &str = "/v1/stream/";
 
+/// The same path as some clients know it. A stream is the same below either.
+pub const OTHER_PREFIX: &str = "/v1/streams/";
+
 /// Stands before [`PREFIX`] where the edge asks an object on behalf of a live reader. No request
 /// from outside gets to an object with such a path.
 pub const LIVE: &str = "/live";
@@ -43,8 +46,9 @@ pub fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     pairs.find_map(|(key, value)| (key == name).then_some(value))
 }
 
-/// A stream's path below [`PREFIX`], percent-decoded and valid. Two URLs that decode to the same
-/// path name the same stream.
+/// A stream's path below [`PREFIX`] or [`OTHER_PREFIX`], percent-decoded and valid. Two URLs that
+/// decode to the same path name the same stream, also where one of them encodes a slash: some
+/// clients encode a whole path as if it were one segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StreamPath(String);
 
@@ -71,7 +75,11 @@ impl From<PathError> for Error {
 impl StreamPath {
     /// Takes the path of a request URL as sent, without the query.
     pub fn parse(url_path: &str) -> Result<Self, PathError> {
-        let raw = url_path.strip_prefix(PREFIX).ok_or(PathError::Elsewhere)?;
+        let raw = [PREFIX, OTHER_PREFIX].iter();
+        let raw = raw
+            .filter_map(|prefix| url_path.strip_prefix(prefix))
+            .next();
+        let raw = raw.ok_or(PathError::Elsewhere)?;
         check_escapes(raw)?;
         let decoded = percent_decode_str(raw)
             .decode_utf8()
@@ -120,20 +128,14 @@ fn check_segment(segment: &str) -> Result<(), PathError> {
     }
 }
 
-/// Every `%` starts an escape, and none hides a slash: `a%2Fb` and `a/b` would be one stream
-/// under two names to anything that compares URLs, caches and auth among them.
+/// Every `%` starts an escape.
 fn check_escapes(raw: &str) -> Result<(), PathError> {
     for part in raw.split('%').skip(1) {
-        let Some(code) = part
-            .get(..2)
-            .filter(|c| c.bytes().all(|b| b.is_ascii_hexdigit()))
-        else {
+        let code = part.get(..2);
+        if !code.is_some_and(|code| code.bytes().all(|b| b.is_ascii_hexdigit())) {
             return Err(PathError::Invalid(
                 "must follow every '%' with two hex digits",
             ));
-        };
-        if code.eq_ignore_ascii_case("2f") {
-            return Err(PathError::Invalid("must hold no encoded slash (%2F)"));
         }
     }
     Ok(())
@@ -166,9 +168,18 @@ mod tests {
     }
 
     #[test]
+    fn an_encoded_slash_is_a_slash() {
+        assert_eq!(parse("chat%2F42").as_deref(), Ok("chat/42"));
+        assert_eq!(parse("a%2fb/c").as_deref(), Ok("a/b/c"));
+        assert_eq!(parse("__ds%2Fx"), Err(PathError::Reserved));
+        let path = StreamPath::parse("/v1/streams/a%2Fb").unwrap();
+        assert_eq!(path.in_project(), Some(("a", "b")));
+    }
+
+    #[test]
     fn other_routes_are_told_apart() {
         assert_eq!(
-            StreamPath::parse("/v1/streams/a"),
+            StreamPath::parse("/v1/streamsx/a"),
             Err(PathError::Elsewhere)
         );
         assert_eq!(StreamPath::parse("/v1/stream"), Err(PathError::Elsewhere));
@@ -179,8 +190,26 @@ mod tests {
     fn bad_paths_are_refused() {
         let long = "a".repeat(MAX_BYTES + 1);
         for bad in [
-            "", "/", "a/", "a//b", ".", "..", "a/../b", "%2e%2e", "a/%2E", "%00", "a%0ab", "%zz",
-            "%", "%4", "%ff", "a%2fb", &long,
+            "",
+            "/",
+            "a/",
+            "a//b",
+            ".",
+            "..",
+            "a/../b",
+            "%2e%2e",
+            "a/%2E",
+            "%00",
+            "a%0ab",
+            "%zz",
+            "%",
+            "%4",
+            "%ff",
+            "a%2f",
+            "a%2f%2Fb",
+            "%2fa",
+            "a%2f..%2fb",
+            &long,
         ] {
             assert!(matches!(parse(bad), Err(PathError::Invalid(_))), "{bad}");
         }

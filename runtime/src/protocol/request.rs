@@ -520,7 +520,7 @@ mod tests {
             "/v1/stream/b/../a/x",
             "/v1/stream/b/%2e%2e/a",
             "/v1/stream//a/x",
-            "/v1/stream/a%2fx",
+            "/v1/stream/a%2f",
             "https://host/v1/stream/a/x",
         ] {
             assert_eq!(field_of(fork_source(bad)), "Stream-Forked-From", "{bad}");

@@ -172,7 +172,7 @@ mod tests {
         let json = |control: Control| control.to_json();
         assert_eq!(
             json(CONTROL),
-            r#"{"streamNextOffset":"0000000000000000_0000000000000000","streamCursor":"7","upToDate":true}"#
+            r#"{"streamNextOffset":"0000000000000000_0000000000000000_0000","streamCursor":"7","upToDate":true}"#
         );
         let behind = Control {
             up_to_date: false,
@@ -185,7 +185,7 @@ mod tests {
         };
         assert_eq!(
             json(closed),
-            r#"{"streamNextOffset":"0000000000000000_0000000000000000","upToDate":true,"streamClosed":true}"#
+            r#"{"streamNextOffset":"0000000000000000_0000000000000000_0000","upToDate":true,"streamClosed":true}"#
         );
     }
 

@@ -13,8 +13,8 @@ use super::error::Error;
 pub const STORED: u32 = 2;
 
 /// The version of messages between edges and objects, and between objects. Those of version 1 do
-/// not say so.
-pub const SPOKEN: u32 = 2;
+/// not say so. Offsets of version 3 have three parts.
+pub const SPOKEN: u32 = 3;
 
 /// What a record or message says of its version; nothing means 1.
 pub type Stated = Option<u32>;

@@ -288,7 +288,7 @@ fn what_a_token_allows_is_answered_by_the_stream() -> Result<()> {
             assert_eq!(refusal.code, "unknown_route", "{path}");
         }
     }
-    for path in ["p/", "p//s", "p/%2e%2e/other/s", "/p/s", "p%2Fs"] {
+    for path in ["p/", "p//s", "p/%2e%2e/other/s", "/p/s"] {
         let status = writer.raw(&format!("GET /v1/stream/{path}"))?.status;
         assert!(matches!(status, 400 | 401), "{path}: {status}");
     }
@@ -636,7 +636,7 @@ fn a_registry_that_does_not_answer_is_503_and_a_missing_one_500() -> Result<()> 
         .call(Method::GET, "/v1/stream/broken/s")
         .send()?;
     let message = answer.expect(500)?.refusal()?.message;
-    assert!(message.contains("broken"), "{message}");
+    assert!(!message.contains("broken"), "{message}");
     Ok(())
 }
 

@@ -36,8 +36,8 @@ fn paths_that_name_no_stream_are_refused() -> Result<()> {
     let longest = "x".repeat(512);
     let too_long = "x".repeat(513);
     let bad = [
-        "", "/", "a/", "a//b", "//a", "%00", "a%0Ab", "%7f", "%zz", "%", "a%4", "%ff", "a%2Fb",
-        "a%2fb", &too_long,
+        "", "/", "a/", "a//b", "//a", "%00", "a%0Ab", "%7f", "%zz", "%", "a%4", "%ff", "a%2F",
+        "a%2f%2fb", &too_long,
     ];
     for path in bad {
         for method in ["GET", "HEAD", "PUT", "POST", "DELETE"] {

@@ -126,7 +126,7 @@ fn what_a_newer_release_says_is_refused() {
     for query in [EVENTS, "offset=-1&live=long-poll"] {
         let mut newer = said(1, b"[0]");
         newer.headers.retain(|(name, _)| name != header::DS_VERSION);
-        let version = (header::DS_VERSION.to_owned(), "3".to_owned());
+        let version = (header::DS_VERSION.to_owned(), "99".to_owned());
         newer.headers.push(version);
         let world = world([Does::Says(newer)]);
         let answer = world.get(query).unwrap();
@@ -177,7 +177,7 @@ fn a_message_to_a_long_poll_becomes_its_own() {
         let answer = poll(false).answer(Some(&last), 0, 0).unwrap();
         assert!(!answer.headers.contains_key(header::STREAM_CURSOR));
     }
-    let newer = poll(false).answer(Some(br#"{"v":3,"status":200,"headers":{}}"#), 0, 0);
+    let newer = poll(false).answer(Some(br#"{"v":99,"status":200,"headers":{}}"#), 0, 0);
     assert!(matches!(newer, Err(Error::Newer(_))), "{newer:?}");
     let garbage = poll(false).answer(Some(b"{"), 0, 0);
     assert!(matches!(garbage, Err(Error::Unavailable(_))), "{garbage:?}");

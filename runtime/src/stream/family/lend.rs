@@ -376,10 +376,10 @@ mod tests {
         assert_eq!(loan.rest, b"de");
         assert_eq!(Loan::decode(&loan.encode().unwrap()), Ok(loan));
 
-        let newer = Loan::decode(&frame(br#"{"v":3,"another":"form"}"#));
+        let newer = Loan::decode(&frame(br#"{"v":99,"another":"form"}"#));
         assert!(matches!(newer, Err(Error::Newer(_))), "{newer:?}");
         let head = String::from_utf8(head.to_vec()).unwrap();
-        let record = head.replace(r#"{"size""#, r#"{"v":3,"size""#);
+        let record = head.replace(r#"{"size""#, r#"{"v":99,"size""#);
         let newer = Loan::decode(&frame(record.as_bytes()));
         assert!(matches!(newer, Err(Error::Newer(_))), "{newer:?}");
         for malformed in [&frame(b"{}")[..], b"\0\0\0\x09{}", b""] {
@@ -397,7 +397,7 @@ mod tests {
         assert_eq!((claim.offset, claim.sub_offset), (Some(7), 2));
         assert_eq!(Claim::decode(claim.encode().as_bytes()), Ok(claim));
 
-        let newer = Claim::decode(br#"{"v":3}"#);
+        let newer = Claim::decode(br#"{"v":99}"#);
         assert!(matches!(newer, Err(Error::Newer(_))), "{newer:?}");
         let malformed = Claim::decode(b"{}");
         assert!(matches!(malformed, Err(Error::Invalid { .. })));

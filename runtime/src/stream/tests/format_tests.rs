@@ -249,7 +249,13 @@ impl World {
                 let headers = headers.map(|(name, value)| (name.to_lowercase(), value));
                 let mut headers: BTreeMap<_, _> = headers.collect();
                 headers.retain(|name, _| name == "content-type" || name.starts_with("stream-"));
-                assert_eq!(headers, answers.headers, "{name}");
+                // The first release minted offsets of two parts for the same positions.
+                let next = answers.headers.get("stream-next-offset");
+                let next = next.and_then(|token| token.parse::<Offset>().ok());
+                let next = next.map(|offset| offset.to_string());
+                let mut expected = answers.headers.clone();
+                expected.extend(next.map(|next| ("stream-next-offset".to_owned(), next)));
+                assert_eq!(headers, expected, "{name}");
                 assert_eq!(stream.require_public(now).is_ok(), answers.public, "{name}");
                 self.read(answers, &mut stream);
             }
