@@ -28,7 +28,7 @@ const readAll = async (url) => (await stream({ url, live: false })).json()
  * The checks, for streams at `server` below `place`. The server lets a long-poll wait for half a
  * second and an answer of events last for three.
  */
-export function officialChecks(server, place) {
+export function checks(server, place = "node") {
   const fresh = freshUrls(server, place)
   const create = (contentType) => DurableStream.create({ url: fresh(), contentType })
 
