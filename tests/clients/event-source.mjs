@@ -147,7 +147,7 @@ export function eventSourceChecks(server, proxy, cut) {
       equal(heard.data, texts.map((text) => text.replace(/\r\n?/g, "\n")), "texts")
       await until(() => heard.controls.length > texts.length)
       equal(heard.controls.length, texts.length + 1, "control events, one before all texts")
-      const offsets = heard.controls.map(({ streamNextOffset }) => /^\d+_\d+$/.test(streamNextOffset))
+      const offsets = heard.controls.map(({ streamNextOffset }) => /^\d{16}_\d{16}_\d{4}$/.test(streamNextOffset))
       equal(offsets.every(Boolean), true, "offsets")
       equal(messages, [], "events of other names")
       heard.source.close()
