@@ -8,6 +8,9 @@ import { equal, freshUrls, numbers } from "./checks.mjs"
 
 const JSON_TYPE = { "Content-Type": "application/json" }
 
+/** What is said of the bytes on their way here, which `fetch` has undone. */
+const OF_ONE_HOP = ["content-length", "content-encoding", "transfer-encoding", "connection"]
+
 /** A proxy that does what `app.use(compression())` before a handler does. */
 async function proxyTo(server) {
   const app = express()
@@ -18,7 +21,7 @@ async function proxyTo(server) {
     const answer = await fetch(server + originalUrl, { signal: aborter.signal })
     response.status(answer.status)
     for (const [name, value] of answer.headers) {
-      if (!/^(content-(length|encoding)|connection|transfer-encoding)$/.test(name)) response.set(name, value)
+      if (!OF_ONE_HOP.includes(name)) response.set(name, value)
     }
     Readable.fromWeb(answer.body).on("error", () => response.end()).pipe(response)
   })

@@ -168,6 +168,25 @@ pub fn run_checks(files: &[&str], vars: Vars, expected: &[&str]) -> Result<()> {
     server.stop()
 }
 
+/// Runs the checks of these files on a page in Chromium, against a server of their own.
+pub fn run_in_browser(files: &[&str], expected: &[&str]) -> Result<()> {
+    let chromium = env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
+    ensure!(
+        Path::new(&chromium).exists(),
+        "there is no Chromium at {chromium}: `apt-get update && apt-get install -y chromium` \
+         installs it on Debian; CHROMIUM says where it is elsewhere"
+    );
+    let name = files.join("-");
+    let state = Scratch::new(&format!("clients-browser-{name}-state"))?;
+    let profile = Scratch::new(&format!("clients-browser-{name}-profile"))?;
+    let profile = profile.path().to_str().context("a path that is no text")?;
+    let server = Server::start(&state, &VARS)?;
+    let mut node = node("browser.mjs")?;
+    node.args([server.client().base(), &chromium, profile]);
+    run(node.args(files), expected)?;
+    server.stop()
+}
+
 #[test]
 fn the_official_client_works_in_node() -> Result<()> {
     let expected = [&OFFICIAL[..], &CUTS].concat();
@@ -248,21 +267,6 @@ fn the_python_client_works() -> Result<()> {
 
 #[test]
 fn event_source_and_the_official_client_work_in_a_browser() -> Result<()> {
-    let chromium = env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
-    ensure!(
-        Path::new(&chromium).exists(),
-        "there is no Chromium at {chromium}: `apt-get update && apt-get install -y chromium` \
-         installs it on Debian; CHROMIUM says where it is elsewhere"
-    );
-    let state = Scratch::new("clients-browser-state")?;
-    let profile = Scratch::new("clients-browser-profile")?;
-    let profile = profile.path().to_str().context("a path that is no text")?;
-    let server = Server::start(&state, &VARS)?;
     let expected = [&EVENT_SOURCE[..], &OFFICIAL].concat();
-    let mut node = node("browser.mjs")?;
-    run(
-        node.args([server.client().base(), &chromium, profile]),
-        &expected,
-    )?;
-    server.stop()
+    run_in_browser(&["event-source.mjs", "official.mjs"], &expected)
 }

@@ -1,8 +1,8 @@
-//! Clients of events that need more of them than there is yet.
+//! Clients that need more than there is yet.
 
 use anyhow::Result;
 
-use crate::clients::{VARS, run_checks};
+use crate::clients::{VARS, run_checks, run_in_browser};
 
 const EVENT_SOURCE: [&str; 3] = [
     "it resumes after the server ended an answer, with nothing lost or doubled",
@@ -18,6 +18,11 @@ const LINE_DECODERS: [&str; 2] = [
 const COMPRESSION: [&str; 2] = [
     "events come through at once, one by one",
     "what is no stream of events is compressed",
+];
+
+const TRACING: [&str; 2] = [
+    "a page may send the headers of its tools with each request",
+    "what is wrong with a request is said by its answer",
 ];
 
 #[test]
@@ -38,4 +43,10 @@ fn decoders_of_lines_work() -> Result<()> {
 fn a_proxy_that_compresses_hands_events_on_at_once() -> Result<()> {
     let vars = [("SSE_TIMEOUT_MS", "120000")];
     run_checks(&["compression.mjs"], &vars, &COMPRESSION)
+}
+
+#[test]
+#[ignore = "until preflights allow whatever headers are asked for"]
+fn a_page_may_send_the_headers_of_its_tools() -> Result<()> {
+    run_in_browser(&["tracing.mjs"], &TRACING)
 }
