@@ -8,6 +8,7 @@
 //! | [`json`] | JSON mode: validation, flattening, one message a line |
 //! | [`expiry`] | `Stream-TTL` and `Stream-Expires-At` |
 //! | [`producer`] | the idempotent producer state machine |
+//! | [`condition`] | `If-Match` of writers |
 //! | [`cursor`] | cursors of live reads |
 //! | [`sse`] | the text of Server-Sent Events |
 //! | [`etag`] | entity tags and `If-None-Match` |
@@ -21,6 +22,7 @@
 //! | [`error`] | every refusal, with its status and headers |
 
 pub mod checksum;
+pub mod condition;
 pub mod content_type;
 pub mod cursor;
 pub mod error;

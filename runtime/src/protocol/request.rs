@@ -1,5 +1,6 @@
 //! From headers and query to typed requests.
 
+use super::condition::Condition;
 use super::content_type::{self, ContentType};
 use super::cursor;
 use super::error::Error;
@@ -100,6 +101,8 @@ pub struct Append {
     pub producer: Option<Claim>,
     /// `Stream-Seq`; its scope is the stream.
     pub seq: Option<String>,
+    /// `If-Match`: where the tail has to be.
+    pub if_match: Option<Condition>,
 }
 
 impl Append {
@@ -111,6 +114,7 @@ impl Append {
         header::PRODUCER_ID,
         header::PRODUCER_EPOCH,
         header::PRODUCER_SEQ,
+        header::IF_MATCH,
     ];
 
     /// Reads the headers of a POST.
@@ -143,6 +147,7 @@ impl Append {
             close,
             producer: producer(header)?,
             seq,
+            if_match: if_match(header)?,
         })
     }
 }
@@ -328,6 +333,11 @@ fn lifetime(header: HeaderLookup) -> Result<Option<Expiry>, Error> {
 /// Any value but `true` counts as absent (section 4.1).
 fn closes(header: HeaderLookup) -> bool {
     header(header::STREAM_CLOSED).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+}
+
+fn if_match(header: HeaderLookup) -> Result<Option<Condition>, Error> {
+    let value = header(header::IF_MATCH);
+    value.map(|value| Condition::parse(&value)).transpose()
 }
 
 fn producer(header: HeaderLookup) -> Result<Option<Claim>, Error> {

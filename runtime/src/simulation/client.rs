@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use chrono::DateTime;
+use futures_util::future::join;
 
 use serde_json::{Value, json};
 
@@ -118,6 +119,10 @@ impl World {
                 let body = body(n, &lengths, is_json);
                 self.ask_for("POST", PATHS[path], "", headers, body).await;
             }
+            Op::Race { path, rounds } => {
+                let writer = |name| self.race(n, name, PATHS[path], rounds);
+                join(writer(0), writer(1)).await;
+            }
             Op::Produce { path, id, count } => self.produce(n, PATHS[path], id, count).await,
             Op::Read {
                 path,
@@ -192,6 +197,7 @@ impl World {
                 *target = *absent.get(*target % absent.len().max(1)).unwrap_or(target);
             }
             Op::Append { path, .. }
+            | Op::Race { path, .. }
             | Op::Produce { path, .. }
             | Op::Follow { path, .. }
             | Op::Poll { path, .. }
@@ -252,6 +258,37 @@ impl World {
         }
         let body = body(n, lengths, is_json);
         self.ask_for("PUT", PATHS[target], "", headers, body).await;
+    }
+
+    /// A writer that appends only where it believes the tail to be, and looks again where it is
+    /// when somebody was faster. Whoever is not told what came of it stops.
+    async fn race(&self, n: usize, name: usize, path: &str, rounds: usize) {
+        let head = self.ask_for("HEAD", path, "", Vec::new(), Vec::new());
+        let Some(head) = head.await.filter(|head| head.status() == 200) else {
+            return;
+        };
+        let is_json = self.is_json(path);
+        let mut tail = next_of(&head);
+        for round in 0..rounds {
+            for _ in 0..4 {
+                let tag = format!("\"{}\"", Offset::new(tail).unwrap());
+                let headers = vec![
+                    (header::CONTENT_TYPE, type_of(is_json)),
+                    (header::IF_MATCH, tag),
+                ];
+                let body = message(n, 2 * round + name, 5, is_json).into_bytes();
+                let reply = self.ask_for("POST", path, "", headers, body).await;
+                let Some(reply) = reply.filter(|reply| matches!(reply.status(), 204 | 412)) else {
+                    return;
+                };
+                let next = next_of(&reply);
+                self.expect(next != tail, || format!("{path}: nobody was faster"));
+                tail = next;
+                if reply.status() == 204 {
+                    break;
+                }
+            }
+        }
     }
 
     /// What is acknowledged to a producer is there once, however often it was sent.

@@ -81,6 +81,13 @@ fn tail(reply: &Reply) -> Result<u64, String> {
         .ok_or_else(|| "there is no next offset".to_owned())
 }
 
+/// Where `If-Match` wants the tail to be.
+fn wanted(request: &Request) -> Option<u64> {
+    let tag = request.header(header::IF_MATCH)?;
+    let offset: Offset = tag.trim_matches('"').parse().ok()?;
+    Some(offset.position())
+}
+
 impl Model {
     /// The life at a path, unless it is over.
     pub fn alive(&self, path: &str) -> Option<&Life> {
@@ -194,6 +201,13 @@ impl Model {
             (_, 404) if path::parameter(&request.url, path::INCARNATION).is_some() => Ok(()),
             (_, 404) => ensure(self.alive(&node.path).is_none(), || "it lives".into()),
             (_, 410) => ensure(self.alive(&node.path).is_none(), || "it lives".into()),
+            ("POST", 412) => {
+                let life = self.current_life(&node.path)?;
+                ensure(life.is_alive, || "it is over".into())?;
+                let end = life.items.len() as u64;
+                ensure(tail(reply)? == end, || "the tail is another".into())?;
+                ensure(wanted(request) != Some(end), || "nobody was faster".into())
+            }
             ("PUT" | "POST", 409 | 403) => Ok(()),
             (_, status) => Err(format!("nobody expects {status}")),
         }
@@ -375,6 +389,10 @@ impl Life {
                 is_new && !self.closed
             }
         };
+        let wanted = wanted(request);
+        ensure(!is_new || wanted.is_none_or(|at| at == before), || {
+            format!("somebody was faster than whoever has seen {wanted:?}")
+        })?;
         if is_new && !body.is_empty() {
             self.items.extend(items_of(body, self.is_json)?);
         }

@@ -38,6 +38,11 @@ pub enum Op {
         lengths: Vec<usize>,
         closes: bool,
     },
+    /// Two writers append, each only where it believes the tail to be.
+    Race {
+        path: usize,
+        rounds: usize,
+    },
     /// Appends by an idempotent producer, each until it is acknowledged.
     Produce {
         path: usize,
@@ -159,6 +164,7 @@ impl Mood {
             (self.chaos, 11),
             (self.chaos / 3, 12),
             (1, 13),
+            (4, 14),
         ];
         let all: u32 = weights.iter().map(|(weight, _)| weight).sum();
         let mut at = rng.u32(..all);
@@ -211,7 +217,11 @@ impl Mood {
                 path,
                 settings: rng.usize(..4),
             },
-            _ => Op::CopyBucket,
+            13 => Op::CopyBucket,
+            _ => Op::Race {
+                path,
+                rounds: rng.usize(1..4),
+            },
         }
     }
 

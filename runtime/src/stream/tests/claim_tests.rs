@@ -92,6 +92,7 @@ impl<'a> Source<'a> {
             close: false,
             producer: None,
             seq: None,
+            if_match: None,
         };
         let appended = self.stream.append(&request, b"0123456789", self.now);
         appended.unwrap();

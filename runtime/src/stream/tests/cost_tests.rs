@@ -43,6 +43,7 @@ fn append(stream: &mut Stream<&Sqlite>, is_json: bool, bytes: usize) {
         close: false,
         producer: None,
         seq: None,
+        if_match: None,
     };
     stream.append(&request, &vec![b'7'; bytes], 0).unwrap();
 }

@@ -242,6 +242,7 @@ impl<'a> Town<'a> {
             close: false,
             producer: None,
             seq: None,
+            if_match: None,
         };
         match (
             self.streams[at].append(&request, &body, self.now),

@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::KEY;
 use super::sqlite::Sqlite;
+use crate::protocol::condition::Condition;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::expiry::Expiry;
@@ -54,6 +55,10 @@ fn from(position: u64) -> Read {
     }
 }
 
+fn only_at(offset: Offset) -> Condition {
+    Condition::At(vec![offset])
+}
+
 /// What a client wants to do.
 #[derive(Clone, Debug)]
 enum Op {
@@ -65,9 +70,14 @@ enum Op {
         messages: Vec<String>,
         claim: Option<(u8, u64, u64)>,
         seq: Option<String>,
+        /// How far before the tail it is to be, for an append that asks for it.
+        behind: Option<u64>,
         close: bool,
     },
-    Close,
+    Close {
+        claim: Option<(u8, u64, u64)>,
+        behind: Option<u64>,
+    },
     Read {
         at: u64,
         max: usize,
@@ -87,11 +97,14 @@ fn any_op() -> impl Strategy<Value = Op> {
     let messages = proptest::collection::vec(message, 1..6);
     let claim = proptest::option::of((0u8..2, 0u64..2, 0u64..4));
     let seq = proptest::option::weighted(0.2, "[a-c]{1,2}");
+    let behind = proptest::option::weighted(0.3, 0u64..2);
     prop_oneof![
         2 => (messages.clone(), any::<bool>()).prop_map(|(first, ttl)| Op::Create { first, ttl }),
-        12 => (messages, claim, seq, proptest::bool::weighted(0.05))
-            .prop_map(|(messages, claim, seq, close)| Op::Append { messages, claim, seq, close }),
-        1 => Just(Op::Close),
+        12 => (messages, claim.clone(), seq, behind.clone(), proptest::bool::weighted(0.05))
+            .prop_map(|(messages, claim, seq, behind, close)| Op::Append {
+                messages, claim, seq, behind, close,
+            }),
+        1 => (claim, behind).prop_map(|(claim, behind)| Op::Close { claim, behind }),
         6 => (0u64..40, 1usize..120).prop_map(|(at, max)| Op::Read { at, max }),
         1 => Just(Op::Head),
         1 => Just(Op::Delete),
@@ -99,6 +112,14 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Expire),
         3 => Just(Op::Restart),
     ]
+}
+
+fn claimed((id, epoch, seq): (u8, u64, u64)) -> Claim {
+    Claim {
+        id: format!("p{id}"),
+        epoch,
+        seq,
+    }
 }
 
 /// A stream as the protocol describes it.
@@ -114,22 +135,34 @@ struct Model {
 }
 
 impl Model {
+    fn overtaken(&self, request: &Append) -> Option<Error> {
+        let tail = Offset::new(self.items.len() as u64).unwrap();
+        let wanted = request.if_match.clone().filter(|at| *at != only_at(tail));
+        wanted.map(|_| Error::Overtaken {
+            tail,
+            closed: self.closed,
+        })
+    }
+
     fn append(&mut self, request: &Append, items: Vec<Vec<u8>>) -> Result<bool, Error> {
         let tail = Offset::new(self.items.len() as u64).unwrap();
         if self.closed {
-            let again = request.producer.is_some() && self.closed_by == request.producer;
-            let close_only = request.content_type.is_none();
-            return if again || close_only {
-                Ok(false)
-            } else {
-                Err(Error::Closed { tail })
-            };
+            if request.producer.is_some() && self.closed_by == request.producer {
+                return Ok(false);
+            }
+            if request.content_type.is_some() || request.producer.is_some() {
+                return Err(Error::Closed { tail });
+            }
+            return self.overtaken(request).map_or(Ok(false), Err);
         }
         if let Some(claim) = &request.producer {
             let known = self.producers.get(&claim.id).copied();
             if producer::judge(known, claim)? != Verdict::Append {
                 return Ok(false);
             }
+        }
+        if let Some(error) = self.overtaken(request) {
+            return Err(error);
         }
         if let (Some(last), Some(seq)) = (&self.seq, &request.seq)
             && seq <= last
@@ -207,6 +240,15 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// The condition of a writer who believes the tail to be so far behind.
+    fn behind(&self, behind: Option<u64>) -> Option<Condition> {
+        let tail = self
+            .model
+            .as_ref()
+            .map_or(0, |model| model.items.len() as u64);
+        behind.map(|behind| only_at(Offset::new(tail.saturating_sub(behind)).unwrap()))
+    }
+
     fn name(&self) -> Name {
         named(&self.lives.to_string())
     }
@@ -247,29 +289,28 @@ impl<'a> Bench<'a> {
                 messages,
                 claim,
                 seq,
+                behind,
                 close,
             } => {
                 let (body, items) = self.body(messages);
-                let producer = claim.map(|(id, epoch, seq)| Claim {
-                    id: format!("p{id}"),
-                    epoch,
-                    seq,
-                });
+                let producer = claim.map(claimed);
                 let content_type = Some(self.content_type());
                 let request = Append {
                     content_type,
                     close: *close,
                     producer,
                     seq: seq.clone(),
+                    if_match: self.behind(*behind),
                 };
                 self.append(&request, &body, items)?;
             }
-            Op::Close => {
+            Op::Close { claim, behind } => {
                 let request = Append {
                     content_type: None,
                     close: true,
-                    producer: None,
+                    producer: claim.map(claimed),
                     seq: None,
+                    if_match: self.behind(*behind),
                 };
                 self.append(&request, b"", Vec::new())?;
             }
@@ -459,13 +500,13 @@ proptest! {
         let mut bench = Bench::new(&database, is_json);
         bench.create(&["x".into()], false)?;
         let content_type = Some(bench.content_type());
-        let plain = Append { content_type: content_type.clone(), close: false, producer: None, seq: None };
+        let plain = Append { content_type: content_type.clone(), close: false, producer: None, seq: None, if_match: None };
         for messages in &before {
             let (body, items) = bench.body(messages);
             bench.append(&plain, &body, items)?;
         }
         let producer = by_producer.then(|| Claim { id: "p".into(), epoch: 0, seq: 0 });
-        let request = Append { content_type, close, producer, seq: Some("s".into()) };
+        let request = Append { content_type, close, producer, seq: Some("s".into()), if_match: None };
         let (body, items) = bench.body(&messages);
 
         database.fail_after(statements);
@@ -599,6 +640,7 @@ fn nothing_joins_a_message_in_parts() {
             messages: vec!["b".into()],
             claim: None,
             seq: None,
+            behind: None,
             close: false,
         };
         bench.run(&append).unwrap();
@@ -620,6 +662,7 @@ fn small_appends_share_a_row() {
         close: false,
         producer: None,
         seq: None,
+        if_match: None,
     };
     let before = database.written.get();
     for _ in 0..1000 {
@@ -633,6 +676,119 @@ fn small_appends_share_a_row() {
     })
     .unwrap();
     assert_eq!(rows, 6, "18 KB in chunks of 3200 bytes");
+}
+
+fn append_if(if_match: Condition) -> Append {
+    Append {
+        content_type: Some(json()),
+        close: false,
+        producer: None,
+        seq: None,
+        if_match: Some(if_match),
+    }
+}
+
+/// Two writers have read the same tail.
+#[test]
+fn whoever_was_faster_has_won() {
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    let creation = create(json(), false);
+    let absent = stream.append(&append_if(Condition::Anywhere), b"1", 0);
+    assert_eq!(absent, Err(Error::NotFound));
+    stream
+        .create(&creation, None, b"[1]", named("1"), KEY, 0)
+        .unwrap();
+    let at = |position| Offset::new(position).unwrap();
+    let before = database.written.get();
+    let first = stream.append(&append_if(only_at(at(1))), b"[2,3]", 0);
+    assert_eq!(first.unwrap().tail, at(3));
+    assert_eq!(database.written.get() - before, 1, "no row more");
+    let second = Append {
+        producer: Some(claimed((0, 0, 0))),
+        seq: Some("a".into()),
+        ..append_if(only_at(at(1)))
+    };
+    let overtaken = Error::Overtaken {
+        tail: at(3),
+        closed: false,
+    };
+    let lost = stream.append(&second, b"4", 0);
+    assert_eq!(lost, Err(overtaken));
+    assert_eq!(
+        database.written.get() - before,
+        1,
+        "also not of the producer"
+    );
+    let again = Append {
+        if_match: Some(Condition::At(vec![at(1), at(3)])),
+        ..second.clone()
+    };
+    assert_eq!(stream.append(&again, b"4", 0).unwrap().tail, at(4));
+    // A repetition is not told that it has lost.
+    for request in [again, second] {
+        let repeated = stream.append(&request, b"4", 0).unwrap();
+        assert_eq!((repeated.tail, repeated.is_new_data), (at(4), false));
+    }
+    let anywhere = stream.append(&append_if(Condition::Anywhere), b"5", 0);
+    assert_eq!(anywhere.unwrap().tail, at(5));
+}
+
+#[test]
+fn a_close_is_overtaken_like_any_append() {
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    let creation = create(json(), false);
+    stream
+        .create(&creation, None, b"[1]", named("1"), KEY, 0)
+        .unwrap();
+    let at = |position| Offset::new(position).unwrap();
+    let close = |tail| Append {
+        content_type: None,
+        close: true,
+        ..append_if(only_at(at(tail)))
+    };
+    let overtaken = |closed| {
+        Err(Error::Overtaken {
+            tail: at(1),
+            closed,
+        })
+    };
+    assert_eq!(stream.append(&close(0), b"", 0), overtaken(false));
+    assert!(!stream.head(0).unwrap().closed);
+    for _ in 0..2 {
+        assert!(stream.append(&close(1), b"", 0).unwrap().closed);
+    }
+    assert_eq!(stream.append(&close(0), b"", 0), overtaken(true));
+    let late = stream.append(&append_if(only_at(at(1))), b"2", 0);
+    assert_eq!(late, Err(Error::Closed { tail: at(1) }));
+}
+
+/// Of producers, only the one that has closed a stream may close it again.
+#[test]
+fn another_producer_has_not_closed_the_stream() {
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    let creation = create(json(), false);
+    stream
+        .create(&creation, None, b"[1]", named("1"), KEY, 0)
+        .unwrap();
+    let close = |producer| Append {
+        content_type: None,
+        close: true,
+        producer,
+        seq: None,
+        if_match: None,
+    };
+    let by = |id, seq| close(Some(claimed((id, 0, seq))));
+    assert!(stream.append(&by(0, 0), b"", 0).unwrap().closed);
+    let tail = Offset::new(1).unwrap();
+    for (id, seq) in [(1, 0), (0, 1)] {
+        let refused = stream.append(&by(id, seq), b"", 0);
+        assert_eq!(refused, Err(Error::Closed { tail }));
+    }
+    assert!(stream.append(&by(0, 0), b"", 0).unwrap().closed);
+    assert!(stream.append(&close(None), b"", 0).unwrap().closed);
 }
 
 #[test]

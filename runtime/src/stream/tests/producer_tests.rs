@@ -58,6 +58,7 @@ fn append(stream: &mut Stream<&Sqlite>, id: String, epoch: u64) -> Result<bool, 
         close: false,
         producer: Some(Claim { id, epoch, seq: 0 }),
         seq: None,
+        if_match: None,
     };
     let appended = stream.append(&request, b"x", 0)?;
     Ok(appended.is_new_data)

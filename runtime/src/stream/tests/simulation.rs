@@ -208,6 +208,7 @@ impl<'a> World<'a> {
             close: false,
             producer: None,
             seq: None,
+            if_match: None,
         };
         let appended = self.stream.append(&request, &body, self.now);
         let Some(model) = &mut self.model else {

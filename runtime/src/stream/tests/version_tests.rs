@@ -57,6 +57,7 @@ fn append(producer: Option<&str>) -> Append {
         close: false,
         producer: producer.map(claim),
         seq: None,
+        if_match: None,
     }
 }
 
