@@ -41,4 +41,5 @@ pub const STREAM_UP_TO_DATE: &str = "Stream-Up-To-Date";
 /// What a browser may send across origins: the answer to a preflight.
 pub const ALLOWED_REQUEST_HEADERS: &str = "Authorization, Content-Type, If-Match, If-None-Match, \
     Producer-Epoch, Producer-Id, Producer-Seq, Stream-Closed, Stream-Expires-At, \
-    Stream-Fork-Offset, Stream-Fork-Sub-Offset, Stream-Forked-From, Stream-Seq, Stream-TTL";
+    Stream-Fork-Offset, Stream-Fork-Sub-Offset, Stream-Forked-From, Stream-Retention, \
+    Stream-Seq, Stream-TTL, Stream-Truncate-Before";

@@ -9,6 +9,7 @@
 //! | [`expiry`] | `Stream-TTL` and `Stream-Expires-At` |
 //! | [`producer`] | the idempotent producer state machine |
 //! | [`condition`] | `If-Match` of writers |
+//! | [`retention`] | `Stream-Retention` |
 //! | [`cursor`] | cursors of live reads |
 //! | [`sse`] | the text of Server-Sent Events |
 //! | [`etag`] | entity tags and `If-None-Match` |
@@ -37,5 +38,6 @@ pub mod path;
 pub mod producer;
 pub mod reply;
 pub mod request;
+pub mod retention;
 pub mod sse;
 pub mod version;

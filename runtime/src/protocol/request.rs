@@ -9,6 +9,7 @@ use super::header;
 use super::offset::Offset;
 use super::path::{PathError, StreamPath};
 use super::producer::Claim;
+use super::retention::Retention;
 
 /// The longest `Producer-Id` and `Stream-Seq` taken, in bytes.
 pub const MAX_NAME_BYTES: usize = 256;
@@ -29,6 +30,9 @@ pub struct Create {
     pub public: bool,
     /// Which stream this one is to be a fork of.
     pub fork: Option<Fork>,
+    /// How much of the stream is to be kept. Without it, a fork keeps what its source does, and
+    /// any other stream everything.
+    pub retention: Option<Retention>,
 }
 
 /// What a fork starts with (section 4.2).
@@ -53,6 +57,7 @@ impl Create {
         header::STREAM_FORKED_FROM,
         header::STREAM_FORK_OFFSET,
         header::STREAM_FORK_SUB_OFFSET,
+        header::STREAM_RETENTION,
     ];
 
     /// Reads the query (without `?`) and headers of a PUT.
@@ -61,13 +66,25 @@ impl Create {
     ///
     /// [`Error::Invalid`] for a header or parameter that breaks a rule.
     pub fn parse(query: &str, header: HeaderLookup) -> Result<Self, Error> {
-        Ok(Self {
+        let create = Self {
             content_type: content_type(header)?,
             expiry: lifetime(header)?,
             closed: closes(header),
             public: is_public(query)?,
             fork: fork(header)?,
-        })
+            retention: retention(header)?,
+        };
+        create.check_retention()?;
+        Ok(create)
+    }
+
+    /// The unit is that of the type, which is not known of a fork that asks for none.
+    fn check_retention(&self) -> Result<(), Error> {
+        match (self.retention, &self.content_type, &self.fork) {
+            (Some(retention), Some(content_type), _) => retention.check(content_type),
+            (Some(retention), None, None) => retention.check(&ContentType::default_type()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -106,7 +123,7 @@ pub struct Append {
 }
 
 impl Append {
-    /// The headers that are read.
+    /// The headers that are read of a POST, also by [`Truncate::parse`].
     pub const HEADERS: &[&str] = &[
         header::CONTENT_TYPE,
         header::STREAM_CLOSED,
@@ -115,6 +132,7 @@ impl Append {
         header::PRODUCER_EPOCH,
         header::PRODUCER_SEQ,
         header::IF_MATCH,
+        header::STREAM_TRUNCATE_BEFORE,
     ];
 
     /// Reads the headers of a POST.
@@ -150,6 +168,70 @@ impl Append {
             if_match: if_match(header)?,
         })
     }
+}
+
+/// A POST that drops the beginning of a stream.
+///
+/// It is no DELETE with a parameter: a server that does not know the parameter would delete the
+/// whole stream, while a POST without a body is refused by all that do not know the header.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Truncate {
+    /// `Stream-Truncate-Before`: what lies before it is dropped.
+    pub before: Offset,
+    /// `If-Match`: where the tail has to be.
+    pub if_match: Option<Condition>,
+}
+
+impl Truncate {
+    /// Reads the headers of a POST; `None` for one that is an append.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for an offset that is none, and for what goes with appends only.
+    pub fn parse(header: HeaderLookup, body_is_empty: bool) -> Result<Option<Self>, Error> {
+        let Some(before) = header(header::STREAM_TRUNCATE_BEFORE) else {
+            return Ok(None);
+        };
+        let refused = |what: &str| {
+            let message = format!("takes no {what}: truncate and append in two requests");
+            Err(Error::invalid(header::STREAM_TRUNCATE_BEFORE, message))
+        };
+        if !body_is_empty {
+            return refused("body");
+        }
+        let of_appends = [
+            header::STREAM_CLOSED,
+            header::STREAM_SEQ,
+            header::PRODUCER_ID,
+            header::PRODUCER_EPOCH,
+            header::PRODUCER_SEQ,
+        ];
+        if let Some(name) = of_appends.into_iter().find(|name| header(name).is_some()) {
+            return refused(name);
+        }
+        let before = before.parse().map_err(|_| {
+            let rule = "must be an offset this server returned";
+            Error::invalid(header::STREAM_TRUNCATE_BEFORE, rule)
+        })?;
+        let if_match = if_match(header)?;
+        Ok(Some(Self { before, if_match }))
+    }
+}
+
+/// Looks at the query of a DELETE (without `?`). Whoever means to drop the beginning of a stream
+/// must not lose all of it.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] for a parameter `before`.
+pub fn check_deletion(query: &str) -> Result<(), Error> {
+    let mut parameters = form_urlencoded::parse(query.as_bytes());
+    if parameters.any(|(name, _)| name == "before") {
+        let rule = "is no parameter of DELETE, which removes the whole stream; to drop its \
+                    beginning, POST without a body and with Stream-Truncate-Before: <offset>";
+        return Err(Error::invalid("before", rule));
+    }
+    Ok(())
 }
 
 /// Where a read starts (sections 5.6 and 8).
@@ -335,6 +417,11 @@ fn closes(header: HeaderLookup) -> bool {
     header(header::STREAM_CLOSED).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
+fn retention(header: HeaderLookup) -> Result<Option<Retention>, Error> {
+    let value = header(header::STREAM_RETENTION);
+    value.map(|value| Retention::parse(&value)).transpose()
+}
+
 fn if_match(header: HeaderLookup) -> Result<Option<Condition>, Error> {
     let value = header(header::IF_MATCH);
     value.map(|value| Condition::parse(&value)).transpose()
@@ -414,6 +501,7 @@ mod tests {
             note(name);
             (name == header::CONTENT_TYPE).then(|| "text/plain".to_owned())
         };
+        assert_eq!(Truncate::parse(&typed, false), Ok(None));
         Append::parse(&typed, false).unwrap();
         assert_eq!(read.take(), listed(Append::HEADERS));
     }
@@ -548,6 +636,42 @@ mod tests {
             true,
         );
         assert_eq!(close.unwrap().content_type, None);
+    }
+
+    #[test]
+    fn to_truncate_is_no_append() {
+        let seven = Offset::new(7).unwrap();
+        let token = seven.to_string();
+        let before = ("Stream-Truncate-Before", token.as_str());
+        let parse =
+            |headers: &[(&str, &str)], is_empty| Truncate::parse(&lookup(headers), is_empty);
+        let truncate = Truncate {
+            before: seven,
+            if_match: None,
+        };
+        assert_eq!(parse(&[], true), Ok(None));
+        let typed = ("Content-Type", "text/plain");
+        assert_eq!(parse(&[before, typed], true), Ok(Some(truncate)));
+        assert_eq!(field_of(parse(&[before], false)), "Stream-Truncate-Before");
+        for other in ["Stream-Closed", "Stream-Seq", "Producer-Id", "Producer-Seq"] {
+            let refused = parse(&[before, (other, "true")], true);
+            assert!(refused.unwrap_err().to_string().contains(other), "{other}");
+        }
+        for bad in ["", "-1", "now", "7"] {
+            let refused = parse(&[("Stream-Truncate-Before", bad)], true);
+            assert_eq!(field_of(refused), "Stream-Truncate-Before", "{bad}");
+        }
+        let tagged = parse(&[before, ("If-Match", "*")], true).unwrap().unwrap();
+        assert_eq!(tagged.if_match, Some(Condition::Anywhere));
+    }
+
+    #[test]
+    fn a_deletion_is_of_the_whole_stream() {
+        assert_eq!(check_deletion(""), Ok(()));
+        assert_eq!(check_deletion("a=before"), Ok(()));
+        for query in ["before=7", "before", "x=1&be%66ore="] {
+            assert_eq!(field_of(check_deletion(query)), "before", "{query}");
+        }
     }
 
     #[test]

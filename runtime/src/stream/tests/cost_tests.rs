@@ -28,6 +28,7 @@ fn created(database: &Sqlite, is_json: bool) -> Stream<&Sqlite> {
         closed: false,
         public: false,
         fork: None,
+        retention: None,
     };
     let name = Name {
         path: "a".into(),

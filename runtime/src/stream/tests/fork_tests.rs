@@ -215,6 +215,7 @@ impl<'a> Town<'a> {
             closed: false,
             public: false,
             fork: None,
+            retention: None,
         };
         let name = self.name(at);
         let created = self.streams[at].create(&request, None, b"", name.clone(), KEY, self.now);
@@ -275,6 +276,7 @@ impl<'a> Town<'a> {
                 offset: Offset::new(offset as u64),
                 sub_offset: (end / 3) as u64,
             }),
+            retention: None,
         };
         match self.streams[target].find(&request, self.now) {
             Ok(None) => prop_assert!(self.models[target].is_none()),

@@ -36,6 +36,7 @@ fn create(content_type: ContentType, ttl: bool) -> Create {
         closed: false,
         public: false,
         fork: None,
+        retention: None,
     }
 }
 
@@ -803,6 +804,7 @@ fn pages_tell_caches_how_long() {
         closed: false,
         public: false,
         fork: None,
+        retention: None,
     };
     stream
         .create(&request, None, b"[1]", named("1"), KEY, 0)
