@@ -13,10 +13,11 @@ use crate::protocol::expiry::Expiry;
 use crate::protocol::offset::Offset;
 use crate::protocol::producer::{self, Accepted, Claim, Verdict};
 use crate::protocol::reply::Page;
-use crate::protocol::request::{Append, Create, Read, ReadFrom};
+use crate::protocol::request::{Append, Create, Read, ReadFrom, Truncate};
 use crate::stream::Stream;
 use crate::stream::birth::Name;
 use crate::stream::log::chunk::RowLimits;
+use crate::stream::tier::upkeep::{Abilities, Outcome};
 use crate::stream::verbs::delete::End;
 
 /// So small that chunks, rows and pages end all the time.
@@ -79,6 +80,13 @@ enum Op {
         claim: Option<(u8, u64, u64)>,
         behind: Option<u64>,
     },
+    /// Drops what lies so far before the tail and further, when it is so far before it.
+    Truncate {
+        left: u64,
+        behind: Option<u64>,
+    },
+    /// Removes from storage what was dropped.
+    Tidy,
     Read {
         at: u64,
         max: usize,
@@ -105,7 +113,10 @@ fn any_op() -> impl Strategy<Value = Op> {
             .prop_map(|(messages, claim, seq, behind, close)| Op::Append {
                 messages, claim, seq, behind, close,
             }),
-        1 => (claim, behind).prop_map(|(claim, behind)| Op::Close { claim, behind }),
+        1 => (claim, behind.clone()).prop_map(|(claim, behind)| Op::Close { claim, behind }),
+        3 => (prop_oneof![Just(0), 0u64..40], behind)
+            .prop_map(|(left, behind)| Op::Truncate { left, behind }),
+        2 => Just(Op::Tidy),
         6 => (0u64..40, 1usize..120).prop_map(|(at, max)| Op::Read { at, max }),
         1 => Just(Op::Head),
         1 => Just(Op::Delete),
@@ -133,12 +144,13 @@ struct Model {
     producers: std::collections::BTreeMap<String, Accepted>,
     seq: Option<String>,
     ttl: bool,
+    earliest: u64,
 }
 
 impl Model {
-    fn overtaken(&self, request: &Append) -> Option<Error> {
+    fn overtaken(&self, if_match: Option<&Condition>) -> Option<Error> {
         let tail = Offset::new(self.items.len() as u64).unwrap();
-        let wanted = request.if_match.clone().filter(|at| *at != only_at(tail));
+        let wanted = if_match.filter(|at| **at != only_at(tail));
         wanted.map(|_| Error::Overtaken {
             tail,
             closed: self.closed,
@@ -154,7 +166,9 @@ impl Model {
             if request.content_type.is_some() || request.producer.is_some() {
                 return Err(Error::Closed { tail });
             }
-            return self.overtaken(request).map_or(Ok(false), Err);
+            return self
+                .overtaken(request.if_match.as_ref())
+                .map_or(Ok(false), Err);
         }
         if let Some(claim) = &request.producer {
             let known = self.producers.get(&claim.id).copied();
@@ -162,7 +176,7 @@ impl Model {
                 return Ok(false);
             }
         }
-        if let Some(error) = self.overtaken(request) {
+        if let Some(error) = self.overtaken(request.if_match.as_ref()) {
             return Err(error);
         }
         if let (Some(last), Some(seq)) = (&self.seq, &request.seq)
@@ -315,6 +329,19 @@ impl<'a> Bench<'a> {
                 };
                 self.append(&request, b"", Vec::new())?;
             }
+            Op::Truncate { left, behind } => self.truncate(*left, *behind)?,
+            Op::Tidy => {
+                // There is no bucket.
+                let can = Abilities {
+                    bucket: false,
+                    limits: None,
+                };
+                while let (Some(job), errors) = self.stream.next_job(&can, self.now) {
+                    prop_assert_eq!((job.name(), errors.len()), ("drop", 0));
+                    let finished = self.stream.finish(job, Outcome::Removed, self.now);
+                    prop_assert_eq!(finished, Ok(true));
+                }
+            }
             Op::Read { at, max } => self.read(*at, *max)?,
             Op::Head => {
                 let expected = self
@@ -400,6 +427,34 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
+    fn truncate(&mut self, left: u64, behind: Option<u64>) -> Result<(), TestCaseError> {
+        let length = self
+            .model
+            .as_ref()
+            .map_or(0, |model| model.items.len() as u64);
+        let before = length.saturating_sub(left);
+        let request = Truncate {
+            before: Offset::new(before).unwrap(),
+            if_match: self.behind(behind),
+        };
+        let truncated = self.stream.truncate(&request, self.now);
+        let Some(model) = &mut self.model else {
+            prop_assert_eq!(truncated, Err(Error::NotFound));
+            return Ok(());
+        };
+        if let Some(overtaken) = model.overtaken(request.if_match.as_ref()) {
+            prop_assert_eq!(truncated, Err(overtaken));
+        } else {
+            model.earliest = model.earliest.max(before);
+            let truncated = truncated.map_err(|e| TestCaseError::fail(e.to_string()))?;
+            prop_assert_eq!(truncated.earliest.position(), model.earliest);
+            prop_assert_eq!(truncated.tail.position(), length);
+            prop_assert_eq!(truncated.closed, model.closed);
+        }
+        self.accessed();
+        Ok(())
+    }
+
     fn read(&mut self, at: u64, max: usize) -> Result<(), TestCaseError> {
         let page = self.stream.read(&from(at), max, self.now);
         let Some(model) = &self.model else {
@@ -416,6 +471,9 @@ impl<'a> Bench<'a> {
                 })
             );
             prop_assert!(refused);
+        } else if at < model.earliest {
+            let earliest = Offset::new(model.earliest).unwrap();
+            prop_assert_eq!(page, Err(Error::Truncated { earliest }));
         } else {
             let page = page.map_err(|e| TestCaseError::fail(e.to_string()))?;
             let next = page.next.position();
@@ -438,10 +496,15 @@ impl<'a> Bench<'a> {
     /// Everything in the stream, page by page.
     fn everything(&mut self) -> Result<Option<Vec<Vec<u8>>>, TestCaseError> {
         let mut items = Vec::new();
+        let mut request = Read {
+            from: ReadFrom::Start,
+            ..from(0)
+        };
         loop {
-            match self.stream.read(&from(items.len() as u64), 50, self.now) {
+            match self.stream.read(&request, 50, self.now) {
                 Ok(page) => {
                     items.extend(items_of(&page, self.is_json));
+                    request = from(page.next.position());
                     if page.up_to_date {
                         return Ok(Some(items));
                     }
@@ -481,7 +544,8 @@ proptest! {
         }
         bench.restart();
         if bench.settle() {
-            let expected = bench.model.as_ref().map(|model| model.items.clone());
+            let kept = |model: &Model| model.items[model.earliest as usize..].to_vec();
+            let expected = bench.model.as_ref().map(kept);
             prop_assert_eq!(bench.everything()?, expected);
         }
     }
@@ -677,6 +741,60 @@ fn small_appends_share_a_row() {
     })
     .unwrap();
     assert_eq!(rows, 6, "18 KB in chunks of 3200 bytes");
+}
+
+/// A stream that was truncated to its tail has nothing left that could say where that is.
+#[test]
+fn what_is_left_of_nothing_is_its_end() {
+    let database = Sqlite::new();
+    let mut bench = Bench::new(&database, true);
+    let append = |text: &str, seq: &str| Op::Append {
+        messages: vec![text.into()],
+        claim: Some((0, 0, 0)),
+        seq: Some(seq.into()),
+        behind: None,
+        close: false,
+    };
+    bench.create(&["x".into()], false).unwrap();
+    bench.run(&append("y", "b")).unwrap();
+    let all = Op::Truncate {
+        left: 0,
+        behind: Some(0),
+    };
+    for op in [all, Op::Tidy, Op::Restart] {
+        bench.run(&op).unwrap();
+    }
+    let mut rows = 0;
+    let sql = "SELECT id FROM stream WHERE id >= 0";
+    crate::stream::storage::Storage::query(&&database, sql, &[], &mut |_| {
+        rows += 1;
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(rows, 0);
+    assert_eq!(bench.everything().unwrap(), Some(Vec::new()));
+    // The sequence and the producer go on, and so do offsets.
+    for op in [
+        append("z", "b"),
+        append("z", "a"),
+        Op::Read { at: 1, max: 9 },
+    ] {
+        bench.run(&op).unwrap();
+    }
+    let Op::Append { messages, .. } = append("z", "c") else {
+        unreachable!()
+    };
+    let op = Op::Append {
+        messages,
+        claim: None,
+        seq: Some("c".into()),
+        behind: Some(0),
+        close: false,
+    };
+    bench.run(&op).unwrap();
+    bench.run(&Op::Restart).unwrap();
+    bench.run(&Op::Read { at: 2, max: 9 }).unwrap();
+    assert_eq!(bench.everything().unwrap(), Some(vec![b"\"z\"".to_vec()]));
 }
 
 fn append_if(if_match: Condition) -> Append {
