@@ -12,7 +12,8 @@ use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::path::{self, StreamPath};
 use crate::protocol::reply::{Created, Page, Reply};
-use crate::protocol::request::{self, Append, Create, Live, Read, Truncate};
+use crate::protocol::request::{Append, Create, Live, Read};
+use crate::protocol::truncate::{self, Truncate};
 use crate::protocol::version::SPOKEN;
 use crate::stream::birth::{Key, Name};
 
@@ -125,7 +126,7 @@ impl<P: Ports> Object<P> {
                 Ok(Done::new(Reply::metadata(&metadata), 0, 0))
             }
             "DELETE" => {
-                request::check_deletion(asked.place().1)?;
+                truncate::check_deletion(asked.place().1)?;
                 self.delete(now)
             }
             _ => Err(Error::MethodNotAllowed),

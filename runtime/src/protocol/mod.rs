@@ -17,6 +17,7 @@
 //! | [`part`] | answers whose data lies elsewhere |
 //! | [`header`] | the names of headers |
 //! | [`request`] | headers and query to typed requests |
+//! | [`truncate`] | requests that drop the beginning of a stream |
 //! | [`reply`] | typed results to status and headers |
 //! | [`frame`] | a head and a body in one piece, for objects and the edges of waiting readers |
 //! | [`version`] | versions of records and messages |
@@ -40,4 +41,5 @@ pub mod reply;
 pub mod request;
 pub mod retention;
 pub mod sse;
+pub mod truncate;
 pub mod version;

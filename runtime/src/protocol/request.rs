@@ -123,7 +123,7 @@ pub struct Append {
 }
 
 impl Append {
-    /// The headers that are read of a POST, also by [`Truncate::parse`].
+    /// The headers that are read of a POST, also by [`Truncate::parse`](super::truncate::Truncate::parse).
     pub const HEADERS: &[&str] = &[
         header::CONTENT_TYPE,
         header::STREAM_CLOSED,
@@ -168,70 +168,6 @@ impl Append {
             if_match: if_match(header)?,
         })
     }
-}
-
-/// A POST that drops the beginning of a stream.
-///
-/// It is no DELETE with a parameter: a server that does not know the parameter would delete the
-/// whole stream, while a POST without a body is refused by all that do not know the header.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Truncate {
-    /// `Stream-Truncate-Before`: what lies before it is dropped.
-    pub before: Offset,
-    /// `If-Match`: where the tail has to be.
-    pub if_match: Option<Condition>,
-}
-
-impl Truncate {
-    /// Reads the headers of a POST; `None` for one that is an append.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] for an offset that is none, and for what goes with appends only.
-    pub fn parse(header: HeaderLookup, body_is_empty: bool) -> Result<Option<Self>, Error> {
-        let Some(before) = header(header::STREAM_TRUNCATE_BEFORE) else {
-            return Ok(None);
-        };
-        let refused = |what: &str| {
-            let message = format!("takes no {what}: truncate and append in two requests");
-            Err(Error::invalid(header::STREAM_TRUNCATE_BEFORE, message))
-        };
-        if !body_is_empty {
-            return refused("body");
-        }
-        let of_appends = [
-            header::STREAM_CLOSED,
-            header::STREAM_SEQ,
-            header::PRODUCER_ID,
-            header::PRODUCER_EPOCH,
-            header::PRODUCER_SEQ,
-        ];
-        if let Some(name) = of_appends.into_iter().find(|name| header(name).is_some()) {
-            return refused(name);
-        }
-        let before = before.parse().map_err(|_| {
-            let rule = "must be an offset this server returned";
-            Error::invalid(header::STREAM_TRUNCATE_BEFORE, rule)
-        })?;
-        let if_match = if_match(header)?;
-        Ok(Some(Self { before, if_match }))
-    }
-}
-
-/// Looks at the query of a DELETE (without `?`). Whoever means to drop the beginning of a stream
-/// must not lose all of it.
-///
-/// # Errors
-///
-/// [`Error::Invalid`] for a parameter `before`.
-pub fn check_deletion(query: &str) -> Result<(), Error> {
-    let mut parameters = form_urlencoded::parse(query.as_bytes());
-    if parameters.any(|(name, _)| name == "before") {
-        let rule = "is no parameter of DELETE, which removes the whole stream; to drop its \
-                    beginning, POST without a body and with Stream-Truncate-Before: <offset>";
-        return Err(Error::invalid("before", rule));
-    }
-    Ok(())
 }
 
 /// Where a read starts (sections 5.6 and 8).
@@ -422,7 +358,7 @@ fn retention(header: HeaderLookup) -> Result<Option<Retention>, Error> {
     value.map(|value| Retention::parse(&value)).transpose()
 }
 
-fn if_match(header: HeaderLookup) -> Result<Option<Condition>, Error> {
+pub(super) fn if_match(header: HeaderLookup) -> Result<Option<Condition>, Error> {
     let value = header(header::IF_MATCH);
     value.map(|value| Condition::parse(&value)).transpose()
 }
@@ -501,6 +437,7 @@ mod tests {
             note(name);
             (name == header::CONTENT_TYPE).then(|| "text/plain".to_owned())
         };
+        use crate::protocol::truncate::Truncate;
         assert_eq!(Truncate::parse(&typed, false), Ok(None));
         Append::parse(&typed, false).unwrap();
         assert_eq!(read.take(), listed(Append::HEADERS));
@@ -636,42 +573,6 @@ mod tests {
             true,
         );
         assert_eq!(close.unwrap().content_type, None);
-    }
-
-    #[test]
-    fn to_truncate_is_no_append() {
-        let seven = Offset::new(7).unwrap();
-        let token = seven.to_string();
-        let before = ("Stream-Truncate-Before", token.as_str());
-        let parse =
-            |headers: &[(&str, &str)], is_empty| Truncate::parse(&lookup(headers), is_empty);
-        let truncate = Truncate {
-            before: seven,
-            if_match: None,
-        };
-        assert_eq!(parse(&[], true), Ok(None));
-        let typed = ("Content-Type", "text/plain");
-        assert_eq!(parse(&[before, typed], true), Ok(Some(truncate)));
-        assert_eq!(field_of(parse(&[before], false)), "Stream-Truncate-Before");
-        for other in ["Stream-Closed", "Stream-Seq", "Producer-Id", "Producer-Seq"] {
-            let refused = parse(&[before, (other, "true")], true);
-            assert!(refused.unwrap_err().to_string().contains(other), "{other}");
-        }
-        for bad in ["", "-1", "now", "7"] {
-            let refused = parse(&[("Stream-Truncate-Before", bad)], true);
-            assert_eq!(field_of(refused), "Stream-Truncate-Before", "{bad}");
-        }
-        let tagged = parse(&[before, ("If-Match", "*")], true).unwrap().unwrap();
-        assert_eq!(tagged.if_match, Some(Condition::Anywhere));
-    }
-
-    #[test]
-    fn a_deletion_is_of_the_whole_stream() {
-        assert_eq!(check_deletion(""), Ok(()));
-        assert_eq!(check_deletion("a=before"), Ok(()));
-        for query in ["before=7", "before", "x=1&be%66ore="] {
-            assert_eq!(field_of(check_deletion(query)), "before", "{query}");
-        }
     }
 
     #[test]

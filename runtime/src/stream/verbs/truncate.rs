@@ -8,7 +8,7 @@ use super::append::not_overtaken;
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::reply::Truncated;
-use crate::protocol::request::Truncate;
+use crate::protocol::truncate::Truncate;
 use crate::stream::Stream;
 use crate::stream::state::{self, State};
 use crate::stream::storage::Storage;
