@@ -782,11 +782,8 @@ fn what_is_left_of_nothing_is_its_end() {
     ] {
         bench.run(&op).unwrap();
     }
-    let Op::Append { messages, .. } = append("z", "c") else {
-        unreachable!()
-    };
     let op = Op::Append {
-        messages,
+        messages: vec!["z".into()],
         claim: None,
         seq: Some("c".into()),
         behind: Some(0),
