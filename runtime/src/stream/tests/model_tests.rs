@@ -749,15 +749,16 @@ fn small_appends_share_a_row() {
 fn what_is_left_of_nothing_is_its_end() {
     let database = Sqlite::new();
     let mut bench = Bench::new(&database, true);
-    let append = |text: &str, seq: &str| Op::Append {
+    let append = |text: &str, seq: &str, claim| Op::Append {
         messages: vec![text.into()],
-        claim: Some((0, 0, 0)),
+        claim,
         seq: Some(seq.into()),
         behind: None,
         close: false,
     };
     bench.create(&["x".into()], false).unwrap();
-    bench.run(&append("y", "b")).unwrap();
+    let first = Some((0, 0, 0));
+    bench.run(&append("y", "b", first)).unwrap();
     let all = Op::Truncate {
         left: 0,
         behind: Some(0),
@@ -776,8 +777,8 @@ fn what_is_left_of_nothing_is_its_end() {
     assert_eq!(bench.everything().unwrap(), Some(Vec::new()));
     // The sequence and the producer go on, and so do offsets.
     for op in [
-        append("z", "b"),
-        append("z", "a"),
+        append("z", "d", first),
+        append("z", "b", None),
         Op::Read { at: 1, max: 9 },
     ] {
         bench.run(&op).unwrap();
