@@ -13,6 +13,7 @@ use crate::protocol::header;
 use crate::protocol::path::{self, StreamPath};
 use crate::protocol::reply::{Created, Page, Reply};
 use crate::protocol::request::{Append, Create, Live, Read};
+use crate::protocol::truncate::{self, Truncate};
 use crate::protocol::version::SPOKEN;
 use crate::stream::birth::{Key, Name};
 
@@ -124,7 +125,10 @@ impl<P: Ports> Object<P> {
                 let metadata = self.stream.borrow_mut().head(now)?;
                 Ok(Done::new(Reply::metadata(&metadata), 0, 0))
             }
-            "DELETE" => self.delete(now),
+            "DELETE" => {
+                truncate::check_deletion(asked.place().1)?;
+                self.delete(now)
+            }
             _ => Err(Error::MethodNotAllowed),
         }
     }
@@ -225,12 +229,25 @@ impl<P: Ports> Object<P> {
         body: &[u8],
         now: u64,
     ) -> Result<Done<P::Socket>, Error> {
+        if let Some(truncate) = Truncate::parse(&|name| asked.header(name), body.is_empty())? {
+            return self.truncate(&truncate, now);
+        }
         let append = Append::parse(&|name| asked.header(name), body.is_empty())?;
         let appended = self.stream.borrow_mut().append(&append, body, now)?;
         self.note(&appended);
         self.after_append();
         let reply = Reply::appended(&appended);
         Ok(Done::new(reply, appended.count, body.len()))
+    }
+
+    fn truncate(self: &Rc<Self>, truncate: &Truncate, now: u64) -> Result<Done<P::Socket>, Error> {
+        // Whoever is at the tail gets what was appended, whatever becomes of it now.
+        self.deliver();
+        let truncated = self.stream.borrow_mut().truncate(truncate, now)?;
+        if truncated.is_new {
+            self.work_behind();
+        }
+        Ok(Done::new(Reply::truncated(&truncated), 0, 0))
     }
 
     fn get(&self, asked: &impl Incoming, now: u64) -> Result<Done<P::Socket>, Error> {

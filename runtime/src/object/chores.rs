@@ -19,15 +19,23 @@ impl<P: Ports> Object<P> {
         }
     }
 
-    /// After an append: moves data to the bucket when there is enough of it.
+    /// After an append: moves data to the bucket when there is enough of it, and drops what is not
+    /// to be kept.
     pub(super) fn after_append(self: &Rc<Self>) {
         if self.alarm.working.get() {
             return;
         }
+        let now = self.ports.now();
+        let may_drop = self.stream.borrow_mut().may_drop(now);
+        match may_drop {
+            Ok(true) => return self.work_behind(),
+            Ok(false) => {}
+            Err(error) => self.ports.log(format_args!("{error:?}")),
+        }
         let Ok(limits) = &self.settings.segments else {
             return self.complain();
         };
-        let is_due = self.stream.borrow_mut().is_due(limits, self.ports.now());
+        let is_due = self.stream.borrow_mut().is_due(limits, now);
         match is_due {
             Ok(true) if self.ports.bucket().is_some() => self.work_behind(),
             Ok(true) => self.complain(),
@@ -142,12 +150,18 @@ impl<P: Ports> Object<P> {
     }
 
     async fn attempt(&self, job: &Job) -> Result<Outcome, String> {
+        if let Job::Drop(_) = job {
+            // Each batch is a turn of its own.
+            self.ports.sleep(0).await;
+            return Ok(Outcome::Removed);
+        }
         let Some(bucket) = self.ports.bucket() else {
             return Err("there is no bucket".to_owned());
         };
         let (_, bytes) = job.extent();
         let work = async {
             match job {
+                Job::Drop(_) => Ok(Outcome::Removed),
                 Job::Seal(seal) => {
                     let put = bucket.put(&seal.key, &seal.body, &seal.content_type);
                     put.await.map(stored)

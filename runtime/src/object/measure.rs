@@ -38,8 +38,8 @@ pub struct DataPoint {
     pub stream: String,
     /// The first segment of a path of several; blob 3.
     pub project: String,
-    /// `create`, `append`, `read`, `head` or `delete`; for maintenance `seal`, `merge`, `sweep` or
-    /// `purge`; blob 1.
+    /// `create`, `append`, `read`, `head` or `delete`; for maintenance `drop`, `seal`, `merge`,
+    /// `sweep` or `purge`; blob 1.
     pub operation: &'static str,
     /// `ok` or the error's code; blob 2.
     pub outcome: &'static str,

@@ -39,6 +39,7 @@ pub const STREAM_TTL: &str = "Stream-TTL";
 pub const STREAM_UP_TO_DATE: &str = "Stream-Up-To-Date";
 
 /// What a browser may send across origins: the answer to a preflight.
-pub const ALLOWED_REQUEST_HEADERS: &str = "Authorization, Content-Type, If-None-Match, \
+pub const ALLOWED_REQUEST_HEADERS: &str = "Authorization, Content-Type, If-Match, If-None-Match, \
     Producer-Epoch, Producer-Id, Producer-Seq, Stream-Closed, Stream-Expires-At, \
-    Stream-Fork-Offset, Stream-Fork-Sub-Offset, Stream-Forked-From, Stream-Seq, Stream-TTL";
+    Stream-Fork-Offset, Stream-Fork-Sub-Offset, Stream-Forked-From, Stream-Retention, \
+    Stream-Seq, Stream-TTL, Stream-Truncate-Before";

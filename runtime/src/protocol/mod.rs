@@ -8,6 +8,8 @@
 //! | [`json`] | JSON mode: validation, flattening, one message a line |
 //! | [`expiry`] | `Stream-TTL` and `Stream-Expires-At` |
 //! | [`producer`] | the idempotent producer state machine |
+//! | [`condition`] | `If-Match` of writers |
+//! | [`retention`] | `Stream-Retention` |
 //! | [`cursor`] | cursors of live reads |
 //! | [`sse`] | the text of Server-Sent Events |
 //! | [`etag`] | entity tags and `If-None-Match` |
@@ -15,12 +17,14 @@
 //! | [`part`] | answers whose data lies elsewhere |
 //! | [`header`] | the names of headers |
 //! | [`request`] | headers and query to typed requests |
+//! | [`truncate`] | requests that drop the beginning of a stream |
 //! | [`reply`] | typed results to status and headers |
 //! | [`frame`] | a head and a body in one piece, for objects and the edges of waiting readers |
 //! | [`version`] | versions of records and messages |
 //! | [`error`] | every refusal, with its status and headers |
 
 pub mod checksum;
+pub mod condition;
 pub mod content_type;
 pub mod cursor;
 pub mod error;
@@ -35,5 +39,7 @@ pub mod path;
 pub mod producer;
 pub mod reply;
 pub mod request;
+pub mod retention;
 pub mod sse;
+pub mod truncate;
 pub mod version;

@@ -7,6 +7,7 @@ use super::header;
 use super::offset::Offset;
 use super::part::{Part, Plan};
 use super::producer::Accepted;
+use super::retention::Retention;
 use super::sse::Encoding;
 
 /// A response, ready for whatever sends it.
@@ -61,6 +62,23 @@ pub struct Metadata {
     pub expiry: Option<Expiry>,
     /// Whether the stream is closed.
     pub closed: bool,
+    /// The first position that is there.
+    pub earliest: Offset,
+    /// How much of the stream is kept, if not everything.
+    pub retention: Option<Retention>,
+}
+
+/// What a truncation came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Truncated {
+    /// The first position that is there.
+    pub earliest: Offset,
+    /// The stream's tail.
+    pub tail: Offset,
+    /// Whether the stream is closed.
+    pub closed: bool,
+    /// Whether anything was dropped that had been there before.
+    pub is_new: bool,
 }
 
 /// How long caches outside may keep a read (section 10.1).
@@ -105,6 +123,8 @@ pub struct Page {
     pub not_modified: bool,
     /// What caches may do.
     pub caching: Caching,
+    /// The first position that is there.
+    pub earliest: Offset,
 }
 
 impl Page {
@@ -195,8 +215,30 @@ impl Reply {
             .with(header::STREAM_NEXT_OFFSET, metadata.tail.to_string())
             .with_some(header::STREAM_TTL, ttl)
             .with_some(header::STREAM_EXPIRES_AT, expires_at)
+            .with_some(
+                header::STREAM_RETENTION,
+                metadata.retention.map(|retention| retention.to_string()),
+            )
+            .with_earliest(metadata.earliest)
             .with_flag(header::STREAM_CLOSED, metadata.closed)
             .with(header::CACHE_CONTROL, "no-store")
+    }
+
+    /// Says where the stream starts, if not at its first position.
+    fn with_earliest(self, earliest: Offset) -> Self {
+        let earliest = (earliest > Offset::START).then(|| earliest.to_string());
+        self.with_some(header::STREAM_EARLIEST_OFFSET, earliest)
+    }
+
+    /// The answer to a POST that truncates.
+    pub fn truncated(truncated: &Truncated) -> Self {
+        Self::new(204)
+            .with(header::STREAM_NEXT_OFFSET, truncated.tail.to_string())
+            .with(
+                header::STREAM_EARLIEST_OFFSET,
+                truncated.earliest.to_string(),
+            )
+            .with_flag(header::STREAM_CLOSED, truncated.closed)
     }
 
     /// The answer to a GET. When part of the data lies elsewhere, the body starts with the plan by
@@ -213,6 +255,7 @@ impl Reply {
         let mut reply = Self::new(if page.not_modified { 304 } else { 200 })
             .with(header::CONTENT_TYPE, page.content_type.as_str())
             .with(header::STREAM_NEXT_OFFSET, page.next.to_string())
+            .with_earliest(page.earliest)
             .with_flag(header::STREAM_UP_TO_DATE, page.up_to_date)
             .with_flag(header::STREAM_CLOSED, page.closed)
             .with_some(header::STREAM_CURSOR, page.cursor.map(|c| c.to_string()))
@@ -383,6 +426,7 @@ mod tests {
                 fresh: 60,
                 stale: 300,
             },
+            earliest: Offset::START,
         };
         let reply = Reply::page(page);
         assert_eq!((reply.status, reply.body.len()), (304, 0));

@@ -1,5 +1,6 @@
 //! From headers and query to typed requests.
 
+use super::condition::Condition;
 use super::content_type::{self, ContentType};
 use super::cursor;
 use super::error::Error;
@@ -8,6 +9,7 @@ use super::header;
 use super::offset::Offset;
 use super::path::{PathError, StreamPath};
 use super::producer::Claim;
+use super::retention::Retention;
 
 /// The longest `Producer-Id` and `Stream-Seq` taken, in bytes.
 pub const MAX_NAME_BYTES: usize = 256;
@@ -28,6 +30,9 @@ pub struct Create {
     pub public: bool,
     /// Which stream this one is to be a fork of.
     pub fork: Option<Fork>,
+    /// How much of the stream is to be kept. Without it, a fork keeps what its source does, and
+    /// any other stream everything.
+    pub retention: Option<Retention>,
 }
 
 /// What a fork starts with (section 4.2).
@@ -52,6 +57,7 @@ impl Create {
         header::STREAM_FORKED_FROM,
         header::STREAM_FORK_OFFSET,
         header::STREAM_FORK_SUB_OFFSET,
+        header::STREAM_RETENTION,
     ];
 
     /// Reads the query (without `?`) and headers of a PUT.
@@ -60,13 +66,25 @@ impl Create {
     ///
     /// [`Error::Invalid`] for a header or parameter that breaks a rule.
     pub fn parse(query: &str, header: HeaderLookup) -> Result<Self, Error> {
-        Ok(Self {
+        let create = Self {
             content_type: content_type(header)?,
             expiry: lifetime(header)?,
             closed: closes(header),
             public: is_public(query)?,
             fork: fork(header)?,
-        })
+            retention: retention(header)?,
+        };
+        create.check_retention()?;
+        Ok(create)
+    }
+
+    /// The unit is that of the type, which is not known of a fork that asks for none.
+    fn check_retention(&self) -> Result<(), Error> {
+        match (self.retention, &self.content_type, &self.fork) {
+            (Some(retention), Some(content_type), _) => retention.check(content_type),
+            (Some(retention), None, None) => retention.check(&ContentType::default_type()),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -100,10 +118,12 @@ pub struct Append {
     pub producer: Option<Claim>,
     /// `Stream-Seq`; its scope is the stream.
     pub seq: Option<String>,
+    /// `If-Match`: where the tail has to be.
+    pub if_match: Option<Condition>,
 }
 
 impl Append {
-    /// The headers that are read.
+    /// The headers that are read of a POST, also by [`Truncate::parse`](super::truncate::Truncate::parse).
     pub const HEADERS: &[&str] = &[
         header::CONTENT_TYPE,
         header::STREAM_CLOSED,
@@ -111,6 +131,8 @@ impl Append {
         header::PRODUCER_ID,
         header::PRODUCER_EPOCH,
         header::PRODUCER_SEQ,
+        header::IF_MATCH,
+        header::STREAM_TRUNCATE_BEFORE,
     ];
 
     /// Reads the headers of a POST.
@@ -143,6 +165,7 @@ impl Append {
             close,
             producer: producer(header)?,
             seq,
+            if_match: if_match(header)?,
         })
     }
 }
@@ -330,6 +353,16 @@ fn closes(header: HeaderLookup) -> bool {
     header(header::STREAM_CLOSED).is_some_and(|value| value.eq_ignore_ascii_case("true"))
 }
 
+fn retention(header: HeaderLookup) -> Result<Option<Retention>, Error> {
+    let value = header(header::STREAM_RETENTION);
+    value.map(|value| Retention::parse(&value)).transpose()
+}
+
+pub(super) fn if_match(header: HeaderLookup) -> Result<Option<Condition>, Error> {
+    let value = header(header::IF_MATCH);
+    value.map(|value| Condition::parse(&value)).transpose()
+}
+
 fn producer(header: HeaderLookup) -> Result<Option<Claim>, Error> {
     let id = header(header::PRODUCER_ID);
     let epoch = header(header::PRODUCER_EPOCH);
@@ -404,6 +437,8 @@ mod tests {
             note(name);
             (name == header::CONTENT_TYPE).then(|| "text/plain".to_owned())
         };
+        use crate::protocol::truncate::Truncate;
+        assert_eq!(Truncate::parse(&typed, false), Ok(None));
         Append::parse(&typed, false).unwrap();
         assert_eq!(read.take(), listed(Append::HEADERS));
     }

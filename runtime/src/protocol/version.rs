@@ -9,8 +9,9 @@ use serde::de::DeserializeOwned;
 
 use super::error::Error;
 
-/// The version of stored records. Those of version 1 do not say so.
-pub const STORED: u32 = 2;
+/// The version of stored records. Those of version 1 do not say so. From version 3 on, a stream may
+/// start in the middle.
+pub const STORED: u32 = 3;
 
 /// The version of messages between edges and objects, and between objects. Those of version 1 do
 /// not say so. Offsets of version 3 have three parts.
@@ -162,7 +163,7 @@ mod tests {
         let newer = check("a record", Some(STORED + 1), STORED).unwrap_err();
         assert_eq!(
             newer.to_string(),
-            "a record is of version 3, and this release reads versions up to 2"
+            "a record is of version 4, and this release reads versions up to 3"
         );
         assert_eq!(Error::from(newer).status(), 503);
     }

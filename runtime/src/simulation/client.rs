@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use chrono::DateTime;
+use futures_util::future::join;
 
 use serde_json::{Value, json};
 
@@ -90,10 +91,15 @@ impl World {
                 is_json,
                 expires,
                 public,
+                keeps,
                 lengths,
             } => {
                 let mut headers = expiry(expires, self.executor().now());
                 headers.push((header::CONTENT_TYPE, type_of(is_json)));
+                if let Some(keeps) = keeps {
+                    let unit = if is_json { "messages" } else { "bytes" };
+                    headers.push((header::STREAM_RETENTION, format!("{unit}={keeps}")));
+                }
                 let query = if public { "?public=true" } else { "" };
                 let body = body(n, &lengths, is_json);
                 self.ask_for("PUT", PATHS[path], query, headers, body).await;
@@ -118,6 +124,17 @@ impl World {
                 let body = body(n, &lengths, is_json);
                 self.ask_for("POST", PATHS[path], "", headers, body).await;
             }
+            Op::Truncate { path, part } => {
+                let length = self.model(|m| m.alive(PATHS[path]).map_or(0, |l| l.items.len()));
+                let before = Offset::new(length as u64 * u64::from(part) / 255).unwrap();
+                let headers = vec![(header::STREAM_TRUNCATE_BEFORE, before.to_string())];
+                self.ask_for("POST", PATHS[path], "", headers, Vec::new())
+                    .await;
+            }
+            Op::Race { path, rounds } => {
+                let writer = |name| self.race(n, name, PATHS[path], rounds);
+                join(writer(0), writer(1)).await;
+            }
             Op::Produce { path, id, count } => self.produce(n, PATHS[path], id, count).await,
             Op::Read {
                 path,
@@ -126,7 +143,7 @@ impl World {
             } => {
                 let length = self.model(|m| m.alive(PATHS[path]).map_or(0, |l| l.items.len()));
                 let from = length as u64 * u64::from(from) / 255;
-                self.read(PATHS[path], from, anonymous).await;
+                self.read(PATHS[path], Some(from), anonymous).await;
             }
             Op::ReadAll { path } => {
                 self.read_all(PATHS[path]).await;
@@ -192,6 +209,8 @@ impl World {
                 *target = *absent.get(*target % absent.len().max(1)).unwrap_or(target);
             }
             Op::Append { path, .. }
+            | Op::Race { path, .. }
+            | Op::Truncate { path, .. }
             | Op::Produce { path, .. }
             | Op::Follow { path, .. }
             | Op::Poll { path, .. }
@@ -254,6 +273,37 @@ impl World {
         self.ask_for("PUT", PATHS[target], "", headers, body).await;
     }
 
+    /// A writer that appends only where it believes the tail to be, and looks again where it is
+    /// when somebody was faster. Whoever is not told what came of it stops.
+    async fn race(&self, n: usize, name: usize, path: &str, rounds: usize) {
+        let head = self.ask_for("HEAD", path, "", Vec::new(), Vec::new());
+        let Some(head) = head.await.filter(|head| head.status() == 200) else {
+            return;
+        };
+        let is_json = self.is_json(path);
+        let mut tail = next_of(&head);
+        for round in 0..rounds {
+            for _ in 0..4 {
+                let tag = format!("\"{}\"", Offset::new(tail).unwrap());
+                let headers = vec![
+                    (header::CONTENT_TYPE, type_of(is_json)),
+                    (header::IF_MATCH, tag),
+                ];
+                let body = message(n, 2 * round + name, 5, is_json).into_bytes();
+                let reply = self.ask_for("POST", path, "", headers, body).await;
+                let Some(reply) = reply.filter(|reply| matches!(reply.status(), 204 | 412)) else {
+                    return;
+                };
+                let next = next_of(&reply);
+                self.expect(next != tail, || format!("{path}: nobody was faster"));
+                tail = next;
+                if reply.status() == 204 {
+                    break;
+                }
+            }
+        }
+    }
+
     /// What is acknowledged to a producer is there once, however often it was sent.
     async fn produce(&self, n: usize, path: &str, id: u8, count: usize) {
         let Some(life) = self.model(|m| m.alive(path).map(|l| l.name.incarnation.clone())) else {
@@ -299,9 +349,11 @@ impl World {
         }
     }
 
-    /// Reads a page. Gives the offset to go on from, and whether that is the end.
-    async fn read(&self, path: &str, from: u64, anonymous: bool) -> Option<(u64, bool)> {
-        let offset = Offset::new(from)?;
+    /// Reads a page, from an offset or from wherever the stream starts. Gives the offset to go on
+    /// from, and whether that is the end.
+    async fn read(&self, path: &str, from: Option<u64>, anonymous: bool) -> Option<(u64, bool)> {
+        let offset = from.map(|from| Offset::new(from).unwrap().to_string());
+        let offset = offset.unwrap_or_else(|| "-1".to_owned());
         let request = self.reading(path, format!("?offset={offset}"), anonymous);
         let response = self.request(request, 0).await?.response;
         if response.status() != 200 {
@@ -311,6 +363,11 @@ impl World {
         let tag = response.header(header::ETAG)?;
         let incarnation = tag.trim_matches('"').split(':').next()?;
         let next = next_of(&response);
+        let from = from.unwrap_or_else(|| {
+            let earliest = response.header(header::STREAM_EARLIEST_OFFSET);
+            let earliest = earliest.and_then(|earliest| earliest.parse().ok());
+            earliest.map_or(0, Offset::position)
+        });
         self.compare(incarnation, from, next, &response.body, anonymous);
         let is_end = response.header(header::STREAM_UP_TO_DATE).is_some();
         Some((next, is_end))
@@ -318,11 +375,11 @@ impl World {
 
     /// Reads everything. Says whether it came to the end.
     pub async fn read_all(&self, path: &str) -> bool {
-        let mut at = 0;
+        let mut at = None;
         for _ in 0..2000 {
             match self.read(path, at, false).await {
                 Some((_, true)) => return true,
-                Some((next, false)) if next > at => at = next,
+                Some((next, false)) if at.is_none_or(|at| next > at) => at = Some(next),
                 _ => return false,
             }
         }
@@ -392,10 +449,7 @@ impl World {
             return self.fail("a reader does not know what it reads".into());
         };
         *reader.incarnation.borrow_mut() = Some(incarnation.clone());
-        let mut events = Events {
-            at: (!from_now).then_some(0),
-            ..Events::default()
-        };
+        let mut events = Events::default();
         let hangs_up = clock.chance(100);
         let stands_still = pace > 10_000 && clock.chance(300);
         loop {
@@ -413,18 +467,22 @@ impl World {
                         return pipe.hang_up();
                     }
                     pipe.has_taken(bytes.len());
-                    let from = events.at;
+                    let mut from = events.at;
                     let Ok(taken) = events.take(&bytes) else {
                         return self.fail(format!("{}: an event that is none", reader.path));
                     };
-                    let mut from = from.unwrap_or(0);
                     for (data, next, is_first) in taken {
                         if !data.is_empty() {
-                            self.compare(&incarnation, from, next, &data, anonymous);
+                            // The first event starts wherever the stream does.
+                            let is_json = self.model(|m| m.lives[&incarnation].is_json);
+                            let count = items_of(&data, is_json).map_or(0, |items| items.len());
+                            let start = next.saturating_sub(count as u64);
+                            let start = from.unwrap_or(start);
+                            self.compare(&incarnation, start, next, &data, anonymous);
                         } else if !is_first {
-                            self.expect(from == next, || "an empty event moves".into());
+                            self.expect(from == Some(next), || "an empty event moves".into());
                         }
-                        from = next;
+                        from = Some(next);
                     }
                     reader.at.set(events.at.unwrap_or(0));
                 }

@@ -22,8 +22,14 @@ pub struct Life {
     pub name: Name,
     pub is_json: bool,
     pub public: bool,
-    /// JSON messages, or single bytes.
+    /// JSON messages, or single bytes, with those that were dropped.
     pub items: Vec<Vec<u8>>,
+    /// Nothing before this is to be read, by truncations.
+    pub truncated: u64,
+    /// How much is kept, by the stream's retention.
+    keeps: Option<u64>,
+    /// The objects it was given, if it is a fork.
+    pub given: Vec<String>,
     pub closed: bool,
     pub expiry: Option<Expiry>,
     /// Between these times the stream may have ended or not: after a restart it is given up to a
@@ -43,9 +49,19 @@ pub struct Model {
     /// The life at a path, which may be over and kept.
     pub current: BTreeMap<String, String>,
     /// What was lent to forks that were about to be made: from whom, and what.
-    loans: BTreeMap<String, (String, Vec<Vec<u8>>)>,
+    loans: BTreeMap<String, Lent>,
     /// Ends by how they came about.
     pub ends: BTreeMap<&'static str, u64>,
+}
+
+/// What was lent to a fork.
+#[derive(Clone)]
+struct Lent {
+    source: String,
+    items: Vec<Vec<u8>>,
+    earliest: u64,
+    keeps: Option<u64>,
+    given: Vec<String>,
 }
 
 type Outcome = Result<(), String>;
@@ -79,6 +95,13 @@ fn tail(reply: &Reply) -> Result<u64, String> {
     let tail = header(reply, header::STREAM_NEXT_OFFSET).and_then(|tail| tail.parse().ok());
     tail.map(Offset::position)
         .ok_or_else(|| "there is no next offset".to_owned())
+}
+
+/// Where `If-Match` wants the tail to be.
+fn wanted(request: &Request) -> Option<u64> {
+    let tag = request.header(header::IF_MATCH)?;
+    let offset: Offset = tag.trim_matches('"').parse().ok()?;
+    Some(offset.position())
 }
 
 impl Model {
@@ -166,7 +189,7 @@ impl Model {
         match (request.method, reply.status) {
             // Whatever went wrong, nothing has changed.
             (_, 400 | 401 | 429 | 500 | 503) => Ok(()),
-            ("PUT", 201) => self.created(node, body, now),
+            ("PUT", 201) => self.created(node, request, body, now),
             (method, 200 | 204 | 304) => {
                 let life = self.current_life(&node.path)?;
                 ensure(life.is_alive, || "it is over".into())?;
@@ -175,11 +198,15 @@ impl Model {
                 })?;
                 match method {
                     "PUT" => Ok(()),
+                    "POST" if request.header(header::STREAM_TRUNCATE_BEFORE).is_some() => {
+                        life.was_truncated(request, reply, now)
+                    }
                     "POST" => life.appended(request, body, reply, now),
                     "GET" => life.read(request, reply, now),
-                    _ => ensure(tail(reply)? == life.items.len() as u64, || {
-                        "the tail is another".into()
-                    }),
+                    _ => ensure(
+                        life.is_earliest(reply) && tail(reply)? == life.items.len() as u64,
+                        || "the tail is another".into(),
+                    ),
                 }
             }
             ("GET", 101) => {
@@ -193,7 +220,19 @@ impl Model {
             (_, 404) if request.header(header::STREAM_FORKED_FROM).is_some() => Ok(()),
             (_, 404) if path::parameter(&request.url, path::INCARNATION).is_some() => Ok(()),
             (_, 404) => ensure(self.alive(&node.path).is_none(), || "it lives".into()),
+            ("GET", 410) if header(reply, header::STREAM_EARLIEST_OFFSET).is_some() => {
+                let life = self.current_life(&node.path)?;
+                ensure(life.is_alive, || "it is over".into())?;
+                life.refused(request, reply)
+            }
             (_, 410) => ensure(self.alive(&node.path).is_none(), || "it lives".into()),
+            ("POST", 412) => {
+                let life = self.current_life(&node.path)?;
+                ensure(life.is_alive, || "it is over".into())?;
+                let end = life.items.len() as u64;
+                ensure(tail(reply)? == end, || "the tail is another".into())?;
+                ensure(wanted(request) != Some(end), || "nobody was faster".into())
+            }
             ("PUT" | "POST", 409 | 403) => Ok(()),
             (_, status) => Err(format!("nobody expects {status}")),
         }
@@ -260,7 +299,7 @@ impl Model {
         }
     }
 
-    fn created(&mut self, node: &Node, body: &[u8], now: u64) -> Outcome {
+    fn created(&mut self, node: &Node, request: &Request, body: &[u8], now: u64) -> Outcome {
         let birth = node.birth().ok_or("nothing was created")?;
         if let Some(before) = self.current.get(&node.path).cloned() {
             let life = &self.lives[&before];
@@ -273,14 +312,21 @@ impl Model {
             self.end(&before, "by a creation", now);
         }
         let is_json = birth.content_type.is_json();
-        let (origin, mut items) = match &birth.origin {
-            None => (None, Vec::new()),
+        let lent = match &birth.origin {
+            None => None,
             Some(_) => {
-                let loan = self.loans.get(&birth.name.incarnation);
-                let (source, items) = loan.ok_or("nobody has lent anything")?.clone();
-                (Some(source), items)
+                let lent = self.loans.get(&birth.name.incarnation);
+                Some(lent.ok_or("nobody has lent anything")?.clone())
             }
         };
+        let origin = lent.as_ref().map(|lent| lent.source.clone());
+        let mut items = lent
+            .as_ref()
+            .map_or_else(Vec::new, |lent| lent.items.clone());
+        let keeps = request.header(header::STREAM_RETENTION).and_then(|value| {
+            let (_, count) = value.split_once('=')?;
+            count.parse().ok()
+        });
         let depth = origin
             .as_ref()
             .map_or(0, |origin| self.lives[origin].depth + 1);
@@ -291,6 +337,9 @@ impl Model {
             is_json,
             public: birth.public,
             items,
+            truncated: lent.as_ref().map_or(0, |lent| lent.earliest),
+            keeps: keeps.or(lent.as_ref().and_then(|lent| lent.keeps)),
+            given: lent.map_or_else(Vec::new, |lent| lent.given),
             closed: birth.closed,
             deadline: (u64::MAX, u64::MAX),
             expiry: birth.expiry.clone(),
@@ -325,7 +374,17 @@ impl Model {
             ensure(life.is_alive, || "it lends, and is over".into())?;
             let end = loan.end.position() as usize;
             let items = life.items.get(..end).ok_or("it lends what it has not")?;
-            let lent = (life.name.incarnation.clone(), items.to_vec());
+            ensure(loan.offset.position() >= life.earliest(), || {
+                "it lends what was dropped".into()
+            })?;
+            let given = loan.segments.iter().map(|segment| segment.key("its own/"));
+            let lent = Lent {
+                source: life.name.incarnation.clone(),
+                items: items.to_vec(),
+                earliest: life.earliest(),
+                keeps: life.keeps,
+                given: given.collect(),
+            };
             self.loans.insert(claim.fork.incarnation, lent);
         }
         Ok(())
@@ -336,7 +395,50 @@ impl Model {
 const DELETED: &str =
     "SELECT count(*) FROM stream WHERE id = -1 AND CAST(body AS TEXT) LIKE '%\"deleted\":true%'";
 
+/// Where a reader wants to start, if it says so.
+fn asked(request: &Request) -> Option<u64> {
+    let offset: Offset = path::parameter(request.place().1, "offset")?.parse().ok()?;
+    Some(offset.position())
+}
+
 impl Life {
+    /// Nothing before this is to be read.
+    pub fn earliest(&self) -> u64 {
+        let length = self.items.len() as u64;
+        let kept = self.keeps.map_or(length, |keeps| keeps.min(length));
+        self.truncated.max(length - kept)
+    }
+
+    /// Whether it has lost its beginning.
+    pub fn is_truncated(&self) -> bool {
+        self.earliest() > 0
+    }
+
+    fn is_earliest(&self, reply: &Reply) -> bool {
+        let said = header(reply, header::STREAM_EARLIEST_OFFSET).and_then(|at| at.parse().ok());
+        said.map_or(0, Offset::position) == self.earliest()
+    }
+
+    fn was_truncated(&mut self, request: &Request, reply: &Reply, now: u64) -> Outcome {
+        self.accessed(now);
+        let before = request.header(header::STREAM_TRUNCATE_BEFORE);
+        let before: Option<Offset> = before.and_then(|before| before.parse().ok());
+        self.truncated = self.truncated.max(before.map_or(0, Offset::position));
+        ensure(self.is_earliest(reply), || "it starts elsewhere".into())?;
+        let end = self.items.len() as u64;
+        ensure(tail(reply)? == end && self.truncated <= end, || {
+            "the tail is another".into()
+        })
+    }
+
+    fn refused(&self, request: &Request, reply: &Reply) -> Outcome {
+        ensure(self.is_earliest(reply), || "it starts elsewhere".into())?;
+        ensure(
+            asked(request).is_some_and(|at| at < self.earliest()),
+            || "it was asked for what is there".into(),
+        )
+    }
+
     fn accessed(&mut self, now: u64) {
         if let Some(Expiry::Ttl(seconds)) = self.expiry {
             let ttl = seconds * 1000;
@@ -375,6 +477,10 @@ impl Life {
                 is_new && !self.closed
             }
         };
+        let wanted = wanted(request);
+        ensure(!is_new || wanted.is_none_or(|at| at == before), || {
+            format!("somebody was faster than whoever has seen {wanted:?}")
+        })?;
         if is_new && !body.is_empty() {
             self.items.extend(items_of(body, self.is_json)?);
         }
@@ -397,6 +503,14 @@ impl Life {
             ensure(self.public, || format!("{marked}: it is private"))?;
         }
         let next = tail(reply)?;
+        let is_there = asked(request).is_none_or(|at| at >= self.earliest());
+        ensure(is_there && next >= self.earliest(), || {
+            format!("it gives what lies before {}", self.earliest())
+        })?;
+        // That there is no news says no more than that.
+        ensure(reply.status == 204 || self.is_earliest(reply), || {
+            "it starts elsewhere".into()
+        })?;
         ensure(next <= self.items.len() as u64, || "beyond the end".into())?;
         let is_up_to_date = header(reply, header::STREAM_UP_TO_DATE).is_some();
         ensure(

@@ -170,8 +170,18 @@ fn check_ends(world: &World, late: u64) {
     }
 }
 
+/// The objects that are kept for forks which may have dropped them: nobody tells their sources.
+fn given(world: &World) -> BTreeSet<String> {
+    world.model(|model| {
+        let lives = model.lives.values();
+        let forks =
+            lives.filter(|life| life.is_truncated() && model.is_needed(&life.name.incarnation));
+        forks.flat_map(|life| life.given.clone()).collect()
+    })
+}
+
 fn check_rest(world: &World) {
-    let mut known = BTreeSet::new();
+    let mut known = given(world);
     for node in world.nodes() {
         let birth = node.birth();
         let kept = world.model(|model| model.is_kept(&node.path));
@@ -183,7 +193,16 @@ fn check_rest(world: &World) {
             });
             let prefix = birth.name.prefix();
             let segments = segment::before(&&*node.database, Offset::MAX).unwrap();
+            let earliest = world.model(|model| {
+                let life = &model.lives[incarnation];
+                if life.is_alive { life.truncated } else { 0 }
+            });
+            // Without an append, nobody looks for what retention lets go.
             for segment in segments {
+                let end = segment.end().unwrap().position();
+                world.expect(end > earliest || node.is_doubtful.get(), || {
+                    format!("{} has {end} of what was dropped", node.path)
+                });
                 let key = segment.key(&prefix);
                 let stuff = world.store().get(&key);
                 let is_of_type =

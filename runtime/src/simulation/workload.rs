@@ -23,7 +23,14 @@ pub enum Op {
         is_json: bool,
         expires: Expires,
         public: bool,
+        /// How many messages or bytes are kept; nothing for all.
+        keeps: Option<u64>,
         lengths: Vec<usize>,
+    },
+    /// Drops so much of a stream, in 255ths.
+    Truncate {
+        path: usize,
+        part: u8,
     },
     Fork {
         source: usize,
@@ -37,6 +44,11 @@ pub enum Op {
         path: usize,
         lengths: Vec<usize>,
         closes: bool,
+    },
+    /// Two writers append, each only where it believes the tail to be.
+    Race {
+        path: usize,
+        rounds: usize,
     },
     /// Appends by an idempotent producer, each until it is acknowledged.
     Produce {
@@ -111,6 +123,8 @@ impl Plan {
             readers: [2, 10, 25][rng.usize(..3)],
             expiry: [0.1, 0.4, 0.8][rng.usize(..3)],
             chaos: [1, 6, 15][rng.usize(..3)],
+            truncations: [0, 2, 8][rng.usize(..3)],
+            keeps: [0.0, 0.2, 0.7][rng.usize(..3)],
         };
         let mut at = 0;
         let mut ops = Vec::new();
@@ -139,6 +153,8 @@ struct Mood {
     readers: u32,
     expiry: f64,
     chaos: u32,
+    truncations: u32,
+    keeps: f64,
 }
 
 impl Mood {
@@ -159,6 +175,8 @@ impl Mood {
             (self.chaos, 11),
             (self.chaos / 3, 12),
             (1, 13),
+            (4, 14),
+            (self.truncations, 15),
         ];
         let all: u32 = weights.iter().map(|(weight, _)| weight).sum();
         let mut at = rng.u32(..all);
@@ -211,7 +229,15 @@ impl Mood {
                 path,
                 settings: rng.usize(..4),
             },
-            _ => Op::CopyBucket,
+            13 => Op::CopyBucket,
+            15 => Op::Truncate {
+                path,
+                part: if rng.u8(..4) == 0 { 255 } else { rng.u8(..) },
+            },
+            _ => Op::Race {
+                path,
+                rounds: rng.usize(1..4),
+            },
         }
     }
 
@@ -221,8 +247,14 @@ impl Mood {
             is_json: rng.u8(..3) > 0,
             expires: self.expires(rng),
             public: rng.bool(),
+            keeps: self.keeps(rng),
             lengths: lengths(rng, 3),
         }
+    }
+
+    fn keeps(&self, rng: &mut Rng) -> Option<u64> {
+        let most = [8, 80][rng.usize(..2)];
+        (rng.f64() < self.keeps).then(|| rng.u64(1..most))
     }
 
     fn expires(&self, rng: &mut Rng) -> Expires {

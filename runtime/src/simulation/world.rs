@@ -119,6 +119,12 @@ pub fn settings(which: usize) -> (Settings, bool) {
     }
 }
 
+/// Counts the segments that were truncated and are still in the index.
+const TO_DROP: &str = "SELECT count(*) FROM stream \
+    WHERE id BETWEEN -4503599627370496 AND -4362862139015169 \
+    AND id + 4503599627370496 + count <= (SELECT json_extract(CAST(body AS TEXT), '$.earliest') \
+    FROM stream WHERE id = -1)";
+
 impl World {
     pub fn new(seed: u64, is_told: bool) -> Self {
         let executor = Executor::new(seed, 1_000_000_000_000);
@@ -300,6 +306,7 @@ impl World {
         let reasons = [
             ("a time to end at", expires && !is_kept),
             ("a purge", node.number("SELECT count(*) FROM purge") > 0),
+            ("something to drop", !is_kept && node.number(TO_DROP) > 0),
             (
                 "a claim to look after",
                 node.number("SELECT count(*) FROM claim WHERE due IS NOT NULL") > 0,

@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use super::storage::StorageError;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::expiry::Expiry;
+use crate::protocol::retention::Retention;
 use crate::protocol::version::{self, STORED, Stated};
 
 /// Finds the text of the table, and with it the birth record.
@@ -33,6 +34,9 @@ pub const DROP: &str = "DROP TABLE IF EXISTS stream";
 
 /// From this version on, producers are where the key says.
 const KEYED: u32 = 2;
+
+/// From this version on, streams may start in the middle.
+const TRUNCATED: u32 = 3;
 
 /// What the creator of a stream asked for, and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +55,11 @@ pub struct Birth {
     pub key: Option<Key>,
     /// Where its first content is from, for a fork.
     pub origin: Option<Origin>,
+    /// How much of the stream is kept, if not everything.
+    pub retention: Option<Retention>,
+    /// The first position there was at its creation; 0 unless it is a fork of a stream that had
+    /// lost its beginning.
+    pub earliest: u64,
     /// Milliseconds since the Unix epoch.
     pub created_at: u64,
 }
@@ -136,6 +145,10 @@ struct Record {
     key: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     origin: Option<Origin>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retention: Option<String>,
+    #[serde(default, skip_serializing_if = "super::state::is_zero")]
+    earliest: u64,
     created_at: u64,
 }
 
@@ -172,7 +185,7 @@ impl Birth {
     fn encode(&self) -> String {
         let (ttl, expires_at) = Expiry::split(self.expiry.as_ref());
         let record = Record {
-            v: self.key.map(|_| KEYED),
+            v: self.version(),
             content_type: self.content_type.as_str().to_owned(),
             ttl,
             expires_at,
@@ -182,13 +195,24 @@ impl Birth {
             incarnation: self.name.incarnation.clone(),
             key: self.key.map(Key::encode),
             origin: self.origin.clone(),
+            retention: self.retention.map(|retention| retention.to_string()),
+            earliest: self.earliest,
             created_at: self.created_at,
         };
         // An escaped slash is still JSON, and cannot end the comment.
         serde_json::json!(record).to_string().replace('/', "\\/")
     }
 
+    /// The lowest version whose readers get it right.
+    fn version(&self) -> Stated {
+        if self.retention.is_some() || self.earliest > 0 {
+            return Some(TRUNCATED);
+        }
+        self.key.map(|_| KEYED)
+    }
+
     fn decode(record: Record) -> Option<Self> {
+        let retention = record.retention.as_deref().map(Retention::parse);
         let expiry = Expiry::join(record.ttl, record.expires_at)?;
         let key = match record.key {
             Some(key) => Some(Key::decode(&key)?),
@@ -205,6 +229,8 @@ impl Birth {
             },
             key,
             origin: record.origin,
+            retention: retention.transpose().ok()?,
+            earliest: record.earliest,
             created_at: record.created_at,
         })
     }
@@ -235,6 +261,8 @@ mod tests {
             incarnation in "[0-9a-f]{16}",
             key: Option<u128>,
             origin in proptest::option::of(("\\PC{1,40}", any::<u64>(), any::<u64>())),
+            retention in proptest::option::of(1u64..1 << 47),
+            earliest in 0u64..3,
             created_at: u64,
         ) {
             let content_type = ContentType::parse(&format!("text/plain; x={parameter}")).unwrap();
@@ -249,6 +277,8 @@ mod tests {
                 name,
                 key: key.map(Key::new),
                 origin,
+                retention: retention.map(Retention::Bytes),
+                earliest,
                 created_at,
             };
             let database = rusqlite::Connection::open_in_memory().unwrap();
@@ -273,6 +303,8 @@ mod tests {
             },
             key: None,
             origin: None,
+            retention: None,
+            earliest: 0,
             created_at: 0,
         };
         database.execute(&birth.create_table(), []).unwrap();
@@ -287,7 +319,7 @@ mod tests {
         let key = key.encode();
         for record in [
             format!(r#"{{"v":2,"key":"{key}"}}"#),
-            format!(r#"{{"v":3,"key":"{key}"}}"#),
+            format!(r#"{{"v":99,"key":"{key}"}}"#),
             format!(
                 r#"{{"v":2,"key":"{key}","content_type":"?","path":"","incarnation":"","created_at":0}}"#
             ),

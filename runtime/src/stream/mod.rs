@@ -8,7 +8,7 @@
 //! | [`birth`] | what is fixed at creation |
 //! | [`state`] | what changes later: closure, last access |
 //! | [`lifetime`] | access, expiry |
-//! | [`verbs`] | what clients ask: create, append, read, head, delete |
+//! | [`verbs`] | what clients ask: create, append, truncate, read, head, delete |
 //! | [`log`] | the recent end, in rows |
 //! | [`tier`] | what is old, in objects outside, and the jobs about it |
 //! | [`family`] | the source's side of a fork |
@@ -71,6 +71,20 @@ struct Present {
     hot: Option<Hot>,
     lifetime: Lifetime,
     forks: Forks,
+    /// Where the earliest position was when it was last looked for something to drop.
+    looked_for_old: Option<Offset>,
+}
+
+impl Present {
+    /// The first position that is there: what lies before is not read any more, whatever storage
+    /// still holds.
+    fn earliest(&self) -> Offset {
+        let truncated = self.state.earliest();
+        match self.birth.retention {
+            Some(retention) => truncated.max(retention.earliest(self.tail.offset)),
+            None => truncated,
+        }
+    }
 }
 
 impl<S: Storage> Stream<S> {
@@ -174,10 +188,7 @@ fn load(storage: &impl Storage) -> Result<Cache, StorageError> {
     })?;
     let state = match record {
         Some(record) => State::decode(&record)?,
-        None => State {
-            closed: birth.closed,
-            ..State::default()
-        },
+        None => State::of(&birth),
     };
     let malformed = || StorageError::Failed("the last chunk is malformed".into());
     let mut last_chunk = Ok(None);
@@ -185,7 +196,11 @@ fn load(storage: &impl Storage) -> Result<Cache, StorageError> {
         last_chunk = Tail::from_row(row).ok_or_else(malformed).map(Some);
         ControlFlow::Break(())
     })?;
-    let (tail, sealed) = seal::tail(storage, last_chunk?)?;
+    let (mut tail, sealed) = seal::tail(storage, last_chunk?)?;
+    if tail.offset < state.earliest() {
+        // It was truncated to its tail, and nothing is left of it.
+        tail = Tail::bare(state.earliest(), state.seq.clone());
+    }
     let lifetime = Lifetime::reloaded(&birth, &state);
     Ok(Cache::Present(Box::new(Present {
         birth,
@@ -196,5 +211,6 @@ fn load(storage: &impl Storage) -> Result<Cache, StorageError> {
         hot: None,
         lifetime,
         forks: Forks::default(),
+        looked_for_old: None,
     })))
 }

@@ -3,7 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::birth::Birth;
 use super::storage::{Param, Statement, StorageError};
+use crate::protocol::offset::Offset;
 use crate::protocol::producer::Claim;
 use crate::protocol::version::{self, STORED, Stated};
 
@@ -34,7 +36,18 @@ pub struct State {
     /// when nothing was noted since its creation.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub accessed_at: u64,
+    /// What lies before this position was dropped by a truncation, of this stream or of those it
+    /// is a fork of.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub earliest: u64,
+    /// The latest `Stream-Seq` of a stream that was truncated to its tail, in which there may be
+    /// nothing else that remembers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<String>,
 }
+
+/// From this version on, streams may start in the middle.
+const TRUNCATED: u32 = 3;
 
 /// The `Producer-*` headers of the request that closed a stream.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -65,6 +78,31 @@ impl From<&Claim> for ClosedBy {
 }
 
 impl State {
+    /// The state of a stream that was just created.
+    pub fn of(birth: &Birth) -> Self {
+        Self {
+            closed: birth.closed,
+            earliest: birth.earliest,
+            ..Self::default()
+        }
+    }
+
+    /// The first position that was not truncated.
+    pub fn earliest(&self) -> Offset {
+        Offset::new(self.earliest).unwrap_or(Offset::MAX)
+    }
+
+    /// What becomes of it when what lies before a position is dropped. Releases that do not know
+    /// of that would serve it.
+    #[must_use]
+    pub fn truncated(&self, before: Offset) -> Self {
+        Self {
+            v: self.v.max(Some(TRUNCATED)),
+            earliest: before.position(),
+            ..self.clone()
+        }
+    }
+
     /// The record as it is stored.
     pub fn encode(&self) -> Vec<u8> {
         serde_json::json!(self).to_string().into_bytes()
@@ -106,9 +144,11 @@ mod tests {
             deleted: bool,
             closed_by in proptest::option::of(("\\PC{1,9}", any::<u64>(), any::<u64>())),
             accessed_at: u64,
+            earliest: u64,
+            seq in proptest::option::of("\\PC{1,9}"),
         ) {
             let closed_by = closed_by.map(|(id, epoch, seq)| ClosedBy { id, epoch, seq });
-            let state = State { v, closed, deleted, closed_by, accessed_at };
+            let state = State { v, closed, deleted, closed_by, accessed_at, earliest, seq };
             prop_assert_eq!(State::decode(&state.encode()), Ok(state));
         }
     }

@@ -14,10 +14,12 @@ mod forks;
 mod format;
 mod large;
 mod live;
+mod overtaken;
 mod projects;
 mod restart;
 mod session;
 mod trouble;
+mod truncate;
 mod validation;
 
 use std::sync::OnceLock;

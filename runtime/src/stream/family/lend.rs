@@ -14,12 +14,14 @@ use crate::protocol::expiry::Expiry;
 use crate::protocol::frame;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
+use crate::protocol::retention::Retention;
 use crate::protocol::version::{self, SPOKEN, STORED, Says, Stated, Unreadable};
 use crate::stream::Cache;
 use crate::stream::Present;
 use crate::stream::Stream;
 use crate::stream::birth::Name;
 use crate::stream::log::collect::Collector;
+use crate::stream::state::is_zero;
 use crate::stream::storage::{Storage, StorageError};
 use crate::stream::tier::generation;
 use crate::stream::tier::record::Record;
@@ -77,7 +79,7 @@ pub struct Loan {
     pub expiry: Option<Expiry>,
     /// The fork offset.
     pub offset: Offset,
-    /// Everything before this lies in segments.
+    /// Everything before this lies in segments, or nowhere any more.
     pub sealed: Offset,
     /// Where the fork begins to differ.
     pub end: Offset,
@@ -85,6 +87,10 @@ pub struct Loan {
     pub segments: Vec<Segment>,
     /// What lies between `sealed` and `end`, as it is stored.
     pub rest: Vec<u8>,
+    /// The first position that is there.
+    pub earliest: Offset,
+    /// How much the source keeps, if not everything.
+    pub retention: Option<Retention>,
 }
 
 /// How a [`Loan`] is written down, apart from the rest.
@@ -100,6 +106,10 @@ struct Head {
     end: u64,
     /// Start, count and record.
     segments: Vec<(u64, u64, Record)>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    earliest: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    retention: Option<String>,
 }
 
 /// What the records in a [`Head`] say of their versions.
@@ -123,6 +133,8 @@ impl Loan {
             sealed: self.sealed.position(),
             end: self.end.position(),
             segments: segments.collect(),
+            earliest: self.earliest.position(),
+            retention: self.retention.map(|retention| retention.to_string()),
         };
         frame::join(&head, &self.rest)
     }
@@ -153,6 +165,7 @@ impl Loan {
                 seq: None,
             })
         };
+        let retention = head.retention.as_deref().map(Retention::parse);
         Some(Self {
             content_type: ContentType::parse(&head.content_type)?,
             expiry: Expiry::join(head.ttl, head.expires_at)?,
@@ -165,6 +178,8 @@ impl Loan {
                 .map(segment)
                 .collect::<Option<_>>()?,
             rest: rest.to_vec(),
+            earliest: Offset::new(head.earliest)?,
+            retention: retention.transpose().ok()?,
         })
     }
 }
@@ -175,8 +190,8 @@ impl<S: Storage> Stream<S> {
     /// # Errors
     ///
     /// [`Error::NoSource`], [`Error::SourceGone`], [`Error::ContentTypeMismatch`],
-    /// [`Error::Invalid`] for an offset beyond the tail, [`Error::Storage`]; then there is no
-    /// claim.
+    /// [`Error::Invalid`] for an offset beyond the tail or of what was dropped, [`Error::Storage`];
+    /// then there is no claim.
     pub fn lend(&mut self, claim: &Claim, now: u64) -> Result<Loan, Error> {
         self.turn(|stream| {
             let (storage, _, present) = stream.present(now).map_err(|error| match error {
@@ -292,12 +307,19 @@ fn loan(storage: &impl Storage, present: &Present, claim: &Claim) -> Result<(Loa
         Some(position) => within(header::STREAM_FORK_OFFSET, Offset::new(position))?,
         None => tail,
     };
+    let earliest = present.earliest();
+    if offset < earliest {
+        // Whatever is wrong with a fork offset is a bad request (section 4.2). That something is
+        // gone would be said of the fork's own path.
+        let message = format!("is before the earliest offset of the source, {earliest}");
+        return Err(Error::invalid(header::STREAM_FORK_OFFSET, message));
+    }
     let end = offset.advance(claim.sub_offset);
     let end = within(header::STREAM_FORK_SUB_OFFSET, end)?;
     let lent = segment::before(storage, end)?;
     let until = lent.last().map_or(Ok(Offset::START), Segment::end)?;
     let segments = as_lent(lent, &birth.name.prefix(), end);
-    let sealed = end.min(present.sealed);
+    let sealed = end.min(present.sealed).max(earliest);
     let rest = if end > sealed {
         rows(storage, present, sealed, end)?
     } else {
@@ -311,6 +333,8 @@ fn loan(storage: &impl Storage, present: &Present, claim: &Claim) -> Result<(Loa
         end,
         segments,
         rest,
+        earliest,
+        retention: birth.retention,
     };
     Ok((loan, until))
 }

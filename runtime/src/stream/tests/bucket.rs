@@ -109,6 +109,7 @@ impl Bucket {
                 };
                 self.put(&merge.key, object, fault, now)
             }
+            (Job::Drop(_), _) => Outcome::Removed,
             (Job::Sweep(sweep), _) => self.delete(&sweep.keys, fault),
             (Job::Purge(purge), _) => {
                 let keys = self.objects.keys().filter(|key| purge.concerns(key));

@@ -52,6 +52,7 @@ impl<'a> Source<'a> {
             closed: false,
             public: false,
             fork: None,
+            retention: None,
         };
         let created = stream.create(&request, None, b"text", named(0), KEY, 0);
         created.unwrap();
@@ -92,6 +93,7 @@ impl<'a> Source<'a> {
             close: false,
             producer: None,
             seq: None,
+            if_match: None,
         };
         let appended = self.stream.append(&request, b"0123456789", self.now);
         appended.unwrap();
@@ -258,7 +260,7 @@ fn what_a_newer_release_has_written_is_left_alone() {
             "generation" => "id = -5002",
             _ => "id < -2251799813685249",
         };
-        let body = Param::Blob(br#"{"v":3,"another":"form"}"#);
+        let body = Param::Blob(br#"{"v":99,"another":"form"}"#);
         let sql = format!("UPDATE stream SET body = ?1 WHERE {rows}");
         database.write_one(&sql, vec![body]);
     };

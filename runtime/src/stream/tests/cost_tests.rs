@@ -1,4 +1,5 @@
-//! How much of the database is read for what: never more than what is asked for, and a constant.
+//! How much of the database is read for what: never more than what is asked for, and a constant. And
+//! how many rows are written to have less of it.
 
 use super::KEY;
 use super::bucket::{Bucket, Fault};
@@ -6,11 +7,14 @@ use super::sqlite::Sqlite;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::offset::Offset;
 use crate::protocol::request::{Append, Create, Read, ReadFrom};
+use crate::protocol::retention::Retention;
+use crate::protocol::truncate::Truncate;
 use crate::stream::Stream;
 use crate::stream::birth::Name;
 use crate::stream::family::lend::Claim;
 use crate::stream::storage::{Param, Storage};
-use crate::stream::tier::upkeep::{Abilities, Limits};
+use crate::stream::tier::segment;
+use crate::stream::tier::upkeep::{Abilities, GRACE, Limits};
 
 /// Rows that may be read on top of those that are answered.
 const SPARE: u64 = 70;
@@ -21,6 +25,14 @@ fn content_type(is_json: bool) -> ContentType {
 }
 
 fn created(database: &Sqlite, is_json: bool) -> Stream<&Sqlite> {
+    created_to_keep(database, is_json, None)
+}
+
+fn created_to_keep(
+    database: &Sqlite,
+    is_json: bool,
+    retention: Option<Retention>,
+) -> Stream<&Sqlite> {
     let mut stream = Stream::new(database);
     let request = Create {
         content_type: Some(content_type(is_json)),
@@ -28,6 +40,7 @@ fn created(database: &Sqlite, is_json: bool) -> Stream<&Sqlite> {
         closed: false,
         public: false,
         fork: None,
+        retention,
     };
     let name = Name {
         path: "a".into(),
@@ -43,6 +56,7 @@ fn append(stream: &mut Stream<&Sqlite>, is_json: bool, bytes: usize) {
         close: false,
         producer: None,
         seq: None,
+        if_match: None,
     };
     stream.append(&request, &vec![b'7'; bytes], 0).unwrap();
 }
@@ -193,5 +207,150 @@ fn what_a_backlog_takes_to_move_grows_with_its_length_alone() {
                 "json {is_json}: {few} steps a row of 300, {many} a row of 3000"
             );
         }
+    }
+}
+
+/// What a worker has if nobody says otherwise.
+const USUAL: Limits = Limits {
+    max_messages: 1000,
+    max_bytes: 4 << 20,
+    merge_bytes: 64 << 20,
+};
+
+/// Does all there is to do, as an object does.
+fn work(stream: &mut Stream<&Sqlite>, bucket: &mut Bucket, limits: Limits, now: u64) {
+    let able = Abilities {
+        bucket: true,
+        limits: Some(limits),
+    };
+    loop {
+        let (job, errors) = stream.next_job(&able, now);
+        assert_eq!(errors, []);
+        let Some(job) = job else {
+            break;
+        };
+        let outcome = bucket.carry_out(&job, Fault::None, now).unwrap();
+        assert_eq!(stream.finish(job, outcome, now), Ok(true));
+    }
+}
+
+/// The number of rows with data.
+fn all_rows(database: &Sqlite) -> u64 {
+    let mut count = 0;
+    let sql = "SELECT count(*) FROM stream WHERE id >= 0";
+    Storage::query(&database, sql, &[], &mut |row| {
+        count = row.integer(0) as u64;
+        std::ops::ControlFlow::Break(())
+    })
+    .unwrap();
+    count
+}
+
+/// How many rows a message costs in a stream of which only the end is kept, and how many rows it
+/// has at the most.
+fn kept(retention: Retention, appends: u64, bytes: usize) -> (f64, u64) {
+    let database = Sqlite::new();
+    let is_json = matches!(retention, Retention::Messages(_));
+    let mut stream = created_to_keep(&database, is_json, Some(retention));
+    let mut bucket = Bucket::default();
+    let before = database.written.get();
+    let mut most = 0;
+    for n in 0..appends {
+        // One in a second.
+        let now = n * 1000;
+        append(&mut stream, is_json, bytes);
+        if stream.may_drop(now).unwrap() || stream.is_due(&USUAL, now).unwrap() {
+            work(&mut stream, &mut bucket, USUAL, now);
+        }
+        if n % 100 == 0 {
+            most = most.max(all_rows(&database));
+        }
+    }
+    let each = (database.written.get() - before) as f64 / appends as f64;
+    println!("{retention} of {bytes} bytes: {each:.4} rows a message, {most} rows at most");
+    (each, most)
+}
+
+#[test]
+fn what_is_not_kept_costs_a_twentieth_of_a_row_a_message() {
+    let messages = [1, 100, 990, 5000].map(Retention::Messages);
+    let bytes = [1000, 99_000].map(Retention::Bytes);
+    for retention in messages.into_iter().chain(bytes) {
+        let appends = if retention == Retention::Messages(990) {
+            10_000
+        } else {
+            6000
+        };
+        let (each, most) = kept(retention, appends, 100);
+        assert!(each <= 1.05, "{retention}: {each} rows a message");
+        // What is kept, or would have moved to the bucket.
+        assert!(most <= 40, "{retention}: {most} rows");
+    }
+    // One that fills a row by itself is a row more to remove.
+    let (each, most) = kept(Retention::Messages(10), 1000, 5000);
+    assert!(
+        each <= 2.02 && most <= 20,
+        "{each} rows a message, {most} rows"
+    );
+}
+
+#[test]
+fn to_truncate_costs_a_row_and_to_drop_one_for_each() {
+    for is_json in [true, false] {
+        let database = Sqlite::new();
+        let mut stream = created(&database, is_json);
+        let mut bucket = Bucket::default();
+        let limits = Limits {
+            max_messages: 100,
+            max_bytes: 400_000,
+            // Nothing is merged.
+            merge_bytes: 1,
+        };
+        for _ in 0..500 {
+            append(&mut stream, is_json, 4000);
+        }
+        work(&mut stream, &mut bucket, limits, 0);
+        let index = || segment::before(&&database, Offset::MAX).unwrap().len() as u64;
+        let segments = index();
+        assert!(segments > 3, "{segments}");
+        for _ in 0..50 {
+            append(&mut stream, is_json, 4000);
+        }
+        let hot = all_rows(&database);
+        let before = Truncate {
+            before: stream.head(0).unwrap().tail,
+            if_match: None,
+        };
+        let (_, read, _) = counted(&database, || stream.head(0).unwrap());
+        assert_eq!(read, 0);
+        let written = database.written.get();
+        let (truncated, read, _) = counted(&database, || stream.truncate(&before, 0).unwrap());
+        assert!(truncated.is_new);
+        assert_eq!((database.written.get() - written, read), (1, 0));
+        assert!(!stream.truncate(&before, 0).unwrap().is_new);
+        assert_eq!(database.written.get() - written, 1, "nothing was new");
+
+        let written = database.written.get();
+        work(&mut stream, &mut bucket, limits, 0);
+        let dropped = database.written.get() - written;
+        // A note of the objects, and the generation of the index.
+        assert_eq!(
+            dropped,
+            hot + segments + 2,
+            "{hot} rows, {segments} segments"
+        );
+        assert_eq!((all_rows(&database), index()), (0, 0));
+        assert_eq!(
+            bucket.objects.len() as u64,
+            segments,
+            "somebody may be reading them"
+        );
+        let written = database.written.get();
+        work(&mut stream, &mut bucket, limits, GRACE);
+        assert_eq!(database.written.get() - written, 1, "the note");
+        assert!(bucket.objects.is_empty());
+        // What is left is the end, whoever looks at it.
+        let mut stream = Stream::new(&database);
+        assert_eq!(stream.head(0).unwrap().tail, before.before);
     }
 }

@@ -11,7 +11,11 @@ pub enum Op {
         first: Vec<String>,
         /// Seconds until the stream expires.
         lives: Option<u64>,
+        /// How much of it is kept.
+        keeps: Option<u64>,
     },
+    /// Drops so much of the stream, in 255ths.
+    Truncate(u8),
     Append(Vec<String>),
     /// Reads a page, and keeps the plan for it for later.
     Read {
@@ -48,8 +52,11 @@ fn messages() -> impl Strategy<Value = Vec<String>> {
 
 fn request() -> impl Strategy<Value = Op> {
     let lives = proptest::option::weighted(0.3, 1u64..3000);
+    let keeps = proptest::option::weighted(0.4, prop_oneof![1u64..12, 12u64..200]);
     prop_oneof![
-        2 => (messages(), lives).prop_map(|(first, lives)| Op::Create { first, lives }),
+        2 => (messages(), lives, keeps)
+            .prop_map(|(first, lives, keeps)| Op::Create { first, lives, keeps }),
+        2 => prop_oneof![3 => any::<u8>(), 1 => Just(255)].prop_map(Op::Truncate),
         9 => messages().prop_map(Op::Append),
         3 => (0u64..120, 1usize..150).prop_map(|(at, max)| Op::Read { at, max }),
         1 => Just(Op::Delete),
@@ -59,6 +66,7 @@ fn request() -> impl Strategy<Value = Op> {
 fn any_kind() -> impl Strategy<Value = Option<&'static str>> {
     prop::sample::select(vec![
         None,
+        Some("drop"),
         Some("seal"),
         Some("merge"),
         Some("sweep"),

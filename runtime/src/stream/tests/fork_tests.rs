@@ -15,6 +15,7 @@ use crate::protocol::offset::Offset;
 use crate::protocol::part::Plan;
 use crate::protocol::path::StreamPath;
 use crate::protocol::request::{Append, Create, Fork, Read, ReadFrom};
+use crate::protocol::truncate::Truncate;
 use crate::stream::Stream;
 use crate::stream::birth::Name;
 use crate::stream::family::claims::{FIRST_CHECK, RECHECK};
@@ -44,6 +45,8 @@ enum Mishap {
 enum Op {
     Create(usize),
     Append(usize, String),
+    /// Drops so much of a stream, in 255ths.
+    Truncate(usize, u8),
     Fork {
         source: usize,
         target: usize,
@@ -86,6 +89,7 @@ fn any_op() -> impl Strategy<Value = Op> {
     prop_oneof![
         2 => at().prop_map(Op::Create),
         8 => (at(), "[a-z]{1,30}").prop_map(|(at, text)| Op::Append(at, text)),
+        3 => (at(), any::<u8>()).prop_map(|(at, part)| Op::Truncate(at, part)),
         6 => fork,
         3 => (at(), proptest::bool::weighted(0.3))
             .prop_map(|(at, unheard)| Op::Delete { at, unheard }),
@@ -104,6 +108,10 @@ struct Model {
     items: Vec<Vec<u8>>,
     name: Name,
     source: Option<Name>,
+    /// Nothing before this can be read.
+    earliest: usize,
+    /// The objects it was given, which are kept for it as long as it lives.
+    given: Vec<String>,
 }
 
 struct Town<'a> {
@@ -187,6 +195,7 @@ impl<'a> Town<'a> {
         match op {
             Op::Create(at) => self.create(*at)?,
             Op::Append(at, text) => self.append(*at, text)?,
+            Op::Truncate(at, part) => self.truncate(*at, *part)?,
             Op::Fork {
                 source,
                 target,
@@ -215,6 +224,7 @@ impl<'a> Town<'a> {
             closed: false,
             public: false,
             fork: None,
+            retention: None,
         };
         let name = self.name(at);
         let created = self.streams[at].create(&request, None, b"", name.clone(), KEY, self.now);
@@ -225,6 +235,8 @@ impl<'a> Town<'a> {
                     items: Vec::new(),
                     name,
                     source: None,
+                    earliest: 0,
+                    given: Vec::new(),
                 });
             }
             Ok(_) => prop_assert!(self.models[at].as_ref().is_some_and(|m| m.source.is_none())),
@@ -242,6 +254,7 @@ impl<'a> Town<'a> {
             close: false,
             producer: None,
             seq: None,
+            if_match: None,
         };
         match (
             self.streams[at].append(&request, &body, self.now),
@@ -257,13 +270,41 @@ impl<'a> Town<'a> {
         Ok(())
     }
 
+    fn truncate(&mut self, at: usize, part: u8) -> Outcome {
+        let length = self.models[at]
+            .as_ref()
+            .map_or(0, |model| model.items.len());
+        let before = length * usize::from(part) / 255;
+        let request = Truncate {
+            before: Offset::new(before as u64).unwrap(),
+            if_match: None,
+        };
+        let truncated = self.streams[at].truncate(&request, self.now);
+        match (truncated, &mut self.models[at]) {
+            (Ok(truncated), Some(model)) => {
+                model.earliest = model.earliest.max(before);
+                prop_assert_eq!(truncated.earliest.position(), model.earliest as u64);
+            }
+            (Err(Error::NotFound | Error::Gone), None) => {}
+            (other, model) => return Err(fail(format!("{other:?} with {model:?}"))),
+        }
+        Ok(())
+    }
+
     fn fork(&mut self, source: usize, target: usize, cut: u8, mishap: Mishap) -> Outcome {
         let length = self.models[source]
             .as_ref()
             .map_or(0, |model| model.items.len());
         let end = length * usize::from(cut) / 255;
         // The sub-offset is added, wherever the cut is.
-        let offset = end - end / 3;
+        let earliest = self.models[source]
+            .as_ref()
+            .map_or(0, |model| model.earliest);
+        let sub_offset = match end.checked_sub(earliest) {
+            Some(kept) => (end / 3).min(kept),
+            None => end / 3,
+        };
+        let offset = end - sub_offset;
         let request = Create {
             content_type: None,
             expiry: None,
@@ -272,8 +313,9 @@ impl<'a> Town<'a> {
             fork: Some(Fork {
                 source: path(source),
                 offset: Offset::new(offset as u64),
-                sub_offset: (end / 3) as u64,
+                sub_offset: sub_offset as u64,
             }),
+            retention: None,
         };
         match self.streams[target].find(&request, self.now) {
             Ok(None) => prop_assert!(self.models[target].is_none()),
@@ -289,13 +331,17 @@ impl<'a> Town<'a> {
             fork: name.clone(),
             content_type: None,
             offset: Some(offset as u64),
-            sub_offset: (end / 3) as u64,
+            sub_offset: sub_offset as u64,
         };
         let loan = match (
             self.streams[source].lend(&claim, self.now),
             &self.models[source],
         ) {
-            (Ok(loan), Some(_)) => loan,
+            (Ok(loan), Some(model)) if model.earliest <= offset => loan,
+            (Err(Error::Invalid { field, .. }), Some(model)) if model.earliest > offset => {
+                prop_assert_eq!(field, "Stream-Fork-Offset");
+                return Ok(());
+            }
             (Err(Error::NoSource | Error::SourceGone), None) => return Ok(()),
             (other, model) => return Err(fail(format!("{other:?} with {model:?}"))),
         };
@@ -328,10 +374,13 @@ impl<'a> Town<'a> {
                 let mut items = origin.items[..end].to_vec();
                 items.extend(more);
                 let source = Some(origin.name);
+                let given = loan.segments.iter().map(|segment| segment.key("its own/"));
                 self.models[target] = Some(Model {
                     items,
                     name,
                     source,
+                    earliest: origin.earliest,
+                    given: given.collect(),
                 });
             }
             Err(_) if mishap == Mishap::NotWritten => self.release(source, &name)?,
@@ -401,7 +450,9 @@ impl<'a> Town<'a> {
     fn check(&mut self) -> Outcome {
         for at in 0..self.streams.len() {
             match self.models[at].clone() {
-                Some(model) => prop_assert_eq!(&self.everything(at)?, &model.items),
+                Some(model) => {
+                    prop_assert_eq!(&self.everything(at)?[..], &model.items[model.earliest..]);
+                }
                 None => {
                     let head = self.streams[at].head(self.now);
                     prop_assert!(matches!(head, Err(Error::NotFound | Error::Gone)));
@@ -413,8 +464,8 @@ impl<'a> Town<'a> {
 
     fn everything(&mut self, at: usize) -> Outcome<Vec<Vec<u8>>> {
         let mut items = Vec::new();
+        let mut from = ReadFrom::Start;
         loop {
-            let from = ReadFrom::At(Offset::new(items.len() as u64).unwrap());
             let request = Read {
                 from,
                 live: None,
@@ -434,6 +485,7 @@ impl<'a> Town<'a> {
                 self.bucket.assemble(&plan, &page.body).map_err(fail)?
             };
             items.extend(items_of(&answer, self.is_json));
+            from = ReadFrom::At(page.next);
             if page.up_to_date {
                 return Ok(items);
             }
@@ -503,8 +555,15 @@ impl<'a> Town<'a> {
             let index = segment::before(&database, Offset::MAX).unwrap();
             known.extend(index.iter().map(|segment| segment.key(&name.prefix())));
         }
+        // A source does not hear what its forks have dropped.
+        let truncated = self.models.iter().flatten().chain(&self.deleted);
+        let truncated = truncated.filter(|m| m.earliest > 0 && needed.contains(&m.name));
+        let may_be: BTreeSet<_> = truncated.flat_map(|model| model.given.clone()).collect();
         let stored: BTreeSet<String> = self.bucket.objects.keys().cloned().collect();
-        prop_assert_eq!(stored, known);
+        let left: BTreeSet<_> = stored.difference(&may_be).cloned().collect();
+        let known_left: BTreeSet<_> = known.difference(&may_be).cloned().collect();
+        prop_assert_eq!(left, known_left);
+        prop_assert!(known.is_subset(&stored));
         Ok(())
     }
 
@@ -585,6 +644,63 @@ fn every_order_of_deletion_cleans_up() {
         }
         town.rest().unwrap();
         assert!(town.bucket.objects.is_empty(), "after {order:?}");
+    }
+}
+
+/// A fork keeps what its source has dropped, and the source what its fork has.
+#[test]
+fn who_truncates_drops_nothing_of_others() {
+    for is_json in [true, false] {
+        let databases: Vec<Sqlite> = (0..PATHS).map(|_| Sqlite::new()).collect();
+        let mut town = Town::new(&databases, is_json);
+        town.run(&Op::Create(0)).unwrap();
+        town.fill(0, "some text to seal", 12).unwrap();
+        let fork = |source, target| Op::Fork {
+            source,
+            target,
+            cut: 255,
+            mishap: Mishap::Nothing,
+        };
+        town.run(&fork(0, 1)).unwrap();
+        town.run(&fork(0, 2)).unwrap();
+        let given = town.models[1].as_ref().unwrap().given.clone();
+        assert!(given.len() > 1);
+        town.run(&Op::Truncate(0, 255)).unwrap();
+        town.run(&Op::Truncate(2, 255)).unwrap();
+        town.rest().unwrap();
+        for key in &given {
+            assert!(town.bucket.objects.contains_key(key), "{key}");
+        }
+        let index = |at: usize| segment::before(&&databases[at], Offset::MAX).unwrap();
+        assert_eq!((index(0), index(2)), (Vec::new(), Vec::new()));
+        assert_eq!(index(1).len(), given.len());
+        // A fork of what is left starts where that does.
+        town.run(&fork(2, 3)).unwrap();
+        let length = town.models[2].as_ref().unwrap().items.len();
+        assert_eq!(town.models[3].as_ref().unwrap().earliest, length);
+        town.run(&Op::Restart(3)).unwrap();
+        town.run(&Op::Append(3, "more".into())).unwrap();
+        town.run(&Op::Delete {
+            at: 1,
+            unheard: false,
+        })
+        .unwrap();
+        town.run(&Op::Delete {
+            at: 2,
+            unheard: false,
+        })
+        .unwrap();
+        town.run(&Op::Delete {
+            at: 3,
+            unheard: false,
+        })
+        .unwrap();
+        town.rest().unwrap();
+        assert!(
+            town.bucket.objects.is_empty(),
+            "{:?}",
+            town.bucket.objects.keys()
+        );
     }
 }
 

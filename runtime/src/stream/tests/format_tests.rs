@@ -131,6 +131,7 @@ impl Bucket {
                 let body = self.assemble(&merge.plan, b"");
                 return self.put(&merge.key, body);
             }
+            Job::Drop(_) => {}
             Job::Sweep(sweep) => self.0.retain(|key, _| !sweep.keys.contains(key)),
             Job::Purge(purge) => self.0.retain(|key, _| !purge.concerns(key)),
         }

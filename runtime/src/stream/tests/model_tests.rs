@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 
 use super::KEY;
 use super::sqlite::Sqlite;
+use crate::protocol::condition::Condition;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::expiry::Expiry;
@@ -13,9 +14,11 @@ use crate::protocol::offset::Offset;
 use crate::protocol::producer::{self, Accepted, Claim, Verdict};
 use crate::protocol::reply::Page;
 use crate::protocol::request::{Append, Create, Read, ReadFrom};
+use crate::protocol::truncate::Truncate;
 use crate::stream::Stream;
 use crate::stream::birth::Name;
 use crate::stream::log::chunk::RowLimits;
+use crate::stream::tier::upkeep::{Abilities, Outcome};
 use crate::stream::verbs::delete::End;
 
 /// So small that chunks, rows and pages end all the time.
@@ -35,6 +38,7 @@ fn create(content_type: ContentType, ttl: bool) -> Create {
         closed: false,
         public: false,
         fork: None,
+        retention: None,
     }
 }
 
@@ -54,6 +58,10 @@ fn from(position: u64) -> Read {
     }
 }
 
+fn only_at(offset: Offset) -> Condition {
+    Condition::At(vec![offset])
+}
+
 /// What a client wants to do.
 #[derive(Clone, Debug)]
 enum Op {
@@ -65,9 +73,21 @@ enum Op {
         messages: Vec<String>,
         claim: Option<(u8, u64, u64)>,
         seq: Option<String>,
+        /// How far before the tail it is to be, for an append that asks for it.
+        behind: Option<u64>,
         close: bool,
     },
-    Close,
+    Close {
+        claim: Option<(u8, u64, u64)>,
+        behind: Option<u64>,
+    },
+    /// Drops what lies so far before the tail and further, when it is so far before it.
+    Truncate {
+        left: u64,
+        behind: Option<u64>,
+    },
+    /// Removes from storage what was dropped.
+    Tidy,
     Read {
         at: u64,
         max: usize,
@@ -87,11 +107,17 @@ fn any_op() -> impl Strategy<Value = Op> {
     let messages = proptest::collection::vec(message, 1..6);
     let claim = proptest::option::of((0u8..2, 0u64..2, 0u64..4));
     let seq = proptest::option::weighted(0.2, "[a-c]{1,2}");
+    let behind = proptest::option::weighted(0.3, 0u64..2);
     prop_oneof![
         2 => (messages.clone(), any::<bool>()).prop_map(|(first, ttl)| Op::Create { first, ttl }),
-        12 => (messages, claim, seq, proptest::bool::weighted(0.05))
-            .prop_map(|(messages, claim, seq, close)| Op::Append { messages, claim, seq, close }),
-        1 => Just(Op::Close),
+        12 => (messages, claim.clone(), seq, behind.clone(), proptest::bool::weighted(0.05))
+            .prop_map(|(messages, claim, seq, behind, close)| Op::Append {
+                messages, claim, seq, behind, close,
+            }),
+        1 => (claim, behind.clone()).prop_map(|(claim, behind)| Op::Close { claim, behind }),
+        3 => (prop_oneof![Just(0), 0u64..40], behind)
+            .prop_map(|(left, behind)| Op::Truncate { left, behind }),
+        2 => Just(Op::Tidy),
         6 => (0u64..40, 1usize..120).prop_map(|(at, max)| Op::Read { at, max }),
         1 => Just(Op::Head),
         1 => Just(Op::Delete),
@@ -99,6 +125,14 @@ fn any_op() -> impl Strategy<Value = Op> {
         1 => Just(Op::Expire),
         3 => Just(Op::Restart),
     ]
+}
+
+fn claimed((id, epoch, seq): (u8, u64, u64)) -> Claim {
+    Claim {
+        id: format!("p{id}"),
+        epoch,
+        seq,
+    }
 }
 
 /// A stream as the protocol describes it.
@@ -111,25 +145,40 @@ struct Model {
     producers: std::collections::BTreeMap<String, Accepted>,
     seq: Option<String>,
     ttl: bool,
+    earliest: u64,
 }
 
 impl Model {
+    fn overtaken(&self, if_match: Option<&Condition>) -> Option<Error> {
+        let tail = Offset::new(self.items.len() as u64).unwrap();
+        let wanted = if_match.filter(|at| **at != only_at(tail));
+        wanted.map(|_| Error::Overtaken {
+            tail,
+            closed: self.closed,
+        })
+    }
+
     fn append(&mut self, request: &Append, items: Vec<Vec<u8>>) -> Result<bool, Error> {
         let tail = Offset::new(self.items.len() as u64).unwrap();
         if self.closed {
-            let again = request.producer.is_some() && self.closed_by == request.producer;
-            let close_only = request.content_type.is_none();
-            return if again || close_only {
-                Ok(false)
-            } else {
-                Err(Error::Closed { tail })
-            };
+            if request.producer.is_some() && self.closed_by == request.producer {
+                return Ok(false);
+            }
+            if request.content_type.is_some() || request.producer.is_some() {
+                return Err(Error::Closed { tail });
+            }
+            return self
+                .overtaken(request.if_match.as_ref())
+                .map_or(Ok(false), Err);
         }
         if let Some(claim) = &request.producer {
             let known = self.producers.get(&claim.id).copied();
             if producer::judge(known, claim)? != Verdict::Append {
                 return Ok(false);
             }
+        }
+        if let Some(error) = self.overtaken(request.if_match.as_ref()) {
+            return Err(error);
         }
         if let (Some(last), Some(seq)) = (&self.seq, &request.seq)
             && seq <= last
@@ -207,6 +256,15 @@ impl<'a> Bench<'a> {
         }
     }
 
+    /// The condition of a writer who believes the tail to be so far behind.
+    fn behind(&self, behind: Option<u64>) -> Option<Condition> {
+        let tail = self
+            .model
+            .as_ref()
+            .map_or(0, |model| model.items.len() as u64);
+        behind.map(|behind| only_at(Offset::new(tail.saturating_sub(behind)).unwrap()))
+    }
+
     fn name(&self) -> Name {
         named(&self.lives.to_string())
     }
@@ -247,31 +305,43 @@ impl<'a> Bench<'a> {
                 messages,
                 claim,
                 seq,
+                behind,
                 close,
             } => {
                 let (body, items) = self.body(messages);
-                let producer = claim.map(|(id, epoch, seq)| Claim {
-                    id: format!("p{id}"),
-                    epoch,
-                    seq,
-                });
+                let producer = claim.map(claimed);
                 let content_type = Some(self.content_type());
                 let request = Append {
                     content_type,
                     close: *close,
                     producer,
                     seq: seq.clone(),
+                    if_match: self.behind(*behind),
                 };
                 self.append(&request, &body, items)?;
             }
-            Op::Close => {
+            Op::Close { claim, behind } => {
                 let request = Append {
                     content_type: None,
                     close: true,
-                    producer: None,
+                    producer: claim.map(claimed),
                     seq: None,
+                    if_match: self.behind(*behind),
                 };
                 self.append(&request, b"", Vec::new())?;
+            }
+            Op::Truncate { left, behind } => self.truncate(*left, *behind)?,
+            Op::Tidy => {
+                // There is no bucket.
+                let can = Abilities {
+                    bucket: false,
+                    limits: None,
+                };
+                while let (Some(job), errors) = self.stream.next_job(&can, self.now) {
+                    prop_assert_eq!((job.name(), errors.len()), ("drop", 0));
+                    let finished = self.stream.finish(job, Outcome::Removed, self.now);
+                    prop_assert_eq!(finished, Ok(true));
+                }
             }
             Op::Read { at, max } => self.read(*at, *max)?,
             Op::Head => {
@@ -358,6 +428,34 @@ impl<'a> Bench<'a> {
         Ok(())
     }
 
+    fn truncate(&mut self, left: u64, behind: Option<u64>) -> Result<(), TestCaseError> {
+        let length = self
+            .model
+            .as_ref()
+            .map_or(0, |model| model.items.len() as u64);
+        let before = length.saturating_sub(left);
+        let request = Truncate {
+            before: Offset::new(before).unwrap(),
+            if_match: self.behind(behind),
+        };
+        let truncated = self.stream.truncate(&request, self.now);
+        let Some(model) = &mut self.model else {
+            prop_assert_eq!(truncated, Err(Error::NotFound));
+            return Ok(());
+        };
+        if let Some(overtaken) = model.overtaken(request.if_match.as_ref()) {
+            prop_assert_eq!(truncated, Err(overtaken));
+        } else {
+            model.earliest = model.earliest.max(before);
+            let truncated = truncated.map_err(|e| TestCaseError::fail(e.to_string()))?;
+            prop_assert_eq!(truncated.earliest.position(), model.earliest);
+            prop_assert_eq!(truncated.tail.position(), length);
+            prop_assert_eq!(truncated.closed, model.closed);
+        }
+        self.accessed();
+        Ok(())
+    }
+
     fn read(&mut self, at: u64, max: usize) -> Result<(), TestCaseError> {
         let page = self.stream.read(&from(at), max, self.now);
         let Some(model) = &self.model else {
@@ -374,6 +472,9 @@ impl<'a> Bench<'a> {
                 })
             );
             prop_assert!(refused);
+        } else if at < model.earliest {
+            let earliest = Offset::new(model.earliest).unwrap();
+            prop_assert_eq!(page, Err(Error::Truncated { earliest }));
         } else {
             let page = page.map_err(|e| TestCaseError::fail(e.to_string()))?;
             let next = page.next.position();
@@ -396,10 +497,15 @@ impl<'a> Bench<'a> {
     /// Everything in the stream, page by page.
     fn everything(&mut self) -> Result<Option<Vec<Vec<u8>>>, TestCaseError> {
         let mut items = Vec::new();
+        let mut request = Read {
+            from: ReadFrom::Start,
+            ..from(0)
+        };
         loop {
-            match self.stream.read(&from(items.len() as u64), 50, self.now) {
+            match self.stream.read(&request, 50, self.now) {
                 Ok(page) => {
                     items.extend(items_of(&page, self.is_json));
+                    request = from(page.next.position());
                     if page.up_to_date {
                         return Ok(Some(items));
                     }
@@ -439,7 +545,8 @@ proptest! {
         }
         bench.restart();
         if bench.settle() {
-            let expected = bench.model.as_ref().map(|model| model.items.clone());
+            let kept = |model: &Model| model.items[model.earliest as usize..].to_vec();
+            let expected = bench.model.as_ref().map(kept);
             prop_assert_eq!(bench.everything()?, expected);
         }
     }
@@ -459,13 +566,13 @@ proptest! {
         let mut bench = Bench::new(&database, is_json);
         bench.create(&["x".into()], false)?;
         let content_type = Some(bench.content_type());
-        let plain = Append { content_type: content_type.clone(), close: false, producer: None, seq: None };
+        let plain = Append { content_type: content_type.clone(), close: false, producer: None, seq: None, if_match: None };
         for messages in &before {
             let (body, items) = bench.body(messages);
             bench.append(&plain, &body, items)?;
         }
         let producer = by_producer.then(|| Claim { id: "p".into(), epoch: 0, seq: 0 });
-        let request = Append { content_type, close, producer, seq: Some("s".into()) };
+        let request = Append { content_type, close, producer, seq: Some("s".into()), if_match: None };
         let (body, items) = bench.body(&messages);
 
         database.fail_after(statements);
@@ -599,6 +706,7 @@ fn nothing_joins_a_message_in_parts() {
             messages: vec!["b".into()],
             claim: None,
             seq: None,
+            behind: None,
             close: false,
         };
         bench.run(&append).unwrap();
@@ -620,6 +728,7 @@ fn small_appends_share_a_row() {
         close: false,
         producer: None,
         seq: None,
+        if_match: None,
     };
     let before = database.written.get();
     for _ in 0..1000 {
@@ -635,6 +744,171 @@ fn small_appends_share_a_row() {
     assert_eq!(rows, 6, "18 KB in chunks of 3200 bytes");
 }
 
+/// A stream that was truncated to its tail has nothing left that could say where that is.
+#[test]
+fn what_is_left_of_nothing_is_its_end() {
+    let database = Sqlite::new();
+    let mut bench = Bench::new(&database, true);
+    let append = |text: &str, seq: &str, claim| Op::Append {
+        messages: vec![text.into()],
+        claim,
+        seq: Some(seq.into()),
+        behind: None,
+        close: false,
+    };
+    bench.create(&["x".into()], false).unwrap();
+    let first = Some((0, 0, 0));
+    bench.run(&append("y", "b", first)).unwrap();
+    let all = Op::Truncate {
+        left: 0,
+        behind: Some(0),
+    };
+    for op in [all, Op::Tidy, Op::Restart] {
+        bench.run(&op).unwrap();
+    }
+    let mut rows = 0;
+    let sql = "SELECT id FROM stream WHERE id >= 0";
+    crate::stream::storage::Storage::query(&&database, sql, &[], &mut |_| {
+        rows += 1;
+        std::ops::ControlFlow::Continue(())
+    })
+    .unwrap();
+    assert_eq!(rows, 0);
+    assert_eq!(bench.everything().unwrap(), Some(Vec::new()));
+    // The sequence and the producer go on, and so do offsets.
+    for op in [
+        append("z", "d", first),
+        append("z", "b", None),
+        Op::Read { at: 1, max: 9 },
+    ] {
+        bench.run(&op).unwrap();
+    }
+    let op = Op::Append {
+        messages: vec!["z".into()],
+        claim: None,
+        seq: Some("c".into()),
+        behind: Some(0),
+        close: false,
+    };
+    bench.run(&op).unwrap();
+    bench.run(&Op::Restart).unwrap();
+    bench.run(&Op::Read { at: 2, max: 9 }).unwrap();
+    assert_eq!(bench.everything().unwrap(), Some(vec![b"\"z\"".to_vec()]));
+}
+
+fn append_if(if_match: Condition) -> Append {
+    Append {
+        content_type: Some(json()),
+        close: false,
+        producer: None,
+        seq: None,
+        if_match: Some(if_match),
+    }
+}
+
+/// Two writers have read the same tail.
+#[test]
+fn whoever_was_faster_has_won() {
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    let creation = create(json(), false);
+    let absent = stream.append(&append_if(Condition::Anywhere), b"1", 0);
+    assert_eq!(absent, Err(Error::NotFound));
+    stream
+        .create(&creation, None, b"[1]", named("1"), KEY, 0)
+        .unwrap();
+    let at = |position| Offset::new(position).unwrap();
+    let before = database.written.get();
+    let first = stream.append(&append_if(only_at(at(1))), b"[2,3]", 0);
+    assert_eq!(first.unwrap().tail, at(3));
+    assert_eq!(database.written.get() - before, 1, "no row more");
+    let second = Append {
+        producer: Some(claimed((0, 0, 0))),
+        seq: Some("a".into()),
+        ..append_if(only_at(at(1)))
+    };
+    let overtaken = Error::Overtaken {
+        tail: at(3),
+        closed: false,
+    };
+    let lost = stream.append(&second, b"4", 0);
+    assert_eq!(lost, Err(overtaken));
+    assert_eq!(
+        database.written.get() - before,
+        1,
+        "also not of the producer"
+    );
+    let again = Append {
+        if_match: Some(Condition::At(vec![at(1), at(3)])),
+        ..second.clone()
+    };
+    assert_eq!(stream.append(&again, b"4", 0).unwrap().tail, at(4));
+    // A repetition is not told that it has lost.
+    for request in [again, second] {
+        let repeated = stream.append(&request, b"4", 0).unwrap();
+        assert_eq!((repeated.tail, repeated.is_new_data), (at(4), false));
+    }
+    let anywhere = stream.append(&append_if(Condition::Anywhere), b"5", 0);
+    assert_eq!(anywhere.unwrap().tail, at(5));
+}
+
+#[test]
+fn a_close_is_overtaken_like_any_append() {
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    let creation = create(json(), false);
+    stream
+        .create(&creation, None, b"[1]", named("1"), KEY, 0)
+        .unwrap();
+    let at = |position| Offset::new(position).unwrap();
+    let close = |tail| Append {
+        content_type: None,
+        close: true,
+        ..append_if(only_at(at(tail)))
+    };
+    let overtaken = |closed| {
+        Err(Error::Overtaken {
+            tail: at(1),
+            closed,
+        })
+    };
+    assert_eq!(stream.append(&close(0), b"", 0), overtaken(false));
+    assert!(!stream.head(0).unwrap().closed);
+    for _ in 0..2 {
+        assert!(stream.append(&close(1), b"", 0).unwrap().closed);
+    }
+    assert_eq!(stream.append(&close(0), b"", 0), overtaken(true));
+    let late = stream.append(&append_if(only_at(at(1))), b"2", 0);
+    assert_eq!(late, Err(Error::Closed { tail: at(1) }));
+}
+
+/// Of producers, only the one that has closed a stream may close it again.
+#[test]
+fn another_producer_has_not_closed_the_stream() {
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    let creation = create(json(), false);
+    stream
+        .create(&creation, None, b"[1]", named("1"), KEY, 0)
+        .unwrap();
+    let close = |producer| Append {
+        content_type: None,
+        close: true,
+        producer,
+        seq: None,
+        if_match: None,
+    };
+    let by = |id, seq| close(Some(claimed((id, 0, seq))));
+    assert!(stream.append(&by(0, 0), b"", 0).unwrap().closed);
+    let tail = Offset::new(1).unwrap();
+    for (id, seq) in [(1, 0), (0, 1)] {
+        let refused = stream.append(&by(id, seq), b"", 0);
+        assert_eq!(refused, Err(Error::Closed { tail }));
+    }
+    assert!(stream.append(&by(0, 0), b"", 0).unwrap().closed);
+    assert!(stream.append(&close(None), b"", 0).unwrap().closed);
+}
+
 #[test]
 fn pages_tell_caches_how_long() {
     use crate::protocol::reply::Caching;
@@ -647,6 +921,7 @@ fn pages_tell_caches_how_long() {
         closed: false,
         public: false,
         fork: None,
+        retention: None,
     };
     stream
         .create(&request, None, b"[1]", named("1"), KEY, 0)

@@ -19,6 +19,7 @@ fn created(database: &Sqlite) -> Stream<&Sqlite> {
         closed: false,
         public: false,
         fork: None,
+        retention: None,
     };
     let name = Name {
         path: "a".into(),
@@ -58,6 +59,7 @@ fn append(stream: &mut Stream<&Sqlite>, id: String, epoch: u64) -> Result<bool, 
         close: false,
         producer: Some(Claim { id, epoch, seq: 0 }),
         seq: None,
+        if_match: None,
     };
     let appended = stream.append(&request, b"x", 0)?;
     Ok(appended.is_new_data)
@@ -92,6 +94,8 @@ fn a_bucket_that_is_filled_on_purpose_stays_small_and_takes_producers() {
         name,
         key: None,
         origin: None,
+        retention: None,
+        earliest: 0,
         created_at: 0,
     };
     let table = Statement {

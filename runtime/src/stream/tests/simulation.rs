@@ -17,6 +17,8 @@ use crate::protocol::offset::Offset;
 use crate::protocol::part::Plan;
 use crate::protocol::reply::Page;
 use crate::protocol::request::{Append, Create, Read, ReadFrom};
+use crate::protocol::retention::Retention;
+use crate::protocol::truncate::Truncate;
 use crate::stream::Cache;
 use crate::stream::Stream;
 use crate::stream::birth::Name;
@@ -44,6 +46,21 @@ struct Model {
     /// JSON messages, or single bytes.
     items: Vec<Vec<u8>>,
     ends_at: Option<u64>,
+    truncated: u64,
+    keeps: Option<u64>,
+}
+
+impl Model {
+    /// Nothing before this can be read.
+    fn earliest(&self) -> u64 {
+        let length = self.items.len() as u64;
+        let kept = self.keeps.map_or(length, |keeps| keeps.min(length));
+        self.truncated.max(length - kept)
+    }
+
+    fn kept(&self) -> &[Vec<u8>] {
+        &self.items[self.earliest() as usize..]
+    }
 }
 
 /// A page that a reader has been told where to find.
@@ -97,7 +114,12 @@ impl<'a> World<'a> {
         self.pass(0);
         self.stream.expire(self.now).map_err(fail)?;
         match op {
-            Op::Create { first, lives } => self.create(first, *lives)?,
+            Op::Create {
+                first,
+                lives,
+                keeps,
+            } => self.create(first, *lives, *keeps)?,
+            Op::Truncate(part) => self.truncate(*part)?,
             Op::Append(messages) => self.append(messages)?,
             Op::Read { at, max } => self.read(*at, *max)?,
             Op::Delete => {
@@ -170,7 +192,7 @@ impl<'a> World<'a> {
         (body, items)
     }
 
-    fn create(&mut self, first: &[String], lives: Option<u64>) -> Outcome {
+    fn create(&mut self, first: &[String], lives: Option<u64>, keeps: Option<u64>) -> Outcome {
         let (body, items) = self.body(first);
         let ends_at = lives.map(|seconds| self.now + seconds * 1000);
         let expiry = ends_at.map(|at| {
@@ -183,6 +205,11 @@ impl<'a> World<'a> {
             closed: false,
             public: false,
             fork: None,
+            retention: keeps.map(if self.is_json {
+                Retention::Messages
+            } else {
+                Retention::Bytes
+            }),
         };
         let name = Name {
             path: "a".into(),
@@ -197,7 +224,12 @@ impl<'a> World<'a> {
         }
         prop_assert!(created.map_err(fail)?.is_new);
         self.life += 1;
-        self.model = Some(Model { items, ends_at });
+        self.model = Some(Model {
+            items,
+            ends_at,
+            truncated: 0,
+            keeps,
+        });
         Ok(())
     }
 
@@ -208,6 +240,7 @@ impl<'a> World<'a> {
             close: false,
             producer: None,
             seq: None,
+            if_match: None,
         };
         let appended = self.stream.append(&request, &body, self.now);
         let Some(model) = &mut self.model else {
@@ -222,12 +255,45 @@ impl<'a> World<'a> {
         Ok(())
     }
 
+    fn truncate(&mut self, part: u8) -> Outcome {
+        let length = self
+            .model
+            .as_ref()
+            .map_or(0, |model| model.items.len() as u64);
+        let before = length * u64::from(part) / 255;
+        let request = Truncate {
+            before: Offset::new(before).unwrap(),
+            if_match: None,
+        };
+        let written = self.database.written.get();
+        let truncated = self.stream.truncate(&request, self.now);
+        let written = self.database.written.get() - written;
+        let Some(model) = &mut self.model else {
+            prop_assert_eq!(truncated, Err(Error::NotFound));
+            return Ok(());
+        };
+        let truncated = truncated.map_err(fail)?;
+        let is_new = before > model.earliest();
+        prop_assert_eq!((truncated.is_new, written), (is_new, u64::from(is_new)));
+        model.truncated = model.truncated.max(before);
+        prop_assert_eq!(truncated.earliest.position(), model.earliest());
+        prop_assert_eq!(truncated.tail.position(), length);
+        Ok(())
+    }
+
     fn read(&mut self, at: u64, max: usize) -> Outcome {
         let length = self
             .model
             .as_ref()
             .map_or(0, |model| model.items.len() as u64);
         let at = at.min(length);
+        let earliest = self.model.as_ref().map_or(0, Model::earliest);
+        if at < earliest {
+            let refused = self.stream.read(&request_from(at), max, self.now);
+            let earliest = Offset::new(earliest).unwrap();
+            prop_assert_eq!(refused, Err(Error::Truncated { earliest }));
+            return Ok(());
+        }
         let Some((page, answer)) = self.page(at, max)? else {
             prop_assert!(self.model.is_none());
             return Ok(());
@@ -252,14 +318,7 @@ impl<'a> World<'a> {
 
     /// A page and what it comes to, which every reader has to find for a while.
     fn page(&mut self, at: u64, max: usize) -> Result<Option<(Page, Vec<u8>)>, TestCaseError> {
-        let from = ReadFrom::At(Offset::new(at).unwrap());
-        let request = Read {
-            from,
-            live: None,
-            cursor: None,
-            if_none_match: None,
-        };
-        let page = match self.stream.read(&request, max, self.now) {
+        let page = match self.stream.read(&request_from(at), max, self.now) {
             Ok(page) => page,
             Err(Error::NotFound) => return Ok(None),
             Err(error) => return Err(fail(error)),
@@ -360,6 +419,7 @@ impl<'a> World<'a> {
             }
             match kind {
                 "purge" if round > 2 => self.happen(&Op::Delete)?,
+                "drop" if round > 2 => self.happen(&Op::Truncate(200))?,
                 "sweep" => self.pass(GRACE / 2),
                 _ => {}
             }
@@ -372,11 +432,12 @@ impl<'a> World<'a> {
     pub fn check(&mut self) -> Outcome {
         self.pass(0);
         self.check_hot()?;
-        let everything = self.page(0, 1 << 20)?;
+        let earliest = self.model.as_ref().map_or(0, Model::earliest);
+        let everything = self.page(earliest, 1 << 20)?;
         let everything = everything.map(|(page, answer)| (page.up_to_date, answer));
         match (&self.model, everything) {
             (Some(model), Some((true, answer))) => {
-                prop_assert_eq!(&items_of(&answer, self.is_json), &model.items);
+                prop_assert_eq!(&items_of(&answer, self.is_json), model.kept());
             }
             // An answer has a bounded number of parts.
             (Some(_), Some((false, _))) => self.check_pages(1 << 20)?,
@@ -412,14 +473,15 @@ impl<'a> World<'a> {
     /// Reads everything, page by page.
     fn check_pages(&mut self, max: usize) -> Outcome {
         let mut items = Vec::new();
-        while let Some((page, answer)) = self.page(items.len() as u64, max)? {
+        let earliest = self.model.as_ref().map_or(0, Model::earliest);
+        while let Some((page, answer)) = self.page(earliest + items.len() as u64, max)? {
             items.extend(items_of(&answer, self.is_json));
             if page.up_to_date {
                 break;
             }
         }
         let model = self.model.as_ref();
-        prop_assert_eq!(Some(&items), model.map(|model| &model.items));
+        prop_assert_eq!(Some(&items[..]), model.map(Model::kept));
         Ok(())
     }
 
@@ -446,7 +508,6 @@ impl<'a> World<'a> {
         let known = segments.iter().map(|segment| segment.key(&prefix));
         prop_assert_eq!(stored, known.collect::<BTreeSet<_>>());
         let content_type = self.content_type();
-        let mut content = Vec::new();
         for segment in &segments {
             let object = &self.bucket.objects[&segment.key(&prefix)];
             prop_assert_eq!(&object.content_type, content_type.as_str());
@@ -456,15 +517,28 @@ impl<'a> World<'a> {
                 let lines = object.body.iter().filter(|b| **b == b'\n').count();
                 prop_assert_eq!(lines + 1, items.len());
             }
-            content.extend(items);
+            let model = self.model.as_ref().unwrap();
+            let (start, end) = (segment.start.position(), segment.end().unwrap().position());
+            prop_assert_eq!(&items, &model.items[start as usize..end as usize]);
+            prop_assert!(end > model.earliest(), "{end} of what was dropped");
         }
         let Some(model) = &self.model else {
             prop_assert_eq!(self.tables(), 0);
             return Ok(());
         };
         prop_assert_eq!(self.tables(), 1);
-        prop_assert_eq!(&content, &model.items[..content.len()]);
-        let length = model.items.len() as u64;
+        // Of the rows before what is kept, only the one is left that holds its start.
+        let (earliest, length) = (model.earliest(), model.items.len() as u64);
+        let holder = if earliest < length {
+            format!(
+                "SELECT max(id) FROM stream WHERE id BETWEEN 0 AND {}",
+                earliest * 64
+            )
+        } else {
+            format!("SELECT {}", earliest * 64)
+        };
+        let old = format!("SELECT count(*) FROM stream WHERE id >= 0 AND id < ({holder})");
+        prop_assert_eq!(self.number(&old), 0);
         self.check_pages(40)?;
         for at in (0..=length).step_by(7) {
             self.read(at, 60)?;
@@ -481,14 +555,26 @@ impl<'a> World<'a> {
     }
 
     fn tables(&self) -> i64 {
+        self.number("SELECT count(*) FROM sqlite_master WHERE type = 'table'")
+    }
+
+    fn number(&self, sql: &str) -> i64 {
         let mut count = 0;
-        let all = "SELECT count(*) FROM sqlite_master WHERE type = 'table'";
-        Storage::query(&self.database, all, &[], &mut |row| {
+        Storage::query(&self.database, sql, &[], &mut |row| {
             count = row.integer(0);
             std::ops::ControlFlow::Break(())
         })
         .unwrap();
         count
+    }
+}
+
+fn request_from(at: u64) -> Read {
+    Read {
+        from: ReadFrom::At(Offset::new(at).unwrap()),
+        live: None,
+        cursor: None,
+        if_none_match: None,
     }
 }
 

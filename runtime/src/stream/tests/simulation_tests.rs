@@ -24,7 +24,7 @@ proptest! {
     ) {
         let database = Sqlite::new();
         let mut world = World::new(&database, is_json);
-        world.run(&Op::Create { first: vec!["x".into()], lives: None })?;
+        world.run(&Op::Create { first: vec!["x".into()], lives: None, keeps: None })?;
         for op in &ops {
             world.run(op)?;
         }
@@ -35,7 +35,7 @@ proptest! {
     #[test]
     fn a_crash_at_any_step_is_made_good(
         is_json: bool,
-        kind in prop::sample::select(vec!["seal", "merge", "sweep", "purge"]),
+        kind in prop::sample::select(vec!["drop", "seal", "merge", "sweep", "purge"]),
         fault in any_fault(),
         fails_planned in proptest::option::of(0u32..12),
         fails_finished in proptest::option::of(0u32..12),
@@ -45,11 +45,11 @@ proptest! {
     ) {
         let database = Sqlite::new();
         let mut world = World::new(&database, is_json);
-        world.run(&Op::Create { first: vec!["x".into()], lives: None })?;
+        world.run(&Op::Create { first: vec!["x".into()], lives: None, keeps: None })?;
         world.come_to(kind, &text)?;
         // The stream of which the job is may not be there any more when it is done.
         let first = vec![text; 4];
-        let birth = [Op::Delete, Op::Create { first, lives: None }];
+        let birth = [Op::Delete, Op::Create { first, lives: None, keeps: None }];
         let mut during = if reborn { birth.to_vec() } else { Vec::new() };
         during.push(Op::Append(meanwhile.clone()));
         world.run(&Op::Job {
@@ -72,6 +72,7 @@ fn many_small_segments_become_few() {
     let create = Op::Create {
         first: vec!["x".into()],
         lives: None,
+        keeps: None,
     };
     world.run(&create).unwrap();
     for _ in 0..300 {
@@ -92,7 +93,13 @@ fn damage_is_noticed_and_a_copy_is_none() {
         let database = Sqlite::new();
         let mut world = World::new(&database, is_json);
         let first = vec!["x".into()];
-        world.run(&Op::Create { first, lives: None }).unwrap();
+        world
+            .run(&Op::Create {
+                first,
+                lives: None,
+                keeps: None,
+            })
+            .unwrap();
         for kind in ["seal", "merge"] {
             world.come_to(kind, "some text").unwrap();
             world.run(&Op::Fill(vec!["more".into()])).unwrap();

@@ -8,6 +8,8 @@ use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
 use crate::protocol::producer::Claim;
 use crate::protocol::request::{Append, Create, Read, ReadFrom};
+use crate::protocol::retention::Retention;
+use crate::protocol::truncate::Truncate;
 use crate::protocol::version::STORED;
 use crate::stream::Stream;
 use crate::stream::birth::{self, Birth, Name};
@@ -43,6 +45,7 @@ fn creation() -> Create {
         closed: false,
         public: false,
         fork: None,
+        retention: None,
     }
 }
 
@@ -57,6 +60,7 @@ fn append(producer: Option<&str>) -> Append {
         close: false,
         producer: producer.map(claim),
         seq: None,
+        if_match: None,
     }
 }
 
@@ -92,7 +96,8 @@ fn run(database: &Sqlite, sql: &str, params: &[Param]) {
 fn state_in_birth_record(database: &Sqlite, version: u32) {
     let stated = |version: u32| format!("\"v\":{version}");
     run(database, "PRAGMA writable_schema = ON", &[]);
-    for known in [STORED, STORED + 1] {
+    // Streams state the lowest version that is enough.
+    for known in [2, STORED, STORED + 1] {
         let sql = "UPDATE sqlite_master SET sql = replace(sql, ?1, ?2) WHERE name = 'stream'";
         let (old, new) = (stated(known), stated(version));
         run(database, sql, &[Param::Text(&old), Param::Text(&new)]);
@@ -136,7 +141,7 @@ fn content(database: &Sqlite) -> Vec<(i64, Vec<u8>)> {
 type Verb = fn(&mut Stream<&Sqlite>) -> Result<(), Error>;
 
 /// Everything that can be asked of a stream.
-const VERBS: [(&str, Verb); 14] = [
+const VERBS: [(&str, Verb); 16] = [
     ("create", |s| {
         s.create(&creation(), None, b"", name(), KEY, 0).map(drop)
     }),
@@ -145,6 +150,14 @@ const VERBS: [(&str, Verb); 14] = [
     ("append as a producer", |s| {
         s.append(&append(Some("q")), b"x", 0).map(drop)
     }),
+    ("truncate", |s| {
+        let cut = Truncate {
+            before: Offset::START,
+            if_match: None,
+        };
+        s.truncate(&cut, 0).map(drop)
+    }),
+    ("may_drop", |s| s.may_drop(0).map(drop)),
     ("read", |s| s.read(&read(), 100, 0).map(drop)),
     ("news", |s| s.news(Offset::START, 100, 0).map(drop)),
     ("head", |s| s.head(0).map(drop)),
@@ -205,7 +218,8 @@ fn a_newer_bucket_keeps_out_its_producers_alone() {
     assert_eq!(content(&database), before);
     assert_eq!(stream.read(&read(), 100, 0).unwrap().body, b"onetwo");
     assert!(stream.append(&append(Some("q")), b"three", 0).is_ok());
-    state_in_bucket(&database, STORED);
+    // Buckets have a form of their own.
+    state_in_bucket(&database, 2);
     let again = stream.append(&append(Some("p")), b"two", 0).unwrap();
     assert_eq!((again.count, again.is_new_data), (0, false));
 }
@@ -234,6 +248,74 @@ fn what_states_a_version_goes_on_to_state_it() {
     )
     .unwrap();
     assert!(record.contains(&stated), "{record}");
+}
+
+/// What the records in a database state.
+fn stated(database: &Sqlite) -> (Option<u32>, Option<u32>) {
+    let version = |sql: &str| {
+        let mut version = None;
+        Storage::query(&database, sql, &[], &mut |row| {
+            let text = row.text(0).unwrap_or_default().to_owned();
+            let digit = text.split_once("\"v\":").map(|(_, rest)| rest[..1].parse());
+            version = digit.transpose().unwrap();
+            std::ops::ControlFlow::Break(())
+        })
+        .unwrap();
+        version
+    };
+    let state = "SELECT CAST(body AS TEXT) FROM stream WHERE id = -1";
+    (version(birth::SELECT), version(state))
+}
+
+/// Releases that do not know it would serve what was dropped. All other streams are theirs, too.
+#[test]
+fn only_what_starts_in_the_middle_states_it() {
+    let close = Append {
+        close: true,
+        ..append(None)
+    };
+    let cut = Truncate {
+        before: Offset::new(3).unwrap(),
+        if_match: None,
+    };
+    let database = Sqlite::new();
+    filled(&database);
+    let mut stream = Stream::new(&database);
+    stream.append(&close, b"x", 0).unwrap();
+    let nothing = Truncate {
+        before: Offset::START,
+        if_match: None,
+    };
+    stream.truncate(&nothing, 0).unwrap();
+    assert_eq!(stated(&database), (Some(2), None));
+    stream.truncate(&cut, 0).unwrap();
+    assert_eq!(stated(&database), (Some(2), Some(3)));
+
+    let database = Sqlite::new();
+    let mut stream = Stream::new(&database);
+    let kept = Create {
+        retention: Some(Retention::Bytes(1)),
+        ..creation()
+    };
+    stream.create(&kept, None, b"one", name(), KEY, 0).unwrap();
+    assert_eq!(stated(&database), (Some(3), None));
+    let claim = lend::Claim {
+        fork: name(),
+        content_type: None,
+        offset: None,
+        sub_offset: 0,
+    };
+    let loan = stream.lend(&claim, 0).unwrap();
+    let fork = Sqlite::new();
+    let everything = Create {
+        retention: Some(Retention::Bytes(100)),
+        ..creation()
+    };
+    let mut stream = Stream::new(&fork);
+    let made = stream.create(&everything, Some(&loan), b"", name(), KEY, 0);
+    assert!(made.unwrap().is_new);
+    assert_eq!(stated(&fork), (Some(3), None));
+    assert_eq!(Stream::new(&fork).head(0).unwrap().earliest.position(), 2);
 }
 
 /// A database as the first release wrote it.

@@ -69,10 +69,7 @@ impl Merge {
         };
         let end = last.end()?;
         let parts = segments.iter().map(|s| s.whole(&prefix, is_json)).collect();
-        let retiring = segments.iter().map(|segment| sweep::Retiring {
-            key: segment.key(&prefix),
-            born: segment.record.born,
-        });
+        let retiring = segments.iter().map(|segment| segment.retiring(&prefix));
         Ok(Some(Self {
             key: segment::key(&prefix, first.start, end.position()),
             content_type: content_type.to_owned(),
@@ -107,7 +104,10 @@ impl<S: Storage> Stream<S> {
                 let (start, end) = intent.range()?;
                 segment::between(storage, start, end)?
             }
-            None => choose(last(storage, limits)?, limits.merge_bytes),
+            None => {
+                let last = last(storage, limits, present.earliest())?;
+                choose(last, limits.merge_bytes)
+            }
         };
         let content_type = &present.birth.content_type;
         let merge = Merge::new(
@@ -179,16 +179,23 @@ impl<S: Storage> Stream<S> {
     }
 }
 
-/// The last segments, in order, back to one that is large enough or not the stream's own.
-fn last(storage: &impl Storage, limits: &Limits) -> Result<Vec<Segment>, StorageError> {
+/// The last segments, in order, back to one that is large enough, not the stream's own, or about
+/// to be dropped: behind the last of those may be a gap.
+fn last(
+    storage: &impl Storage,
+    limits: &Limits,
+    earliest: Offset,
+) -> Result<Vec<Segment>, StorageError> {
     let largest = limits.merge_bytes.div_ceil(2);
     let mut segments = Vec::new();
     let mut outcome = Ok(());
     storage.query(segment::SELECT_BACKWARDS, &[], &mut |row| {
         match Segment::from_row(row) {
             Ok(segment) if segment.is_own() && segment.record.size < largest => {
-                segments.push(segment);
-                return ControlFlow::Continue(());
+                if segment.end().is_ok_and(|end| end > earliest) {
+                    segments.push(segment);
+                    return ControlFlow::Continue(());
+                }
             }
             Ok(_) => {}
             Err(error) => outcome = Err(error),

@@ -99,7 +99,7 @@ mod tests {
         };
         assert_eq!(Record::decode(lent), Ok(expected));
 
-        let newer = Record::decode(br#"{"v":3,"etag":"e","marks":[],"size":20}"#);
+        let newer = Record::decode(br#"{"v":99,"etag":"e","marks":[],"size":20}"#);
         assert!(matches!(newer, Err(StorageError::Newer(_))), "{newer:?}");
         assert!(matches!(
             Record::decode(b"{}"),

@@ -57,13 +57,18 @@ impl<S: Storage> Stream<S> {
             return Ok(None);
         };
         let begun = Intent::load(storage, Intent::SEAL)?;
-        let (until, max_bytes) = match begun {
+        let tail = present.tail.offset;
+        // What nobody can read any more is not worth an object.
+        let oldest = present.sealed.max(present.earliest());
+        let (start, until, max_bytes) = match begun {
             // The very same again.
-            Some(intent) => (intent.range()?.1, usize::MAX),
-            None if is_due => (present.tail.offset, limits.max_bytes),
+            Some(intent) => {
+                let (start, end) = intent.range()?;
+                (start, end, usize::MAX)
+            }
+            None if is_due && oldest < tail => (oldest, tail, limits.max_bytes),
             None => return Ok(None),
         };
-        let start = present.sealed;
         let is_json = present.birth.content_type.is_json();
         let mut collector = Collector::new(start, is_json, max_bytes).until(until);
         collector.collect(storage)?;
@@ -81,7 +86,8 @@ impl<S: Storage> Stream<S> {
         }
         let content = collector.content_length();
         let share = |hot: &Hot| hot.share(end.since(start), content, is_json);
-        let share = present.hot.as_ref().map(share);
+        let hot = present.hot.as_ref().filter(|_| start == present.sealed);
+        let share = hot.map(share);
         let body = collector.finish();
         let prefix = present.birth.name.prefix();
         Ok(Some(Seal {

@@ -6,6 +6,7 @@ use std::ops::ControlFlow;
 
 use super::marks::{Frame, Mark};
 use super::record::Record;
+use super::sweep::Retiring;
 use crate::protocol::offset::Offset;
 use crate::protocol::part::{Lines, Part};
 use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
@@ -107,6 +108,14 @@ impl Segment {
             self.start,
             self.start.position().saturating_add(holds),
         )
+    }
+
+    /// What is noted of the object when it goes out of use.
+    pub(super) fn retiring(&self, own: &str) -> Retiring {
+        Retiring {
+            key: self.key(own),
+            born: self.record.born,
+        }
     }
 
     /// Whether the object is the stream's own, and all of it counts.

@@ -30,7 +30,7 @@ const DELETE: &str = "DELETE FROM stream WHERE id = ?1";
 const AT_ONCE: usize = 256;
 
 /// The generation with which objects leave that never were in the index.
-const NEVER: u64 = 0;
+pub(super) const NEVER: u64 = 0;
 
 /// Objects to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -313,7 +313,7 @@ mod tests {
         let born: Vec<_> = note.objects().map(|object| object.born).collect();
         assert_eq!((note.due, note.generation, born), (7, None, vec![0, 0]));
 
-        let newer = read(r#"{"v":3,"objects":[]}"#);
+        let newer = read(r#"{"v":99,"objects":[]}"#);
         assert!(matches!(newer, Err(StorageError::Newer(_))));
     }
 

@@ -11,6 +11,7 @@ use std::ops::ControlFlow;
 
 use serde::{Deserialize, Serialize};
 
+use super::drop::{self, Drop};
 use super::hot::Hot;
 use super::merge::Merge;
 use super::purge::{self, Purge};
@@ -62,13 +63,15 @@ impl Abilities {
     /// Whether jobs of this kind can be done.
     fn allow(&self, kind: Kind) -> bool {
         let moves = matches!(kind, Kind::Seal | Kind::Merge);
-        self.bucket && (!moves || self.limits.is_some())
+        kind == Kind::Drop || self.bucket && (!moves || self.limits.is_some())
     }
 }
 
 /// What there is to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Job {
+    /// Drop what nobody can read any more, which takes nothing but the database.
+    Drop(Drop),
     /// Put an object with this content.
     Seal(Seal),
     /// Put an object that holds what others do.
@@ -82,11 +85,21 @@ pub enum Job {
 /// Kinds of jobs, in the order of their importance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
+    Drop,
     Seal,
     Merge,
     Sweep,
     Purge,
 }
+
+/// What nobody can read is dropped first: so it is not moved any more.
+const KINDS: [Kind; 5] = [
+    Kind::Drop,
+    Kind::Seal,
+    Kind::Merge,
+    Kind::Sweep,
+    Kind::Purge,
+];
 
 /// What came of a job that was carried out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,7 +111,7 @@ pub enum Outcome {
         /// Its entity tag.
         etag: String,
     },
-    /// The objects are not there any more.
+    /// What was to be removed is not there any more, or may go now.
     Removed,
     /// It failed, or nobody knows what came of it.
     Failed,
@@ -107,6 +120,7 @@ pub enum Outcome {
 impl Job {
     fn kind(&self) -> Kind {
         match self {
+            Self::Drop(_) => Kind::Drop,
             Self::Seal(_) => Kind::Seal,
             Self::Merge(_) => Kind::Merge,
             Self::Sweep(_) => Kind::Sweep,
@@ -117,6 +131,7 @@ impl Job {
     /// The job in a word.
     pub fn name(&self) -> &'static str {
         match self {
+            Self::Drop(_) => "drop",
             Self::Seal(_) => "seal",
             Self::Merge(_) => "merge",
             Self::Sweep(_) => "sweep",
@@ -127,6 +142,7 @@ impl Job {
     /// The path of the stream it is about.
     pub fn path(&self) -> &str {
         let key = match self {
+            Self::Drop(drop) => &drop.prefix,
             Self::Seal(seal) => &seal.key,
             Self::Merge(merge) => &merge.key,
             Self::Sweep(sweep) => sweep.keys.first().map_or("", String::as_str),
@@ -142,7 +158,7 @@ impl Job {
         match self {
             Self::Seal(seal) => (seal.count(), seal.size()),
             Self::Merge(merge) => (merge.count(), merge.size()),
-            Self::Sweep(_) | Self::Purge(_) => (0, 0),
+            Self::Drop(_) | Self::Sweep(_) | Self::Purge(_) => (0, 0),
         }
     }
 }
@@ -159,6 +175,7 @@ struct Fate {
 pub(in crate::stream) struct Upkeep {
     /// Whether a job is being carried out.
     busy: bool,
+    drop: Fate,
     seal: Fate,
     merge: Fate,
     sweep: Fate,
@@ -168,11 +185,19 @@ pub(in crate::stream) struct Upkeep {
 impl Upkeep {
     fn fate(&mut self, kind: Kind) -> &mut Fate {
         match kind {
+            Kind::Drop => &mut self.drop,
             Kind::Seal => &mut self.seal,
             Kind::Merge => &mut self.merge,
             Kind::Sweep => &mut self.sweep,
             Kind::Purge => &mut self.purge,
         }
+    }
+}
+
+impl Upkeep {
+    /// Whether something may be dropped now, if there is anything to drop.
+    pub(super) fn can_drop(&self, now: u64) -> bool {
+        !self.busy && self.drop.not_before <= now
     }
 }
 
@@ -230,7 +255,7 @@ impl<S: Storage> Stream<S> {
         if self.upkeep.busy {
             return (None, errors);
         }
-        for kind in [Kind::Seal, Kind::Merge, Kind::Sweep, Kind::Purge] {
+        for kind in KINDS {
             if self.upkeep.fate(kind).not_before > now || !can.allow(kind) {
                 continue;
             }
@@ -251,6 +276,7 @@ impl<S: Storage> Stream<S> {
 
     fn plan(&mut self, kind: Kind, can: &Abilities, now: u64) -> Result<Option<Job>, Error> {
         self.turn(|stream| match (kind, &can.limits) {
+            (Kind::Drop, _) => Ok(stream.plan_drop(now)?.map(Job::Drop)),
             (Kind::Seal, Some(limits)) => {
                 let is_due = stream.has_enough(limits, now)?;
                 Ok(stream.seal(is_due, limits, now)?.map(Job::Seal))
@@ -272,6 +298,7 @@ impl<S: Storage> Stream<S> {
         self.upkeep.busy = false;
         let kind = job.kind();
         let finished = self.turn(|stream| match (job, outcome) {
+            (Job::Drop(_), Outcome::Removed) => stream.drop_some(now),
             (Job::Seal(seal), Outcome::Stored { size, etag }) if size == seal.size() => {
                 stream.sealed(seal, etag, now)
             }
@@ -318,7 +345,12 @@ impl<S: Storage> Stream<S> {
     pub fn next_alarm(&mut self, can: &Abilities, now: u64) -> Result<Option<u64>, Error> {
         self.turn(|stream| {
             stream.load()?;
-            let is_there = stream.if_present(now)?.is_some();
+            let present = stream.if_present(now)?;
+            let is_there = present.is_some();
+            let dropped = match present {
+                Some((storage, _, present)) => drop::any(storage, present)?.then_some(now),
+                None => None,
+            };
             let mut swept = None;
             let mut asked = None;
             if let Some((storage, present)) = stream.sweepable(now)? {
@@ -340,6 +372,7 @@ impl<S: Storage> Stream<S> {
             };
             let upkeep = &mut stream.upkeep;
             let jobs = [
+                (Kind::Drop, dropped),
                 (Kind::Seal, sealed),
                 (Kind::Merge, merged),
                 (Kind::Sweep, swept),

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 use std::ops::ControlFlow;
 
+use crate::protocol::condition::Condition;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::json;
@@ -20,12 +21,13 @@ use crate::stream::storage::{Param, Storage, StorageError};
 impl<S: Storage> Stream<S> {
     /// Appends `body` and closes the stream if the request says so.
     ///
-    /// Refusals come in the order the protocol gives: closed, content type, producer,
-    /// `Stream-Seq`.
+    /// Refusals come in the order the protocol gives: closed, content type, producer, `Stream-Seq`,
+    /// with `If-Match` before the last. So whoever repeats a request that was accepted is told
+    /// that it was, and not that somebody was faster.
     ///
     /// # Errors
     ///
-    /// Any refusal of section 5.2, [`Error::Full`], [`Error::Storage`]; nothing has changed then.
+    /// Any refusal of section 5.2, [`Error::Overtaken`], [`Error::Full`], [`Error::Storage`]; nothing has changed then.
     pub fn append(&mut self, request: &Append, body: &[u8], now: u64) -> Result<Appended, Error> {
         self.turn(|stream| {
             stream.access(now)?;
@@ -48,6 +50,7 @@ impl<S: Storage> Stream<S> {
                 bucket.accept(place, claim, now);
                 producer = Some((place.row, bucket.encode()));
             }
+            not_overtaken(present, request.if_match.as_ref())?;
             let seq = next_seq(&present.tail, request)?;
             let plan = body.plan(&present.tail, seq, limits)?;
             let state = request.close.then(|| closed_state(&present.state, request));
@@ -157,7 +160,25 @@ fn typed_body<'a>(
     Ok(body)
 }
 
-/// A closed stream takes the request that closed it again, and a close without data.
+/// Refuses a request that counts only at another tail.
+pub(in crate::stream) fn not_overtaken(
+    present: &Present,
+    if_match: Option<&Condition>,
+) -> Result<(), Error> {
+    let tail = present.tail.offset;
+    match if_match {
+        Some(condition) if !condition.holds(tail) => Err(Error::Overtaken {
+            tail,
+            closed: present.state.closed,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// A closed stream takes the request that closed it again, and a close without data and producer:
+/// of producers, only the one who closed it did (section 5.2.1). A close does not move the tail,
+/// so that `If-Match` holds when a close is repeated, too; where it does not, somebody else has
+/// appended and closed.
 fn already_closed(present: &Present, request: &Append) -> Result<Appended, Error> {
     let answer = |producer| Appended {
         tail: present.tail.offset,
@@ -174,12 +195,13 @@ fn already_closed(present: &Present, request: &Append) -> Result<Appended, Error
             seq: claim.seq,
         })));
     }
-    match request.content_type {
-        None => Ok(answer(None)),
-        Some(_) => Err(Error::Closed {
+    if request.content_type.is_some() || request.producer.is_some() {
+        return Err(Error::Closed {
             tail: present.tail.offset,
-        }),
+        });
     }
+    not_overtaken(present, request.if_match.as_ref())?;
+    Ok(answer(None))
 }
 
 fn duplicate(present: &Present, accepted: Accepted) -> Appended {

@@ -61,6 +61,9 @@ impl<S: Storage> Stream<S> {
             return Ok(created);
         }
         let birth = birth(request, loan, name, key, now);
+        if let Some(retention) = birth.retention {
+            retention.check(&birth.content_type)?;
+        }
         self.turn(|stream| stream.create_new(birth, loan, body))
     }
 
@@ -87,10 +90,7 @@ impl<S: Storage> Stream<S> {
         self.storage.write(&batch)?;
         drop(batch);
 
-        let state = State {
-            closed: birth.closed,
-            ..State::default()
-        };
+        let state = State::of(&birth);
         let lifetime = Lifetime::new(&birth);
         let created = Created {
             is_new: true,
@@ -108,6 +108,7 @@ impl<S: Storage> Stream<S> {
             hot: None,
             lifetime,
             forks: Forks::default(),
+            looked_for_old: None,
         }));
         Ok(created)
     }
@@ -146,6 +147,8 @@ fn birth(request: &Create, loan: Option<&Loan>, name: Name, key: Key, now: u64) 
         name,
         key: Some(key),
         origin,
+        retention: request.retention.or(loan.and_then(|loan| loan.retention)),
+        earliest: loan.map_or(0, |loan| loan.earliest.position()),
         created_at: now,
     }
 }
@@ -169,11 +172,18 @@ fn found(present: &Present, request: &Create) -> Result<Created, Error> {
         (Some(_), None) => is_fork,
         (None, b) => b.is_none(),
     };
+    let same_retention = match request.retention {
+        Some(retention) => birth.retention == Some(retention),
+        None => is_fork || birth.retention.is_none(),
+    };
     if !same_type {
         return Err(Error::Exists("Content-Type"));
     }
     if !same_expiry {
         return Err(Error::Exists("lifetime (Stream-TTL or Stream-Expires-At)"));
+    }
+    if !same_retention {
+        return Err(Error::Exists("retention (Stream-Retention)"));
     }
     if present.state.closed != request.closed {
         return Err(Error::Exists("closed status (Stream-Closed)"));

@@ -19,6 +19,8 @@ impl<S: Storage> Stream<S> {
                 tail: present.tail.offset,
                 expiry: present.birth.expiry.clone(),
                 closed: present.state.closed,
+                earliest: present.earliest(),
+                retention: present.birth.retention,
             })
         })
     }

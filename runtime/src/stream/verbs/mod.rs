@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`create`] | PUT: a new stream, a fork, or the one that is there |
 //! | [`append`] | POST: data, the close, or both |
+//! | [`truncate`] | POST: the beginning is dropped |
 //! | [`read`] | GET: pages, and what is new for live readers |
 //! | [`head`] | HEAD |
 //! | [`delete`] | DELETE, and how a stream ends |
@@ -13,3 +14,4 @@ pub mod create;
 pub mod delete;
 pub mod head;
 pub mod read;
+pub mod truncate;

@@ -20,15 +20,19 @@ impl<S: Storage> Stream<S> {
     ///
     /// # Errors
     ///
-    /// [`Error::NotFound`], [`Error::Invalid`] for an offset beyond the tail, [`Error::Storage`].
+    /// [`Error::NotFound`], [`Error::Invalid`] for an offset beyond the tail,
+    /// [`Error::Truncated`] for one of what was dropped, [`Error::Storage`].
     pub fn read(&mut self, request: &Read, max_bytes: usize, now: u64) -> Result<Page, Error> {
         self.turn(|stream| {
             stream.access(now)?;
             let (storage, _, present) = stream.present(now)?;
-            let tail = present.tail.offset;
+            let (earliest, tail) = (present.earliest(), present.tail.offset);
             let from = match request.from {
-                ReadFrom::Start => Offset::START,
+                ReadFrom::Start => earliest,
                 ReadFrom::Now => tail,
+                ReadFrom::At(offset) if offset < earliest => {
+                    return Err(Error::Truncated { earliest });
+                }
                 ReadFrom::At(offset) => offset,
             };
             if from > tail {
@@ -41,7 +45,8 @@ impl<S: Storage> Stream<S> {
     }
 
     /// What a reader who has everything before `since` has not: as [`Stream::read`], but on
-    /// nobody's behalf, so no access.
+    /// nobody's behalf, so no access. Whoever was at the tail gets all that comes, also when more
+    /// comes at once than is kept: it is there until it is dropped from storage.
     ///
     /// # Errors
     ///
@@ -101,6 +106,9 @@ fn page(present: &Present, request: &Read, mut collector: Collector, now: u64) -
     } else if next == start && !closed {
         // Nothing yet: an answer kept for a minute would hide what is appended in it.
         Caching::Revalidate
+    } else if request.from == ReadFrom::Start && present.birth.retention.is_some() {
+        // Each append moves the start.
+        Caching::Revalidate
     } else {
         caching(present.lifetime.left(now))
     };
@@ -116,6 +124,7 @@ fn page(present: &Present, request: &Read, mut collector: Collector, now: u64) -
         etag: tag,
         not_modified,
         caching,
+        earliest: present.earliest(),
     }
 }
 
