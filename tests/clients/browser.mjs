@@ -1,6 +1,6 @@
-// EventSource and the official client on a page in Chromium: node browser.mjs URL CHROMIUM PROFILE.
-// The page is of another origin than the server at URL; PROFILE is an empty folder. Prints a line of
-// JSON for each check.
+// Clients on a page in Chromium: node browser.mjs URL CHROMIUM PROFILE FILE…, where each file has the
+// checks of one client. The page is of another origin than the server at URL; PROFILE is an empty
+// folder. Prints a line of JSON for each check.
 import { spawn } from "node:child_process"
 import { once } from "node:events"
 import { readFile } from "node:fs/promises"
@@ -12,7 +12,7 @@ import { proxyTo } from "./proxy.mjs"
 process.stdin.resume().on("end", () => process.exit(1))
 
 const TYPES = { ".html": "text/html", ".js": "text/javascript", ".mjs": "text/javascript" }
-const [server, chromium, profile] = process.argv.slice(2)
+const [server, chromium, profile, ...files] = process.argv.slice(2)
 const proxy = await proxyTo(server)
 
 const told = {
@@ -37,7 +37,7 @@ pages.listen(0, "127.0.0.1")
 await once(pages, "listening")
 
 const page = new URL(`http://127.0.0.1:${pages.address().port}/page.html`)
-page.search = new URLSearchParams({ server, proxy: proxy.url })
+page.search = new URLSearchParams({ server, proxy: proxy.url, files })
 // With the last one it ends when this program does, which holds the other ends of two pipes.
 const flags = [
   "--headless",

@@ -7,7 +7,7 @@ const JSON_TYPE = "application/json"
 const CUTS = 12
 
 /** The checks, for streams at `server`. */
-export async function cutChecks(server) {
+export async function checks(server) {
   const fresh = freshUrls(server, "cuts")
 
   /**

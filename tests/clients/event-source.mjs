@@ -57,7 +57,7 @@ async function send(method, url, contentType, body, headers = {}) {
 }
 
 /** The checks, for streams at `server`; `proxy` leads to it too, and cuts when `cut` is called. */
-export function eventSourceChecks(server, proxy, cut) {
+export function checks(server, { proxy, cut }) {
   const fresh = freshUrls(server, "event-source")
   const create = async (contentType) => {
     const url = fresh()
@@ -147,7 +147,8 @@ export function eventSourceChecks(server, proxy, cut) {
       equal(heard.data, texts.map((text) => text.replace(/\r\n?/g, "\n")), "texts")
       await until(() => heard.controls.length > texts.length)
       equal(heard.controls.length, texts.length + 1, "control events, one before all texts")
-      const offsets = heard.controls.map(({ streamNextOffset }) => /^\d+_\d+$/.test(streamNextOffset))
+      const offset = /^\d{16}_\d{16}_\d{4}$/
+      const offsets = heard.controls.map(({ streamNextOffset }) => offset.test(streamNextOffset))
       equal(offsets.every(Boolean), true, "offsets")
       equal(messages, [], "events of other names")
       heard.source.close()

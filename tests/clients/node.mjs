@@ -1,12 +1,17 @@
-// The official client in Node.js: node node.mjs URL. Prints a line of JSON for each check.
+// Clients in Node.js: node node.mjs URL FILE…, where each file has the checks of one client. Prints
+// a line of JSON for each check.
 import { run } from "./checks.mjs"
-import { cutChecks } from "./cuts.mjs"
-import { officialChecks } from "./official.mjs"
 
 // Ends with the test, however that ends.
 process.stdin.resume().on("end", () => process.exit(1))
+// What a client prints is no check.
+console.log = console.error
 
-const server = process.argv[2]
-const checks = { ...officialChecks(server, "node"), ...(await cutChecks(server)) }
-await run(checks, (result) => console.log(JSON.stringify(result)))
+const [server, ...files] = process.argv.slice(2)
+for (const file of files) {
+  const { checks } = await import(`./${file}`)
+  await run(await checks(server), (result) => {
+    process.stdout.write(`${JSON.stringify(result)}\n`)
+  })
+}
 process.exit()

@@ -25,11 +25,11 @@ function notingFetch() {
 const readAll = async (url) => (await stream({ url, live: false })).json()
 
 /**
- * The checks, for streams at `server` below `place`. The server lets a long-poll wait for half a
- * second and an answer of events last for three.
+ * The checks, for streams at `server`, which lets a long-poll wait for half a second and an answer of
+ * events last for three.
  */
-export function officialChecks(server, place) {
-  const fresh = freshUrls(server, place)
+export function checks(server) {
+  const fresh = freshUrls(server, "official")
   const create = (contentType) => DurableStream.create({ url: fresh(), contentType })
 
   /** Follows a stream of numbers whose writer pauses twice, for so many milliseconds. */

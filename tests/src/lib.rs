@@ -9,6 +9,7 @@ pub mod dev;
 pub mod events;
 pub mod http;
 pub mod npm;
+pub mod pip;
 pub mod places;
 pub mod process;
 pub mod project;

@@ -261,9 +261,11 @@ impl fmt::Display for Error {
             Self::ContentTypeMismatch { stream } => {
                 write!(f, "Content-Type must be the stream's, {stream}")
             }
-            Self::SeqRegression { last } => {
-                write!(f, "Stream-Seq must be greater than the last sequence, {last:?}")
-            }
+            // Clients look for the first two words to tell this from other conflicts.
+            Self::SeqRegression { last } => write!(
+                f,
+                "sequence conflict: Stream-Seq must be greater than the last one, {last:?}"
+            ),
             Self::StaleEpoch { current } => {
                 write!(f, "Producer-Epoch is stale; the current epoch is {current}")
             }
@@ -291,3 +293,17 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn clients_tell_a_broken_order_by_two_words() {
+        let error = Error::SeqRegression {
+            last: "b".to_owned(),
+        };
+        let text = error.to_string();
+        assert!(text.contains("sequence conflict"), "{text}");
+    }
+}

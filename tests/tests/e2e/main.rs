@@ -2,6 +2,7 @@
 
 mod auth;
 mod clients;
+mod clients_later;
 mod cold;
 mod costs;
 mod dev;
