@@ -218,7 +218,8 @@ impl<P: Ports> Object<P> {
             }
             self.after_append();
         }
-        let location = asked.url().split('?').next().unwrap_or_default();
+        // A path alone: the host and scheme that clients know may be those of a proxy.
+        let (location, _) = asked.place();
         let reply = Reply::created(created, location);
         Done::new(reply, created.count, body.len())
     }

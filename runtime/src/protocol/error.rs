@@ -28,6 +28,11 @@ pub enum Error {
         /// The limit in bytes.
         limit: u64,
     },
+    /// The body holds more messages than one request may bring.
+    TooManyMessages {
+        /// How many it may.
+        limit: u64,
+    },
     /// There is no such stream, or it has expired.
     NotFound,
     /// The stream was deleted, and is kept only for its forks (section 4.2).
@@ -136,7 +141,7 @@ impl Error {
             | Self::ContentTypeMismatch { .. }
             | Self::SeqRegression { .. }
             | Self::SequenceGap { .. } => 409,
-            Self::TooLarge { .. } => 413,
+            Self::TooLarge { .. } | Self::TooManyMessages { .. } => 413,
             Self::TooManyReaders { .. } => 429,
             Self::Storage(_) | Self::Misconfigured(_) => 500,
             Self::Unavailable(_) | Self::RegistryUnavailable(_) | Self::Newer(_) => 503,
@@ -165,6 +170,7 @@ impl Error {
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Invalid { .. } => "invalid_request",
             Self::TooLarge { .. } => "too_large",
+            Self::TooManyMessages { .. } => "too_many_messages",
             Self::TooManyReaders { .. } => "too_many_readers",
             Self::NotFound => "stream_not_found",
             Self::Gone => "stream_gone",
@@ -237,6 +243,10 @@ impl fmt::Display for Error {
             }
             Self::Invalid { field, message } => write!(f, "{field} {message}"),
             Self::TooLarge { limit } => write!(f, "the body is longer than {limit} bytes"),
+            Self::TooManyMessages { limit } => write!(
+                f,
+                "the body holds more than {limit} messages; append them in several requests"
+            ),
             Self::NotFound => f.write_str("there is no such stream; create it with PUT"),
             Self::Gone => f.write_str("the stream was deleted; only its forks go on"),
             Self::Truncated { earliest } => {

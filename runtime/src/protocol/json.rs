@@ -1,15 +1,29 @@
 //! JSON mode (protocol section 9.1).
 
+use std::fmt;
+
+use serde::de::{Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer as _};
+use serde_json::Deserializer;
 use serde_json::value::RawValue;
+
+use super::error::Error;
 
 /// What stands between two messages, in storage and on the wire.
 pub const SEPARATOR: &[u8] = b",\n";
 
+/// The most messages one request may bring. It bounds how much longer than its body a batch can be:
+/// each message takes a separator that is one byte longer than the sender's.
+pub const MAX_MESSAGES: u64 = 1_000_000;
+
+/// RFC 8259 section 8.1 lets whoever parses JSON pass over it.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The messages of one request, each on a line of its own, joined by [`SEPARATOR`].
 ///
 /// The text of each message is the sender's: number spelling, key order and escapes survive.
-/// Only CR and LF between tokens have become spaces, so that a message is exactly one line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Only white space between tokens is dropped, so that a message is exactly one line.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Batch {
     /// The joined messages, without enclosing brackets.
     pub text: Vec<u8>,
@@ -17,36 +31,118 @@ pub struct Batch {
     pub count: u64,
 }
 
-/// Validates a request body and flattens one level of array (section 9.1.2).
+/// Validates a request body and flattens one level of array (section 9.1.2), in one pass and into
+/// one buffer that never has to grow.
 ///
-/// The error says where the JSON went wrong.
-pub fn parse(body: &[u8]) -> Result<Batch, String> {
-    let text = std::str::from_utf8(body).map_err(|error| error.to_string())?;
-    let is_array = text
-        .trim_start_matches([' ', '\t', '\r', '\n'])
-        .starts_with('[');
-    let messages: Vec<&RawValue> = if is_array {
-        serde_json::from_str(text).map_err(|error| error.to_string())?
+/// # Errors
+///
+/// [`Error::Invalid`] that says where the JSON went wrong, [`Error::TooManyMessages`].
+pub fn parse(body: &[u8]) -> Result<Batch, Error> {
+    parse_at_most(body, MAX_MESSAGES)
+}
+
+fn parse_at_most(body: &[u8], limit: u64) -> Result<Batch, Error> {
+    let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    let first = body.iter().find(|byte| !is_space(**byte));
+    let mut messages = Messages {
+        batch: Batch {
+            text: Vec::with_capacity(most_bytes(body.len())),
+            count: 0,
+        },
+        limit,
+        is_over: false,
+    };
+    let mut json = Deserializer::from_slice(body);
+    let read = if first == Some(&b'[') {
+        json.deserialize_seq(&mut messages)
     } else {
-        vec![serde_json::from_str(text).map_err(|error| error.to_string())?]
+        <&RawValue>::deserialize(&mut json).map(|message| messages.batch.add(message))
     };
-    let mut batch = Batch {
-        text: Vec::with_capacity(body.len()),
-        count: 0,
-    };
-    for message in messages {
-        if batch.count > 0 {
-            batch.text.extend_from_slice(SEPARATOR);
-        }
-        // A line break cannot be part of a string: inside one it has to be escaped.
-        let one_line = message
-            .get()
-            .bytes()
-            .map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { b });
-        batch.text.extend(one_line);
-        batch.count = batch.count.saturating_add(1);
+    match read.and_then(|()| json.end()) {
+        Ok(()) => Ok(messages.batch),
+        Err(_) if messages.is_over => Err(Error::TooManyMessages { limit }),
+        Err(error) => Err(Error::invalid("the body", format!("must be JSON: {error}"))),
     }
-    Ok(batch)
+}
+
+/// How long the text of a body of so many bytes may get: a message takes two of them at least.
+fn most_bytes(body: usize) -> usize {
+    let most = usize::try_from(MAX_MESSAGES).unwrap_or(usize::MAX);
+    body.saturating_add((body >> 1).min(most))
+}
+
+/// The messages of an array, taken as they are parsed.
+struct Messages {
+    batch: Batch,
+    limit: u64,
+    is_over: bool,
+}
+
+impl<'de> Visitor<'de> for &mut Messages {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
+        while let Some(message) = array.next_element::<&RawValue>()? {
+            if self.batch.count >= self.limit {
+                self.is_over = true;
+                return Err(A::Error::custom("too many messages"));
+            }
+            self.batch.add(message);
+        }
+        Ok(())
+    }
+}
+
+impl Batch {
+    fn add(&mut self, message: &RawValue) {
+        if self.count > 0 {
+            self.text.extend_from_slice(SEPARATOR);
+        }
+        without_spaces(message.get().as_bytes(), &mut self.text);
+        self.count = self.count.saturating_add(1);
+    }
+}
+
+/// Copies valid JSON without the white space between its tokens.
+fn without_spaces(json: &[u8], to: &mut Vec<u8>) {
+    let mut rest = json;
+    while let Some(quote) = rest.iter().position(|byte| *byte == b'"') {
+        let (between, string) = rest.split_at_checked(quote).unwrap_or((rest, &[]));
+        tokens(between, to);
+        let length = string_length(string);
+        let (string, after) = string.split_at_checked(length).unwrap_or((string, &[]));
+        to.extend_from_slice(string);
+        rest = after;
+    }
+    tokens(rest, to);
+}
+
+/// Copies what stands outside of strings.
+fn tokens(json: &[u8], to: &mut Vec<u8>) {
+    if json.iter().any(|byte| is_space(*byte)) {
+        to.extend(json.iter().filter(|byte| !is_space(**byte)));
+    } else {
+        to.extend_from_slice(json);
+    }
+}
+
+/// The length of the string that some JSON starts with, quotes included.
+fn string_length(json: &[u8]) -> usize {
+    let mut is_escaped = false;
+    let end = json.iter().skip(1).position(|byte| {
+        let is_end = *byte == b'"' && !is_escaped;
+        is_escaped = *byte == b'\\' && !is_escaped;
+        is_end
+    });
+    end.map_or(json.len(), |end| end.saturating_add(2))
+}
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }
 
 /// Where in joined messages the message after `skip` others starts; `None` if there are fewer.
@@ -90,7 +186,7 @@ mod tests {
         let text = parsed(body).0;
         assert_eq!(
             text,
-            "{   \"z\": 12345678901234567890,  \"a\": 1.50e+2, \"n\": \"\\n\"}"
+            "{\"z\":12345678901234567890,\"a\":1.50e+2,\"n\":\"\\n\"}"
         );
     }
 
@@ -106,12 +202,48 @@ mod tests {
             "[1][2]",
             "\"a\nb\"",
             "01",
-            "\u{feff}1",
+            "\u{feff}",
+            "\u{feff}\u{feff}1",
+            "1\u{feff}",
             "{a:1}",
         ] {
             assert!(parse(body.as_bytes()).is_err(), "{body:?}");
         }
         assert!(parse(b"\"\xff\"").is_err());
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over() {
+        assert_eq!(parsed("\u{feff}[1,2]"), ("1,\n2".into(), 2));
+        assert_eq!(parsed("\u{feff} {\"a\" : 1}"), ("{\"a\":1}".into(), 1));
+    }
+
+    #[test]
+    fn white_space_is_dropped_but_in_strings() {
+        let kept = [r#"" a ""#, r#""\" [ \" ""#, r#""\\""#, r#""\\\" ,""#];
+        for string in kept {
+            let body = format!(" [ {string} , {{ {string} : [ 1 , {string} ] }} ] ");
+            let text = format!("{string},\n{{{string}:[1,{string}]}}");
+            assert_eq!(parsed(&body), (text, 2));
+        }
+    }
+
+    #[test]
+    fn messages_are_counted_before_there_are_too_many() {
+        let batch = parse_at_most(b"[1,2,3]", 3).unwrap();
+        assert_eq!(batch.count, 3);
+        let refused = parse_at_most(b"[1,2,3,4,", 3);
+        assert_eq!(refused, Err(Error::TooManyMessages { limit: 3 }));
+        assert_eq!(refused.unwrap_err().status(), 413);
+    }
+
+    #[test]
+    fn a_batch_takes_no_more_memory_than_was_reserved() {
+        for body in [&b"[0,0,0,0,0,0,0,0]"[..], b"1", b"[1]", b"[]", b"[1,2]"] {
+            let batch = parse(body).unwrap();
+            assert!(batch.text.len() <= most_bytes(body.len()), "{body:?}");
+            assert!(batch.text.capacity() <= most_bytes(body.len()).max(8));
+        }
     }
 
     #[test]
@@ -154,6 +286,11 @@ mod tests {
             let array: Vec<Value> = serde_json::from_str(&format!("[{joined}]")).unwrap();
             prop_assert_eq!(&array, &expected);
             prop_assert!(!joined.contains('\r'));
+            prop_assert!(batch.text.len() <= most_bytes(text.len()));
+            if !expected.is_empty() {
+                let compact: Vec<_> = expected.iter().map(Value::to_string).collect();
+                prop_assert_eq!(&joined, &compact.join(",\n"));
+            }
             if !expected.is_empty() {
                 prop_assert_eq!(joined.split('\n').count(), expected.len());
                 for (k, message) in expected.iter().enumerate() {

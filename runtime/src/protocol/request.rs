@@ -11,7 +11,8 @@ use super::path::{PathError, StreamPath};
 use super::producer::Claim;
 use super::retention::Retention;
 
-/// The longest `Producer-Id` and `Stream-Seq` taken, in bytes.
+/// The longest `Producer-Id` and `Stream-Seq` taken, in bytes. They are of visible ASCII and spaces:
+/// the platform gives other bytes of a header in a form that several of them share.
 pub const MAX_NAME_BYTES: usize = 256;
 
 /// Looks up a request header by name.
@@ -263,6 +264,10 @@ fn live_mode(value: &str) -> Result<Live, Error> {
 ///
 /// [`Error::Invalid`] when it names none.
 pub fn fork_source(value: &str) -> Result<StreamPath, Error> {
+    if !value.is_ascii() {
+        let rule = "must be percent-encoded as in the stream's URL: ASCII characters only";
+        return Err(Error::invalid(header::STREAM_FORKED_FROM, rule));
+    }
     StreamPath::parse(value).map_err(|error| {
         let rule = match error {
             PathError::Invalid(rule) => rule,
@@ -385,10 +390,14 @@ fn producer(header: HeaderLookup) -> Result<Option<Claim>, Error> {
 }
 
 fn bounded_name(field: &'static str, value: String) -> Result<String, Error> {
-    if value.is_empty() || value.len() > MAX_NAME_BYTES {
+    let is_plain = value.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+    if value.is_empty() || value.len() > MAX_NAME_BYTES || !is_plain {
         return Err(Error::invalid(
             field,
-            format!("must be 1 to {MAX_NAME_BYTES} bytes long"),
+            format!(
+                "must be 1 to {MAX_NAME_BYTES} visible ASCII characters or spaces; \
+                percent-encode others"
+            ),
         ));
     }
     Ok(value)
@@ -441,6 +450,55 @@ mod tests {
         assert_eq!(Truncate::parse(&typed, false), Ok(None));
         Append::parse(&typed, false).unwrap();
         assert_eq!(read.take(), listed(Append::HEADERS));
+    }
+
+    /// What the platform gives of the bytes of a header.
+    fn as_given(raw: &[u8]) -> String {
+        String::from_utf8_lossy(raw).into_owned()
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_two_spellings_of_a_header_are_one_producer(
+            a in proptest::collection::vec(0x20u8.., 1..6),
+            b in proptest::collection::vec(0x20u8.., 1..6),
+        ) {
+            let taken = |raw: &[u8]| bounded_name(header::PRODUCER_ID, as_given(raw)).ok();
+            if let (Some(first), Some(second)) = (taken(&a), taken(&b)) {
+                proptest::prop_assert_eq!(first == second, a == b);
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_told_apart_is_refused() {
+        for raw in [
+            &b"caf\xe9"[..],
+            b"caf\xe8",
+            "café".as_bytes(),
+            b"a\tb",
+            b"\x7f",
+        ] {
+            let name = as_given(raw);
+            let claim = [
+                ("Producer-Id", name.as_str()),
+                ("Producer-Epoch", "0"),
+                ("Producer-Seq", "0"),
+                ("Stream-Closed", "true"),
+            ];
+            let seq = [("Stream-Seq", name.as_str()), ("Stream-Closed", "true")];
+            assert_eq!(
+                field_of(Append::parse(&lookup(&claim), true)),
+                "Producer-Id"
+            );
+            assert_eq!(field_of(Append::parse(&lookup(&seq), true)), "Stream-Seq");
+        }
+        let source = [("Stream-Forked-From", "/v1/stream/café")];
+        assert_eq!(
+            field_of(Create::parse("", &lookup(&source))),
+            "Stream-Forked-From"
+        );
+        assert!(bounded_name("Producer-Id", "a worker, 7%20~".to_owned()).is_ok());
     }
 
     #[test]

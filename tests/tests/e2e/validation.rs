@@ -187,7 +187,7 @@ fn an_append_that_breaks_a_rule_changes_nothing() -> Result<()> {
     let untyped = stream.call(Method::POST).send_bytes(b"1");
     refused("no type", "Content-Type", untyped)?;
     refused("no body", "body", stream.post().send_bytes(b""))?;
-    for body in ["[]", "{", "[1,]", "1 2", "[1][2]", "\u{feff}1"] {
+    for body in ["[]", "{", "[1,]", "1 2", "[1][2]", "\u{feff}"] {
         let answer = stream.post().send_bytes(body.as_bytes())?.expect(400)?;
         check_refusal(body, &answer)?;
     }
@@ -234,6 +234,41 @@ fn producer(call: Call, id: &str, epoch: &str, seq: &str) -> Call {
     call.header("producer-id", id)
         .header("producer-epoch", epoch)
         .header("producer-seq", seq)
+}
+
+#[test]
+fn a_producer_whose_name_others_share_is_refused() -> Result<()> {
+    let client = shared()?;
+    let stream = Stream::create(&client, "validation/names", JSON)?;
+    for name in ["Producer-Id", "Stream-Seq"] {
+        for value in [&b"caf\xe9"[..], b"caf\xe8", "café".as_bytes()] {
+            let rest = b"\r\nProducer-Epoch: 0\r\nProducer-Seq: 0\r\nStream-Closed: true\r\n";
+            let start = format!("{name}: ");
+            let rest = if name == "Stream-Seq" {
+                &b"\r\nStream-Closed: true\r\n"[..]
+            } else {
+                rest
+            };
+            let headers = [start.as_bytes(), value, rest].concat();
+            let line = format!("POST {}", stream.path());
+            let answer = client.raw_with(&line, &headers)?.expect(400)?;
+            let message = answer.refusal()?.message;
+            assert!(
+                message.starts_with(name) && message.contains("ASCII"),
+                "{message}"
+            );
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn json_may_start_with_a_byte_order_mark() -> Result<()> {
+    let stream = Stream::create(&shared()?, "validation/mark", JSON)?;
+    stream.append("\u{feff}[{\"a\" : 1 }, 2]")?;
+    let page = stream.get("-1").send()?.expect(200)?;
+    assert_eq!(page.text(), "[{\"a\":1},\n2]");
+    Ok(())
 }
 
 #[test]

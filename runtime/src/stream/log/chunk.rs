@@ -157,23 +157,37 @@ pub struct Data<'a> {
 
 /// A row to write.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Write {
-    Extend { id: i64, body: Vec<u8>, count: i64 },
-    Insert { id: i64, body: Vec<u8>, count: i64 },
+enum Write<'a> {
+    /// A copy, with the separator before it: it is never longer than a chunk.
+    Extend {
+        id: i64,
+        body: Vec<u8>,
+        count: i64,
+    },
+    Insert {
+        id: i64,
+        body: &'a [u8],
+        count: i64,
+    },
 }
 
 /// The rows that an append writes, and the tail after it.
 #[derive(Clone, Debug)]
-pub struct Plan {
+pub struct Plan<'a> {
     /// The tail after the append.
     pub tail: Tail,
-    writes: Vec<Write>,
+    writes: Vec<Write<'a>>,
 }
 
-impl Plan {
+impl<'a> Plan<'a> {
     /// Plans an append after `tail` that leaves `seq` as the latest `Stream-Seq`. `None` when the
     /// data reaches beyond [`Offset::MAX`] or a message takes more than `PARTS` rows.
-    pub fn new(tail: &Tail, data: Data, seq: Option<String>, limits: RowLimits) -> Option<Self> {
+    pub fn new(
+        tail: &Tail,
+        data: Data<'a>,
+        seq: Option<String>,
+        limits: RowLimits,
+    ) -> Option<Self> {
         let end = tail.offset.advance(data.count)?;
         if let Some((id, bytes)) = joinable(tail, data, limits) {
             let mut body = Vec::with_capacity(data.body.len().saturating_add(2));
@@ -204,7 +218,7 @@ impl Plan {
             let count = i64::try_from(count).ok()?;
             writes.push(Write::Insert {
                 id: id.encode()?,
-                body: body.to_vec(),
+                body,
                 count,
             });
         }

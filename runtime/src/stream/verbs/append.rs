@@ -107,8 +107,7 @@ impl<'a> Body<'a> {
                 is_json: false,
             });
         }
-        let batch = json::parse(body)
-            .map_err(|error| Error::invalid("the body", format!("must be JSON: {error}")))?;
+        let batch = json::parse(body)?;
         Ok(Self {
             text: Cow::Owned(batch.text),
             count: batch.count,
@@ -129,7 +128,7 @@ impl<'a> Body<'a> {
         tail: &Tail,
         seq: Option<String>,
         limits: RowLimits,
-    ) -> Result<Plan, Error> {
+    ) -> Result<Plan<'_>, Error> {
         if self.count == 0 {
             return Ok(Plan::nothing(tail, seq));
         }
@@ -251,7 +250,7 @@ fn closed_state(state: &State, request: &Append) -> State {
 
 fn commit(
     storage: &impl Storage,
-    plan: &Plan,
+    plan: &Plan<'_>,
     producer: Option<&(i64, Vec<u8>)>,
     state: Option<&State>,
 ) -> Result<(), StorageError> {

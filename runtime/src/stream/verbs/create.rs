@@ -114,7 +114,7 @@ impl<S: Storage> Stream<S> {
     }
 
     /// The rows of what a fork inherits that does not lie in segments.
-    fn inherit(&self, loan: Option<&Loan>, is_json: bool) -> Result<Plan, Error> {
+    fn inherit<'a>(&self, loan: Option<&'a Loan>, is_json: bool) -> Result<Plan<'a>, Error> {
         let Some(loan) = loan else {
             return Ok(Plan::nothing(&Tail::default(), None));
         };
