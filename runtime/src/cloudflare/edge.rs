@@ -223,15 +223,15 @@ impl Ports for Edge {
         Ok(complete)
     }
 
-    fn await_frame(&self, socket: WebSocket, millis: u64, poll: Poll) -> Coming {
-        Coming(live::await_frame(&socket, millis, poll))
+    fn await_frame(&self, request: &Request, socket: WebSocket, millis: u64, poll: Poll) -> Coming {
+        Coming(live::await_frame(request, &socket, millis, poll))
     }
 
-    fn events(&self, reply: Reply) -> Result<(Response, Sink), Error> {
-        live::events(reply).map_err(unavailable)
+    fn events(&self, request: &Request, reply: Reply) -> Result<(Response, Sink), Error> {
+        live::events(request, reply).map_err(unavailable)
     }
 
-    async fn write(&self, sink: &Sink, bytes: &[u8]) -> Result<(), Gone> {
+    async fn write(&self, sink: &Sink, bytes: Vec<u8>) -> Result<(), Gone> {
         sink.write(bytes).await
     }
 

@@ -17,9 +17,9 @@ export function inNextTurn(goOn) {
 
 /**
  * Accepts the socket of a long-poll and resolves with what `then` answers to its first frame, or
- * to nothing when it is closed or the time is over.
+ * to nothing when it is closed, its client gone, or the time over.
  */
-export function awaitFrame(socket, millis, tail, cursor, fromNow, then) {
+export function awaitFrame(request, socket, millis, tail, cursor, fromNow, then) {
   const frame = new Promise((resolve) => {
     const timer = setTimeout(resolve, millis)
     const end = (frame) => {
@@ -30,6 +30,7 @@ export function awaitFrame(socket, millis, tail, cursor, fromNow, then) {
     socket.addEventListener("message", ({ data }) => end(new Uint8Array(data)))
     socket.addEventListener("close", () => end())
     socket.addEventListener("error", () => end())
+    request.signal?.addEventListener("abort", () => end())
     socket.accept()
   })
   return frame.then((frame) => then(socket, frame, tail, cursor, fromNow))
@@ -44,9 +45,19 @@ const COME_AGAIN = 4000
  * let go then, unless no others come after them. Resolves when the frame that is being written is
  * taken: `how` is "over", or "behind" when there is more to ask for, and `last` then the last `size`
  * bytes of the last frame that was written. "stuck" when the reader is gone, or has not taken it
- * until `grace` after its time.
+ * until `grace` after its time. A `heartbeat` is written when nothing else was for `beat`.
  */
-export function copyFrames(socket, writer, backlog, millis, grace, size) {
+export function copyFrames(
+  socket,
+  writer,
+  request,
+  backlog,
+  millis,
+  grace,
+  beat,
+  heartbeat,
+  size,
+) {
   return new Promise((resolve) => {
     let queue = []
     let waiting = 0
@@ -55,16 +66,33 @@ export function copyFrames(socket, writer, backlog, millis, grace, size) {
     let how
     const end = (how) => {
       clearTimeout(timer)
+      clearTimeout(beating)
       socket.close()
       resolve({ how, last })
     }
     const gone = () => end("stuck")
+    // A timer for each frame would cost more than the frame; so it looks at the time when it rings.
+    let written = Date.now()
+    const beatIn = (millis) => (beating = setTimeout(ring, millis))
+    const ring = () => {
+      const left = written + beat - Date.now()
+      if (left > 0) return beatIn(left)
+      if (how) return
+      if (!isWriting) {
+        waiting += heartbeat.byteLength
+        write(heartbeat)
+      }
+      beatIn(beat)
+    }
+    let beating
+    beatIn(beat)
     const write = (frame) => {
       const { byteLength } = frame
       isWriting = true
-      last = frame.slice(-size)
+      if (frame !== heartbeat) last = frame.slice(-size)
       writer.write(frame).then(() => {
         isWriting = false
+        written = Date.now()
         waiting -= byteLength
         if (queue.length > 0) write(queue.shift())
         else if (how) end(how)
@@ -97,6 +125,7 @@ export function copyFrames(socket, writer, backlog, millis, grace, size) {
     })
     socket.addEventListener("error", () => finish("over"))
     writer.closed.catch(gone)
+    request.signal?.addEventListener("abort", gone)
     socket.accept()
   })
 }

@@ -4,6 +4,8 @@
 //! What waits for a reader to take it is bounded. One that lags behind the live tail is not sent
 //! more, but asks for it again, page by page, each as soon as it has taken the one before.
 
+use std::pin::pin;
+
 use super::cold;
 use super::live::{Place, Said};
 use super::ports::{Bounds, Copied, Outgoing, Ports};
@@ -37,10 +39,12 @@ pub const GRACE: u64 = 15_000;
 /// [`Error::Unavailable`], [`Error::Newer`]; all else is an answer.
 pub(super) async fn serve<P: Ports>(
     mut place: Place<P>,
+    request: &P::Request,
     read: &Read,
     ends_at: u64,
+    beat: u64,
 ) -> Result<P::Response, Error> {
-    let first = place.ask(read).await?;
+    let first = place.ask(read, 0).await?;
     if first.socket.is_none() && first.response.status() != 200 {
         return Ok(first.response);
     }
@@ -48,14 +52,17 @@ pub(super) async fn serve<P: Ports>(
     let content_type = content_type.and_then(|value| ContentType::parse(&value));
     let encoding = Encoding::of(&content_type.unwrap_or_else(ContentType::default_type));
     place.incarnation = first.response.header(header::DS_INCARNATION);
-    let (response, sink) = place.ports.events(Reply::events(encoding))?;
+    let (response, sink) = place.ports.events(request, Reply::events(encoding))?;
     let ports = place.ports.clone();
     let reader = Reader {
         place,
         sink,
         encoding,
         read: read.clone(),
+        held: Vec::new(),
+        is_greeted: false,
         ends_at,
+        beat,
     };
     ports.spawn(reader.run(first));
     Ok(response)
@@ -77,7 +84,14 @@ struct Reader<P: Ports> {
     encoding: Encoding,
     /// What it asks for next.
     read: Read,
+    /// What lies before that and it has not been given, as it means nothing yet
+    /// ([`Encoding::held_back`]).
+    held: Vec<u8>,
+    /// Whether it was told anything yet.
+    is_greeted: bool,
     ends_at: u64,
+    /// How long nothing may be written, in milliseconds.
+    beat: u64,
 }
 
 impl<P: Ports> Reader<P> {
@@ -96,63 +110,67 @@ impl<P: Ports> Reader<P> {
 
     async fn write_all(&mut self, first: Said<P>) -> End {
         let mut said = first;
-        let mut greeted = false;
         loop {
             let next = match said.socket.take() {
-                Some(socket) => self.follow(socket, &said, greeted).await,
+                Some(socket) => self.follow(socket, &said).await,
                 None => self.write_page(&said).await,
             };
             match next {
                 Ok(next) => self.read.from = ReadFrom::At(next),
                 Err(end) => return end,
             }
-            greeted = true;
             if self.left() == 0 {
                 return End::Whole;
             }
             let time = self.place.ports.sleep(self.left());
-            let asked = within(time, self.place.ask(&self.read)).await;
-            said = match asked {
-                Some(Ok(said)) => said,
-                Some(Err(error)) => return self.give_up(&error),
-                None => return End::Whole,
+            let asked = within(time, self.place.ask(&self.read, self.held.len()));
+            said = match self.beating(asked).await {
+                Ok(Some(Ok(said))) => said,
+                Ok(Some(Err(error))) => return self.give_up(&error),
+                Ok(None) => return End::Whole,
+                Err(end) => return end,
             };
         }
     }
 
     /// Writes what comes over a socket. Gives the offset to go on from when that is not all.
-    async fn follow(
-        &self,
-        socket: P::Socket,
-        said: &Said<P>,
-        greeted: bool,
-    ) -> Result<Offset, End> {
+    async fn follow(&mut self, socket: P::Socket, said: &Said<P>) -> Result<Offset, End> {
         let tail = said.next().map_err(|error| self.give_up(&error))?;
-        if !greeted {
+        if !said.knows_held && !self.held.is_empty() {
+            // What comes over the socket starts at the tail.
+            let held = std::mem::take(&mut self.held);
+            self.write_event(&held, tail, true, false).await?;
+        }
+        if !self.is_greeted {
             // Who has everything is told so.
-            let control = self.control(tail, true, false);
-            self.write(&sse::event(b"", self.encoding, &control))
+            self.write_event(b"", before(tail, &self.held), true, false)
                 .await?;
         }
         let bounds = Bounds {
             backlog: MAX_BACKLOG,
             millis: self.left(),
             grace: GRACE,
+            beat: self.beat,
         };
         let ports = &self.place.ports;
         match ports.copy(socket, &self.sink, bounds).await {
             Copied::Over => Err(End::Whole),
             Copied::Stuck => Err(End::Broken),
             Copied::Behind(None) => Ok(tail),
-            Copied::Behind(Some(last)) => sse::next_after(&last).ok_or_else(|| {
-                let what = "the object's last message does not say where to go on";
-                self.give_up(&Error::Unavailable(what.to_owned()))
-            }),
+            Copied::Behind(Some(last)) => {
+                // The first of them has started with what was held back.
+                self.held.clear();
+                sse::next_after(&last).ok_or_else(|| {
+                    let what = "the object's last message does not say where to go on";
+                    self.give_up(&Error::Unavailable(what.to_owned()))
+                })
+            }
         }
     }
 
-    /// Writes a page as an event. Gives the offset to go on from.
-    async fn write_page(&self, page: &Said<P>) -> Result<Offset, End> {
+    /// Writes a page as an event, but for what is held back at its end. Gives the offset to go on
+    /// from.
+    async fn write_page(&mut self, page: &Said<P>) -> Result<Offset, End> {
         let response = &page.response;
         if response.status() != 200 {
             // The reader learns why when it comes back.
@@ -163,17 +181,48 @@ impl<P: Ports> Reader<P> {
         let data = within(
             ports.sleep(self.until_stuck()),
             cold::bytes(ports, response),
-        )
-        .await;
-        let data = data
-            .ok_or(End::Whole)?
-            .map_err(|error| self.give_up(&error))?;
+        );
+        let data = self.beating(data).await?.ok_or(End::Broken)?;
+        let mut data = data.map_err(|error| self.give_up(&error))?;
         let is = |name| response.header(name).is_some();
         let is_closed = is(header::STREAM_CLOSED);
-        let control = self.control(next, is(header::STREAM_UP_TO_DATE), is_closed);
-        self.write(&sse::event(&data, self.encoding, &control))
-            .await?;
+        if !self.held.is_empty() {
+            data.splice(0..0, self.held.drain(..));
+        }
+        if page.knows_held && !is_closed {
+            let end = data.len().saturating_sub(self.encoding.held_back(&data));
+            self.held = data.split_off(end);
+        }
+        if !data.is_empty() || is_closed {
+            let up_to_date = is(header::STREAM_UP_TO_DATE);
+            let next = before(next, &self.held);
+            self.write_event(&data, next, up_to_date, is_closed).await?;
+        }
         if is_closed { Err(End::Whole) } else { Ok(next) }
+    }
+
+    /// Waits for something, and lets the reader hear a heartbeat for as long as it takes.
+    async fn beating<T>(&self, work: impl Future<Output = T>) -> Result<T, End> {
+        let mut work = pin!(work);
+        loop {
+            let beat = self.place.ports.sleep(self.beat);
+            if let Some(outcome) = within(beat, work.as_mut()).await {
+                return Ok(outcome);
+            }
+            self.write(sse::HEARTBEAT.to_vec()).await?;
+        }
+    }
+
+    async fn write_event(
+        &mut self,
+        data: &[u8],
+        next: Offset,
+        up_to_date: bool,
+        closed: bool,
+    ) -> Result<(), End> {
+        let control = self.control(next, up_to_date, closed);
+        self.is_greeted = true;
+        self.write(sse::event(data, self.encoding, &control)).await
     }
 
     fn control(&self, next: Offset, up_to_date: bool, closed: bool) -> Control {
@@ -186,7 +235,7 @@ impl<P: Ports> Reader<P> {
         }
     }
 
-    async fn write(&self, bytes: &[u8]) -> Result<(), End> {
+    async fn write(&self, bytes: Vec<u8>) -> Result<(), End> {
         let ports = &self.place.ports;
         let written = within(
             ports.sleep(self.until_stuck()),
@@ -216,4 +265,10 @@ impl<P: Ports> Reader<P> {
     fn until_stuck(&self) -> u64 {
         self.left().saturating_add(GRACE)
     }
+}
+
+/// The offset of a reader that has been given everything before another but the bytes held back.
+fn before(next: Offset, held: &[u8]) -> Offset {
+    let held = u64::try_from(held.len()).unwrap_or(u64::MAX);
+    Offset::new(next.position().saturating_sub(held)).unwrap_or_default()
 }

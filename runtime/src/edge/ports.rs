@@ -202,22 +202,32 @@ pub trait Ports: Clone + 'static {
     /// Accepts the socket of a long-poll, and waits for its first message, its end, or so many
     /// milliseconds, whichever is first. The answer has the status and the headers that
     /// [`Poll::answer`] makes of the message's head, and the message's body. The socket is of no use
-    /// any more then.
-    fn await_frame(&self, socket: Self::Socket, millis: u64, poll: Poll) -> Self::Later;
+    /// any more then, or as soon as whoever has sent the request is known to be gone.
+    fn await_frame(
+        &self,
+        request: &Self::Request,
+        socket: Self::Socket,
+        millis: u64,
+        poll: Poll,
+    ) -> Self::Later;
 
-    /// A response of events, and where they are written to.
+    /// A response of events to a request, and where they are written to.
     ///
     /// # Errors
     ///
     /// None that depend on the request.
-    fn events(&self, reply: Reply) -> Result<(Self::Response, Self::Sink), Error>;
+    fn events(
+        &self,
+        request: &Self::Request,
+        reply: Reply,
+    ) -> Result<(Self::Response, Self::Sink), Error>;
 
     /// Writes to a response. It is done when the reader has taken it, which may be never.
     ///
     /// # Errors
     ///
     /// [`Gone`] when the reader is.
-    fn write(&self, sink: &Self::Sink, bytes: &[u8]) -> impl Future<Output = Result<(), Gone>>;
+    fn write(&self, sink: &Self::Sink, bytes: Vec<u8>) -> impl Future<Output = Result<(), Gone>>;
 
     /// Ends a response regularly. It is done when the reader has taken what was written.
     fn close(&self, sink: &Self::Sink) -> impl Future<Output = ()>;
@@ -227,8 +237,11 @@ pub trait Ports: Clone + 'static {
     fn abort(&self, sink: &Self::Sink);
 
     /// Accepts a socket and writes the messages that come over it to a response, one after the
-    /// other, each as a whole. It is done when the reader has taken all that was begun, and the
+    /// other, each as a whole, and a [heartbeat] between two when there was none for
+    /// [`Bounds::beat`]. It is done when the reader has taken all that was begun, and the
     /// socket is closed by then.
+    ///
+    /// [heartbeat]: crate::protocol::sse::HEARTBEAT
     fn copy(
         &self,
         socket: Self::Socket,
@@ -262,6 +275,8 @@ pub struct Bounds {
     pub millis: u64,
     /// So many milliseconds later, the reader is not waited for any longer.
     pub grace: u64,
+    /// After so many milliseconds in which nothing was written and nothing waits, a heartbeat is.
+    pub beat: u64,
 }
 
 /// How [`Ports::copy`] ended.

@@ -237,13 +237,15 @@ impl<P: Ports> Object<P> {
         self.check_audience(asked, now)?;
         let (path, query) = asked.place();
         let read = Read::parse(query, &|name| asked.header(name))?;
-        let max_bytes = self.settings.read_max_bytes.clone()?;
         match read.live {
             Some(live) if path.starts_with(path::LIVE) => {
                 self.check_incarnation(query)?;
-                self.live(&read, live, max_bytes, now)
+                self.live(&read, live, query, now)
             }
-            _ => Ok(Done::page(self.page(&read, max_bytes, now)?)),
+            _ => {
+                let max_bytes = self.settings.read_max_bytes.clone()?;
+                Ok(Done::page(self.page(&read, max_bytes, now)?))
+            }
         }
     }
 
@@ -268,20 +270,22 @@ impl<P: Ports> Object<P> {
         &self,
         read: &Read,
         live: Live,
-        max_bytes: usize,
+        query: &str,
         now: u64,
     ) -> Result<Done<P::Socket>, Error> {
-        let max_bytes = match live {
-            Live::LongPoll => max_bytes,
-            Live::Sse => max_bytes.min(MAX_EVENT_BYTES),
-        };
+        let mut max_bytes = self.settings.read_max_bytes.clone()?;
+        if live == Live::Sse {
+            max_bytes = max_bytes.min(MAX_EVENT_BYTES);
+        }
         let mut page = self.page(read, max_bytes, now)?;
         let cursor = cursor::next(now, read.cursor, self.ports.random());
         let mut done = if page.count > 0 {
             page.cursor = Some(cursor);
             Done::page(page)
         } else if !page.closed {
-            let socket = self.accept(live, cursor)?;
+            let held = path::parameter(query, path::HELD);
+            let held = held.and_then(|held| held.parse().ok()).unwrap_or(0);
+            let socket = self.accept(live, cursor, held)?;
             let reply = Reply::waiting(&page.content_type, page.next);
             Done {
                 socket: Some(socket),

@@ -14,6 +14,7 @@ pub const DS_VERSION: &str = "Ds-Version";
 pub const ETAG: &str = "ETag";
 pub const IF_MATCH: &str = "If-Match";
 pub const IF_NONE_MATCH: &str = "If-None-Match";
+pub const LAST_EVENT_ID: &str = "Last-Event-ID";
 pub const LOCATION: &str = "Location";
 pub const PRODUCER_EPOCH: &str = "Producer-Epoch";
 pub const PRODUCER_EXPECTED_SEQ: &str = "Producer-Expected-Seq";

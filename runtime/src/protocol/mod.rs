@@ -36,4 +36,6 @@ pub mod producer;
 pub mod reply;
 pub mod request;
 pub mod sse;
+#[cfg(test)]
+pub mod sse_reader;
 pub mod version;

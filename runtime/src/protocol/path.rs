@@ -17,6 +17,10 @@ pub const LIVE: &str = "/live";
 /// The parameter of such a request that names the incarnation a reader has started in.
 pub const INCARNATION: &str = "incarnation";
 
+/// The parameter with which the edge says how many bytes before the offset its reader of events
+/// has not been given, as they end within a character or may end within a line end.
+pub const HELD: &str = "held";
+
 /// What objects ask each other about forks is below this path. No request from outside gets to
 /// an object with such a path.
 pub const FORK: &str = "/fork/";

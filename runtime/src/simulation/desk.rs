@@ -25,7 +25,7 @@ use crate::protocol::header;
 use crate::protocol::part::Part;
 use crate::protocol::path::StreamPath;
 use crate::protocol::reply::Reply;
-use crate::protocol::sse::END_BYTES;
+use crate::protocol::sse::{END_BYTES, HEARTBEAT};
 
 /// Projects and public streams. What is read may be old by up to half a minute.
 #[derive(Clone)]
@@ -329,6 +329,8 @@ impl Ports for Desk {
         Settings {
             long_poll_timeout_ms: Ok(25_000),
             sse_timeout_ms: Ok(self.window),
+            // Few of them, as each takes its turn.
+            sse_heartbeat_ms: Ok(15_000.max(self.window / 20)),
         }
     }
 
@@ -469,7 +471,7 @@ impl Ports for Desk {
         Ok(response)
     }
 
-    fn await_frame(&self, socket: Plug, millis: u64, poll: Poll) -> Later {
+    fn await_frame(&self, _request: &Request, socket: Plug, millis: u64, poll: Poll) -> Later {
         let desk = self.clone();
         Box::pin(async move {
             let heard = select(Box::pin(socket.0.hear()), Box::pin(desk.sleep(millis)));
@@ -499,14 +501,14 @@ impl Ports for Desk {
         })
     }
 
-    fn events(&self, reply: Reply) -> Result<(Response, Sink), Error> {
+    fn events(&self, _request: &Request, reply: Reply) -> Result<(Response, Sink), Error> {
         let pipe = Rc::new(Pipe::default());
         *self.events.borrow_mut() = Some(Rc::clone(&pipe));
         Ok((Response::of(reply), Sink(pipe)))
     }
 
-    async fn write(&self, sink: &Sink, bytes: &[u8]) -> Result<(), Gone> {
-        sink.0.push(bytes);
+    async fn write(&self, sink: &Sink, bytes: Vec<u8>) -> Result<(), Gone> {
+        sink.0.push(&bytes);
         sink.0.drained().await
     }
 
@@ -522,8 +524,16 @@ impl Ports for Desk {
     async fn copy(&self, socket: Plug, sink: &Sink, bounds: Bounds) -> Copied {
         let until = self.now() + bounds.millis;
         let mut last: Option<Vec<u8>> = None;
+        let mut beat = self.now() + bounds.beat;
         let is_behind = loop {
-            let left = until.saturating_sub(self.now());
+            if self.now() >= beat && self.now() < until {
+                if sink.0.backlog.get() == 0 {
+                    self.world.count("heartbeat");
+                    sink.0.push(HEARTBEAT);
+                }
+                beat = self.now() + bounds.beat;
+            }
+            let left = until.min(beat).saturating_sub(self.now());
             let heard = select(
                 Box::pin(socket.0.hear()),
                 Box::pin(select(Box::pin(self.sleep(left)), Box::pin(sink.0.gone()))),
@@ -535,10 +545,12 @@ impl Ports for Desk {
                 }
                 Either::Left((Heard::Frame(frame), _)) => {
                     sink.0.push(&frame);
+                    beat = self.now() + bounds.beat;
                     last = Some(frame);
                 }
                 Either::Left((Heard::Closed(Close::ComeAgain), _)) => break true,
                 Either::Left(_) => break false,
+                Either::Right((Either::Left(_), _)) if self.now() < until => {}
                 Either::Right((Either::Left(_), _)) => break false,
                 Either::Right((Either::Right(_), _)) => return Copied::Stuck,
             }

@@ -57,7 +57,7 @@ fn a_reader_that_lags_goes_on_after_the_last_event_it_was_sent() {
         up_to_date: false,
         closed: false,
     };
-    let last = sse::event(b"[4]", Encoding::Text, &control);
+    let last = sse::event(b"[4]", Encoding::Json, &control);
     let world = world([
         Does::Says(said(2, b"[0,1]")),
         Does::Follows(said(2, b""), Copied::Behind(Some(last))),
@@ -74,7 +74,7 @@ fn a_reader_that_lags_goes_on_after_the_last_event_it_was_sent() {
     assert_eq!(offsets_asked_for(&world), expected);
     assert_eq!(world.0.end.get(), Some("closed"));
     let text = String::from_utf8(world.0.written.take()).unwrap();
-    let data = text.lines().filter_map(|line| line.strip_prefix("data:["));
+    let data = text.lines().filter_map(|line| line.strip_prefix("data: ["));
     assert_eq!(data.collect::<Vec<_>>(), ["0,1]", "5,6]", "7]"]);
 }
 

@@ -178,6 +178,7 @@ impl Ports for World {
         Settings {
             long_poll_timeout_ms: Ok(25_000),
             sse_timeout_ms: Ok(60_000),
+            sse_heartbeat_ms: Ok(15_000),
         }
     }
 
@@ -313,7 +314,7 @@ impl Ports for World {
         Ok(response)
     }
 
-    fn await_frame(&self, _socket: Socket, millis: u64, poll: Poll) -> Later {
+    fn await_frame(&self, _request: &Request, _socket: Socket, millis: u64, poll: Poll) -> Later {
         let ports = self.clone();
         Later(Box::pin(async move {
             ports.sleep(millis).await;
@@ -326,15 +327,15 @@ impl Ports for World {
         }))
     }
 
-    fn events(&self, reply: Reply) -> Result<(Response, ()), Error> {
+    fn events(&self, _request: &Request, reply: Reply) -> Result<(Response, ()), Error> {
         Ok((self.respond(reply)?, ()))
     }
 
-    async fn write(&self, (): &(), bytes: &[u8]) -> Result<(), Gone> {
+    async fn write(&self, (): &(), bytes: Vec<u8>) -> Result<(), Gone> {
         if !self.0.takes.get() {
             pending::<()>().await;
         }
-        self.0.written.borrow_mut().extend_from_slice(bytes);
+        self.0.written.borrow_mut().extend(bytes);
         Ok(())
     }
 
