@@ -52,10 +52,11 @@ fn message(n: usize, k: usize, length: usize, is_json: bool) -> Vec<u8> {
         let text = &"abcdefghij".repeat(length / 10 + 1)[..length];
         return format!("\"{name}{text}\"").into_bytes();
     }
-    // It starts and ends wherever that is in a character or a line end.
-    let text = "\u{1f600}\r\n\u{4f60}a\r\u{e9}\n ".bytes().cycle();
-    let text = text.skip((n + k) % 16).take(length);
-    name.into_bytes().into_iter().chain(text).collect()
+    // It starts and ends anywhere in a character or a line end, and the next one may go on there.
+    let text = "\u{1f600}\r\n\u{4f60}".bytes().cycle();
+    let text: Vec<u8> = text.skip(n % 9).take(length + k % 3).collect();
+    let (start, end) = text.split_at(length / 2);
+    [start, name.as_bytes(), end].concat()
 }
 
 fn body(n: usize, lengths: &[usize], is_json: bool) -> Vec<u8> {

@@ -16,6 +16,7 @@ mod live;
 mod projects;
 mod restart;
 mod session;
+mod sse;
 mod trouble;
 mod validation;
 

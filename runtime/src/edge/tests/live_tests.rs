@@ -9,6 +9,7 @@ use crate::protocol::frame::Head;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
 use crate::protocol::sse::{self, Control, Encoding};
+use crate::protocol::sse_reader::{Piece, Reader};
 
 const EVENTS: &str = "offset=-1&live=sse";
 
@@ -181,4 +182,123 @@ fn a_message_to_a_long_poll_becomes_its_own() {
     assert!(matches!(newer, Err(Error::Newer(_))), "{newer:?}");
     let garbage = poll(false).answer(Some(b"{"), 0, 0);
     assert!(matches!(garbage, Err(Error::Unavailable(_))), "{garbage:?}");
+}
+
+/// What an object of this release says of a text stream whose reader goes on at `next`.
+fn text(next: u64, body: &[u8]) -> Response {
+    let headers = [
+        (header::CONTENT_TYPE, "text/plain"),
+        (header::STREAM_NEXT_OFFSET, &*offset(next).to_string()),
+        (header::DS_INCARNATION, "abc-1"),
+        (header::DS_VERSION, "3"),
+    ];
+    let status = if body.is_empty() { 101 } else { 200 };
+    Response::new(status, &headers, body)
+}
+
+fn pieces(world: &World, encoding: Encoding) -> Vec<Piece> {
+    let mut reader = Reader::of(encoding);
+    let pieces = reader.take(&world.0.written.borrow()).unwrap();
+    assert!(reader.is_between());
+    pieces
+}
+
+fn data_and_next(pieces: &[Piece]) -> Vec<(&str, u64)> {
+    let pieces = pieces.iter();
+    let pieces = pieces.map(|piece| (&*piece.data, piece.next.position()));
+    pieces.collect()
+}
+
+#[test]
+fn a_page_that_ends_within_a_character_waits_for_its_rest() {
+    let world = world([
+        Does::Says(text(3, b"a\xe4\xbd")),
+        // There is nothing more for now.
+        Does::Follows(text(3, b""), Copied::Behind(None)),
+        Does::Says(text(5, b"\xa0\r")),
+        Does::Follows(text(5, b""), Copied::Behind(None)),
+        Does::Says(text(6, b"\xff")),
+        Does::Says(text(7, b"\xf0")),
+        Does::Says(closed(text(8, b"\x9f"))),
+    ]);
+    world.get(EVENTS).unwrap();
+    let pieces = pieces(&world, Encoding::Text);
+    let expected = [
+        ("a", 1),
+        ("\u{4f60}", 4),
+        ("\n\u{fffd}", 6),
+        ("\u{fffd}", 8),
+    ];
+    assert_eq!(data_and_next(&pieces), expected);
+    let asked = world.0.asked.borrow();
+    let held = asked.iter().map(|url| url.split_once("&held="));
+    let held: Vec<_> = held.map(|held| held.map_or("", |(_, held)| held)).collect();
+    assert_eq!(held, ["", "2", "2", "1", "1", "", "1"]);
+}
+
+#[test]
+fn a_reader_with_a_part_of_a_character_is_told_where_that_starts() {
+    let world = world([
+        Does::Says(text(3, b"\xe4\xbd")),
+        Does::Follows(text(3, b""), Copied::Over),
+    ]);
+    world
+        .get(&format!("offset={}&live=sse", offset(1)))
+        .unwrap();
+    let pieces = pieces(&world, Encoding::Text);
+    assert_eq!(data_and_next(&pieces), [("", 1)]);
+    assert!(pieces[0].up_to_date);
+}
+
+#[test]
+fn an_object_that_knows_nothing_of_held_bytes_is_not_asked_to_add_them() {
+    let mut older = text(3, b"");
+    older.headers.retain(|(name, _)| name != header::DS_VERSION);
+    let world = world([
+        Does::Says(text(3, b"a\xe4\xbd")),
+        Does::Follows(older, Copied::Over),
+    ]);
+    world.get(EVENTS).unwrap();
+    let pieces = pieces(&world, Encoding::Text);
+    assert_eq!(data_and_next(&pieces), [("a", 1), ("\u{fffd}", 3)]);
+}
+
+#[test]
+fn an_event_source_that_comes_back_goes_on_after_its_last_event() {
+    let last = |id: &str| vec![(header::LAST_EVENT_ID, id.to_owned())];
+    for (id, asked) in [
+        (offset(5).to_string(), offset(5).to_string()),
+        (String::new(), "-1".to_owned()),
+    ] {
+        let world = world([Does::Says(closed(said(6, b"[5]")))]);
+        world.get_with(EVENTS, last(&id)).unwrap();
+        assert_eq!(offsets_asked_for(&world), [format!("offset={asked}")]);
+    }
+    let world = world([]);
+    let refused = world.get_with(EVENTS, last("7")).unwrap();
+    assert_eq!(refused.status, 400);
+    let why = String::from_utf8(refused.body).unwrap();
+    assert!(why.contains("Last-Event-ID is \\\"7\\\""), "{why}");
+    // No other read has one.
+    world
+        .0
+        .does
+        .borrow_mut()
+        .push_back(Does::Says(said(1, b"[0]")));
+    let poll = "offset=-1&live=long-poll";
+    assert_eq!(world.get_with(poll, last("7")).unwrap().status, 200);
+}
+
+#[test]
+fn a_reader_hears_a_heartbeat_while_it_waits_for_more() {
+    let world = world([
+        Does::Says(said(1, b"[0]")),
+        Does::Says(closed(said(2, b"[1]"))),
+    ]);
+    world.0.answers_after.set(29_000);
+    world.get(EVENTS).unwrap();
+    let mut reader = Reader::of(Encoding::Json);
+    let pieces = reader.take(&world.0.written.borrow()).unwrap();
+    assert_eq!(data_and_next(&pieces), [("[0]", 1), ("[1]", 2)]);
+    assert_eq!(reader.heartbeats, 1);
 }

@@ -41,6 +41,8 @@ pub struct State {
     /// Whether the reader takes what is written.
     pub takes: Cell<bool>,
     pub end: Cell<Option<&'static str>>,
+    /// How long the object takes to answer, in milliseconds.
+    pub answers_after: Cell<u64>,
     pub bucket_answers: Cell<bool>,
     pub log: RefCell<Vec<String>>,
 }
@@ -51,6 +53,7 @@ pub struct World(pub Rc<State>);
 pub struct Request {
     pub method: &'static str,
     pub url: String,
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Incoming for Request {
@@ -62,8 +65,9 @@ impl Incoming for Request {
         self.url.clone()
     }
 
-    fn header(&self, _name: &str) -> Option<String> {
-        None
+    fn header(&self, name: &str) -> Option<String> {
+        let mut headers = self.headers.iter();
+        headers.find_map(|(known, value)| (*known == name).then(|| value.clone()))
     }
 }
 
@@ -113,9 +117,19 @@ impl IntoFuture for Later {
 impl World {
     /// Serves a GET of the stream `s`.
     pub fn get(&self, query: &str) -> Result<Response, Error> {
+        self.get_with(query, Vec::new())
+    }
+
+    /// The same with headers.
+    pub fn get_with(
+        &self,
+        query: &str,
+        headers: Vec<(&'static str, String)>,
+    ) -> Result<Response, Error> {
         let request = Request {
             method: "GET",
             url: format!("http://a/v1/stream/s?{query}"),
+            headers,
         };
         let server = Server {
             ports: self,
@@ -222,6 +236,7 @@ impl Ports for World {
     ) -> Result<Request, Error> {
         Ok(Request {
             method: request.method,
+            headers: request.headers.clone(),
             url: url.map_or_else(|| request.url.clone(), str::to_owned),
         })
     }
@@ -269,6 +284,7 @@ impl Ports for World {
     ) -> Result<(Response, Option<Socket>), Error> {
         self.0.asked.borrow_mut().push(url.to_owned());
         let does = self.0.does.borrow_mut().pop_front();
+        self.sleep(self.0.answers_after.get()).await;
         match does {
             Some(Does::Says(response)) => Ok((response, None)),
             Some(Does::Follows(response, copied)) => Ok((response, Some(Socket(copied)))),
