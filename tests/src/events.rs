@@ -38,8 +38,8 @@ pub struct Events {
 }
 
 impl Events {
-    /// Connects to the stream at `path` at an offset. The answer has to be events.
-    pub fn connect(client: &Client, path: &str, offset: &str) -> Result<Self> {
+    /// Asks for the events of the stream at `path` from an offset on, and waits for no answer.
+    pub fn ask(client: &Client, path: &str, offset: &str) -> Result<TcpStream> {
         let host = client.base().trim_start_matches("http://");
         let mut socket = TcpStream::connect(host).context("connecting a reader")?;
         socket.set_read_timeout(Some(crate::PATIENCE))?;
@@ -49,6 +49,12 @@ impl Events {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
         socket.write_all(format!("{request}\r\n").as_bytes())?;
+        Ok(socket)
+    }
+
+    /// Connects to the stream at `path` at an offset. The answer has to be events.
+    pub fn connect(client: &Client, path: &str, offset: &str) -> Result<Self> {
+        let socket = Self::ask(client, path, offset)?;
         // What is not asked for stays with the server.
         let mut socket = BufReader::with_capacity(1 << 16, socket);
         let head = head(&mut socket)?;

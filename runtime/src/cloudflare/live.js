@@ -39,93 +39,147 @@ export function awaitFrame(request, socket, millis, tail, cursor, fromNow, then)
 /** The object closes a socket with this code when there is more, which has to be asked for. */
 const COME_AGAIN = 4000
 
-/**
- * Accepts a socket and writes its frames, one after the other, until one comes while more than
- * `backlog` bytes wait to be taken, `millis` are over, or the socket is closed. Frames that wait are
- * let go then, unless no others come after them. Resolves when the frame that is being written is
- * taken: `how` is "over", or "behind" when there is more to ask for, and `last` then the last `size`
- * bytes of the last frame that was written. "stuck" when the reader is gone, or has not taken it
- * until `grace` after its time. A `heartbeat` is written when nothing else was for `beat`.
- */
-export function copyFrames(
-  socket,
-  writer,
-  request,
-  backlog,
-  millis,
-  grace,
-  beat,
-  heartbeat,
-  size,
-) {
-  return new Promise((resolve) => {
-    let queue = []
-    let waiting = 0
-    let isWriting = false
-    let last
-    let how
-    const end = (how) => {
-      clearTimeout(timer)
-      clearTimeout(beating)
-      socket.close()
-      resolve({ how, last })
+// What waits for readers that follow, all those of the isolate together. A request that the platform
+// has dropped is never told; so what nobody has taken for long is forgotten when others need room.
+const followers = new Set()
+let taken = 0
+
+function forget(sink) {
+  if (followers.delete(sink)) taken -= sink.waiting
+  sink.waiting = 0
+}
+
+function hasRoom(bytes, room, grace) {
+  if (taken + bytes <= room) return true
+  const late = Date.now() - grace
+  for (const sink of followers) {
+    if (sink.waiting > 0 && sink.written < late) {
+      forget(sink)
+      sink.isLate = true
     }
-    const gone = () => end("stuck")
-    // A timer for each frame would cost more than the frame; so it looks at the time when it rings.
-    let written = Date.now()
-    const beatIn = (millis) => (beating = setTimeout(ring, millis))
+  }
+  return taken + bytes <= room
+}
+
+/** Where events are written to. A `heartbeat` is written when nothing was for `beat`. */
+export class Events {
+  constructor(writer, request, beat, heartbeat) {
+    this.writer = writer
+    /** Writes that have not been taken. */
+    this.writes = 0
+    /** When that was begun or done the last time. */
+    this.written = Date.now()
+    /** Bytes of frames that have not been taken. */
+    this.waiting = 0
+    /** Whether they have not been for long, while others needed their room. */
+    this.isLate = false
+    // A timer for each event would cost more than the event; so it looks at the time when it rings.
     const ring = () => {
-      const left = written + beat - Date.now()
-      if (left > 0) return beatIn(left)
-      if (how) return
-      if (!isWriting) {
-        waiting += heartbeat.byteLength
-        write(heartbeat)
+      if (this.isLate) return this.abort("others need the room")
+      const left = this.written + beat - Date.now()
+      if (left <= 0 && this.writes === 0) this.write(heartbeat).catch(() => {})
+      this.timer = setTimeout(ring, left > 0 ? left : beat)
+    }
+    this.timer = setTimeout(ring, beat)
+    request.signal?.addEventListener("abort", () => this.abort("the client has gone"))
+    writer.closed.catch(() => this.end())
+  }
+
+  /** Writes bytes. Resolves when they were taken. */
+  write(bytes) {
+    this.writes += 1
+    this.written = Date.now()
+    return this.writer.write(bytes).then(() => {
+      this.writes -= 1
+      this.written = Date.now()
+    })
+  }
+
+  end() {
+    clearTimeout(this.timer)
+    forget(this)
+  }
+
+  /** Ends it regularly. Resolves when everything was taken. */
+  close() {
+    this.end()
+    return this.writer.close()
+  }
+
+  /** Breaks it off. */
+  abort(reason) {
+    this.end()
+    this.writer.abort(new Error(reason)).catch(() => {})
+  }
+
+  /**
+   * Accepts a socket and writes its frames, one after the other, until one comes while more than
+   * `backlog` bytes wait to be taken, or more than `room` for all who follow, `millis` are over, or
+   * the socket is closed. Frames that wait are let go then, unless no others come after them.
+   * Resolves when the frame that is being written is taken: `how` is "over", or "behind" when there
+   * is more to ask for, and `last` then the last `size` bytes of the last frame that was written.
+   * "stuck" when the reader is gone, or has not taken it until `grace` after its time, or not for so
+   * long while others needed the room.
+   */
+  copy(socket, backlog, room, millis, grace, size) {
+    return new Promise((resolve) => {
+      let queue = []
+      let isWriting = false
+      let last
+      let how
+      const end = (how) => {
+        clearTimeout(timer)
+        forget(this)
+        socket.close()
+        resolve({ how, last })
       }
-      beatIn(beat)
-    }
-    let beating
-    beatIn(beat)
-    const write = (frame) => {
-      const { byteLength } = frame
-      isWriting = true
-      if (frame !== heartbeat) last = frame.slice(-size)
-      writer.write(frame).then(() => {
-        isWriting = false
-        written = Date.now()
-        waiting -= byteLength
-        if (queue.length > 0) write(queue.shift())
-        else if (how) end(how)
-      }, gone)
-    }
-    const finish = (why) => {
-      how ??= why
-      socket.close()
-      if (!isWriting) end(how)
-    }
-    const stop = (why) => {
-      queue = []
-      finish(why)
-    }
-    let timer = setTimeout(() => {
-      timer = setTimeout(gone, grace)
-      stop("over")
-    }, millis)
-    socket.binaryType = "arraybuffer"
-    socket.addEventListener("message", ({ data }) => {
-      if (how) return
-      if (waiting > backlog) return stop("behind")
-      waiting += data.byteLength
-      if (isWriting) queue.push(data)
-      else write(data)
+      const gone = () => end("stuck")
+      const take = (bytes) => {
+        taken += bytes
+        this.waiting += bytes
+      }
+      const write = (frame) => {
+        isWriting = true
+        last = frame.slice(-size)
+        this.write(frame).then(() => {
+          isWriting = false
+          if (this.isLate) return end("over")
+          take(-frame.byteLength)
+          if (queue.length > 0) write(queue.shift())
+          else if (how) end(how)
+        }, gone)
+      }
+      const finish = (why) => {
+        how ??= why
+        socket.close()
+        if (!isWriting) end(how)
+      }
+      const stop = (why) => {
+        for (const frame of queue) take(-frame.byteLength)
+        queue = []
+        finish(why)
+      }
+      let timer = setTimeout(() => {
+        timer = setTimeout(gone, grace)
+        stop("over")
+      }, millis)
+      followers.add(this)
+      socket.binaryType = "arraybuffer"
+      socket.addEventListener("message", ({ data }) => {
+        if (how || this.isLate) return
+        const { byteLength } = data
+        if (this.waiting > backlog || !hasRoom(byteLength, room, grace)) return stop("behind")
+        take(byteLength)
+        if (isWriting) queue.push(data)
+        else write(data)
+      })
+      socket.addEventListener("close", ({ code }) => {
+        if (code === COME_AGAIN) stop("behind")
+        else finish("over")
+      })
+      socket.addEventListener("error", () => finish("over"))
+      this.writer.closed.catch(gone)
+      socket.accept()
     })
-    socket.addEventListener("close", ({ code }) => {
-      if (code === COME_AGAIN) stop("behind")
-      else finish("over")
-    })
-    socket.addEventListener("error", () => finish("over"))
-    writer.closed.catch(gone)
-    request.signal?.addEventListener("abort", gone)
-    socket.accept()
-  })
+  }
 }

@@ -2,13 +2,17 @@
 //! The one exception is a reader that takes nothing any more, and whose response is broken off.
 //!
 //! What waits for a reader to take it is bounded. One that lags behind the live tail is not sent
-//! more, but asks for it again, page by page, each as soon as it has taken the one before.
+//! more, but asks for it again, page by page, each as soon as it has taken the one before. What
+//! waits for all of them together is bounded, too: a page needs [`room`](super::room).
 
+use std::cell::Cell;
 use std::pin::pin;
+use std::rc::Rc;
 
 use super::cold;
 use super::live::{Place, Said};
 use super::ports::{Bounds, Copied, Outgoing, Ports};
+use super::room::{Room, TURN, Ticket};
 use crate::patience::within;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::cursor;
@@ -26,9 +30,17 @@ pub const MAX_BACKLOG: u64 = 4 << 20;
 #[cfg(test)]
 pub const MAX_BACKLOG: u64 = 300;
 
+/// How many bytes may wait for all who follow together.
+#[cfg(not(test))]
+pub const FOLLOWERS: u64 = 16 << 20;
+/// So few that the readers of tests need each other's room.
+#[cfg(test)]
+pub const FOLLOWERS: u64 = 400;
+
 /// How long after the end of its time a reader may take the event that was begun before, in
 /// milliseconds: one of a megabyte gets through a slow line in that time. Whoever takes longer is
-/// cut within it, as nothing else frees what is held for a reader that stands still.
+/// cut within it, as nothing else frees what is held for a reader that stands still. While others
+/// wait for room, nobody may take longer at any time.
 pub const GRACE: u64 = 15_000;
 
 /// Answers a reader of events, and goes on behind the answer until `ends_at`, in milliseconds since
@@ -44,7 +56,12 @@ pub(super) async fn serve<P: Ports>(
     ends_at: u64,
     beat: u64,
 ) -> Result<P::Response, Error> {
-    let first = place.ask(read, 0).await?;
+    let seat = Seat::of(&place.ports);
+    let most = seat.take(None, ends_at).await.ok_or_else(|| {
+        let what = "there was no room for a page while the reader had time";
+        Error::Unavailable(what.to_owned())
+    })?;
+    let first = place.ask(read, 0, Some(most)).await?;
     if first.socket.is_none() && first.response.status() != 200 {
         return Ok(first.response);
     }
@@ -52,7 +69,7 @@ pub(super) async fn serve<P: Ports>(
     let content_type = content_type.and_then(|value| ContentType::parse(&value));
     let encoding = Encoding::of(&content_type.unwrap_or_else(ContentType::default_type));
     place.incarnation = first.response.header(header::DS_INCARNATION);
-    let (response, sink) = place.ports.events(request, Reply::events(encoding))?;
+    let (response, sink) = place.ports.events(request, Reply::events(encoding), beat)?;
     let ports = place.ports.clone();
     let reader = Reader {
         place,
@@ -62,7 +79,7 @@ pub(super) async fn serve<P: Ports>(
         held: Vec::new(),
         is_greeted: false,
         ends_at,
-        beat,
+        seat,
     };
     ports.spawn(reader.run(first));
     Ok(response)
@@ -90,8 +107,58 @@ struct Reader<P: Ports> {
     /// Whether it was told anything yet.
     is_greeted: bool,
     ends_at: u64,
-    /// How long nothing may be written, in milliseconds.
-    beat: u64,
+    seat: Seat<P>,
+}
+
+/// Where a reader takes its shares of the room, one at a time.
+struct Seat<P: Ports> {
+    ports: P,
+    room: Rc<Room>,
+    ticket: Ticket,
+    /// How large the share is that it has or had.
+    share: Cell<Option<u64>>,
+}
+
+impl<P: Ports> Seat<P> {
+    fn of(ports: &P) -> Self {
+        let room = ports.room();
+        Self {
+            ports: ports.clone(),
+            ticket: room.ticket(),
+            share: Cell::new(None),
+            room,
+        }
+    }
+
+    /// Takes a share, see [`Room::take`], as soon as there is one. Gives its size; nothing when the
+    /// reader's time is over before.
+    async fn take(&self, needed: Option<u64>, ends_at: u64) -> Option<u64> {
+        self.leave();
+        loop {
+            let now = self.ports.now();
+            let share = self.room.take(self.ticket, needed, now);
+            if share.is_some() || now >= ends_at {
+                self.share.set(share);
+                return share;
+            }
+            self.ports.sleep(TURN).await;
+        }
+    }
+
+    fn has_lost(&self) -> bool {
+        self.share.get().is_some() && self.room.has_lost(self.ticket)
+    }
+
+    fn leave(&self) {
+        self.share.set(None);
+        self.room.leave(self.ticket);
+    }
+}
+
+impl<P: Ports> Drop for Seat<P> {
+    fn drop(&mut self) {
+        self.leave();
+    }
 }
 
 impl<P: Ports> Reader<P> {
@@ -112,7 +179,10 @@ impl<P: Ports> Reader<P> {
         let mut said = first;
         loop {
             let next = match said.socket.take() {
-                Some(socket) => self.follow(socket, &said).await,
+                Some(socket) => {
+                    self.seat.leave();
+                    self.follow(socket, &said).await
+                }
                 None => self.write_page(&said).await,
             };
             match next {
@@ -122,13 +192,15 @@ impl<P: Ports> Reader<P> {
             if self.left() == 0 {
                 return End::Whole;
             }
+            let Some(most) = self.seat.take(None, self.ends_at).await else {
+                return End::Whole;
+            };
             let time = self.place.ports.sleep(self.left());
-            let asked = within(time, self.place.ask(&self.read, self.held.len()));
-            said = match self.beating(asked).await {
-                Ok(Some(Ok(said))) => said,
-                Ok(Some(Err(error))) => return self.give_up(&error),
-                Ok(None) => return End::Whole,
-                Err(end) => return end,
+            let asked = self.place.ask(&self.read, self.held.len(), Some(most));
+            said = match within(time, asked).await {
+                Some(Ok(said)) => said,
+                Some(Err(error)) => return self.give_up(&error),
+                None => return End::Whole,
             };
         }
     }
@@ -150,7 +222,7 @@ impl<P: Ports> Reader<P> {
             backlog: MAX_BACKLOG,
             millis: self.left(),
             grace: GRACE,
-            beat: self.beat,
+            room: FOLLOWERS,
         };
         let ports = &self.place.ports;
         match ports.copy(socket, &self.sink, bounds).await {
@@ -177,13 +249,20 @@ impl<P: Ports> Reader<P> {
             return Err(End::Whole);
         }
         let next = page.next().map_err(|error| self.give_up(&error))?;
+        if page.length > self.seat.share.get() {
+            // A message may be larger than what was asked for.
+            let taken = self.seat.take(page.length, self.ends_at).await;
+            taken.ok_or(End::Whole)?;
+        }
         let ports = &self.place.ports;
         let data = within(
             ports.sleep(self.until_stuck()),
             cold::bytes(ports, response),
         );
-        let data = self.beating(data).await?.ok_or(End::Broken)?;
-        let mut data = data.map_err(|error| self.give_up(&error))?;
+        let mut data = data
+            .await
+            .ok_or(End::Broken)?
+            .map_err(|error| self.give_up(&error))?;
         let is = |name| response.header(name).is_some();
         let is_closed = is(header::STREAM_CLOSED);
         if !self.held.is_empty() {
@@ -199,18 +278,6 @@ impl<P: Ports> Reader<P> {
             self.write_event(&data, next, up_to_date, is_closed).await?;
         }
         if is_closed { Err(End::Whole) } else { Ok(next) }
-    }
-
-    /// Waits for something, and lets the reader hear a heartbeat for as long as it takes.
-    async fn beating<T>(&self, work: impl Future<Output = T>) -> Result<T, End> {
-        let mut work = pin!(work);
-        loop {
-            let beat = self.place.ports.sleep(self.beat);
-            if let Some(outcome) = within(beat, work.as_mut()).await {
-                return Ok(outcome);
-            }
-            self.write(sse::HEARTBEAT.to_vec()).await?;
-        }
     }
 
     async fn write_event(
@@ -237,14 +304,22 @@ impl<P: Ports> Reader<P> {
 
     async fn write(&self, bytes: Vec<u8>) -> Result<(), End> {
         let ports = &self.place.ports;
-        let written = within(
-            ports.sleep(self.until_stuck()),
-            ports.write(&self.sink, bytes),
-        );
-        match written.await {
-            Some(Ok(())) => Ok(()),
-            _ => Err(End::Broken),
+        let mut written = pin!(ports.write(&self.sink, bytes));
+        let until = ports.now().saturating_add(self.until_stuck());
+        loop {
+            let left = until.saturating_sub(ports.now());
+            let patience = ports.sleep(GRACE.min(left));
+            match within(patience, written.as_mut()).await {
+                Some(Ok(())) => break,
+                Some(Err(_)) => return Err(End::Broken),
+                None if ports.now() >= until || self.seat.has_lost() => {
+                    return Err(End::Broken);
+                }
+                None => {}
+            }
         }
+        self.seat.leave();
+        Ok(())
     }
 
     /// Ends a response when something does not work: the reader comes back, and is told.

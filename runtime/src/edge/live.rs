@@ -83,6 +83,8 @@ pub(super) struct Said<P: Ports> {
     pub(super) response: P::Response,
     /// Where it will come.
     pub(super) socket: Option<P::Socket>,
+    /// About how many bytes of data there are, if the object says so.
+    pub(super) length: Option<u64>,
     /// Whether the object knows of bytes that are held back; older releases do not.
     pub(super) knows_held: bool,
 }
@@ -104,13 +106,19 @@ impl<P: Ports> Said<P> {
 }
 
 impl<P: Ports> Place<P> {
-    /// Asks the object, for a reader that has not been given so many bytes before its offset.
+    /// Asks the object, for a reader that has not been given so many bytes before its offset, and
+    /// about how many bytes its answer may have at most.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`], [`Error::Newer`].
-    pub(super) async fn ask(&self, read: &Read, held: usize) -> Result<Said<P>, Error> {
-        let url = self.url(read, held);
+    pub(super) async fn ask(
+        &self,
+        read: &Read,
+        held: usize,
+        most: Option<u64>,
+    ) -> Result<Said<P>, Error> {
+        let url = self.url(read, held, most);
         let asked = self.ports.ask(&self.object, &url, self.mark);
         let answer = within(self.ports.sleep(patience::OBJECT), asked).await;
         let (response, socket) = answer.unwrap_or_else(|| {
@@ -120,14 +128,16 @@ impl<P: Ports> Place<P> {
         let stated = response.header(header::DS_VERSION);
         let stated = version::stated(stated.as_deref());
         version::check("the object's answer to a live read", stated, SPOKEN)?;
+        let length = response.header(header::DS_LENGTH);
         Ok(Said {
+            length: length.and_then(|length| length.parse().ok()),
             response,
             socket,
             knows_held: stated.is_some_and(|version| version >= HELD_SINCE),
         })
     }
 
-    fn url(&self, read: &Read, held: usize) -> String {
+    fn url(&self, read: &Read, held: usize, most: Option<u64>) -> String {
         let mut url = format!("{}?offset=", self.base);
         match read.from {
             ReadFrom::Start => url.push_str("-1"),
@@ -147,6 +157,9 @@ impl<P: Ports> Place<P> {
         if held > 0 {
             url.push_str(&format!("&{}={held}", path::HELD));
         }
+        if let Some(most) = most {
+            url.push_str(&format!("&{}={most}", path::MOST));
+        }
         url
     }
 }
@@ -157,7 +170,7 @@ async fn long_poll<P: Ports>(
     read: &Read,
     millis: u64,
 ) -> Result<AnswerOf<P>, Error> {
-    let mut said = place.ask(read, 0).await?;
+    let mut said = place.ask(read, 0, None).await?;
     let ports = &place.ports;
     let Some(socket) = said.socket.take() else {
         return Ok(Answer::Now(cold::complete(ports, said.response).await?));

@@ -5,8 +5,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::rc::Rc;
 
 use super::live::Poll;
+use super::room::Room;
 use super::settings::Settings;
 use crate::protocol::error::Error;
 use crate::protocol::part::Part;
@@ -211,7 +213,13 @@ pub trait Ports: Clone + 'static {
         poll: Poll,
     ) -> Self::Later;
 
-    /// A response of events to a request, and where they are written to.
+    /// Room for what waits for readers of events, which all that this machine serves share.
+    fn room(&self) -> Rc<Room>;
+
+    /// A response of events to a request, and where they are written to. A [heartbeat] is written
+    /// whenever nothing was for `beat` milliseconds, and never within an event.
+    ///
+    /// [heartbeat]: crate::protocol::sse::HEARTBEAT
     ///
     /// # Errors
     ///
@@ -220,6 +228,7 @@ pub trait Ports: Clone + 'static {
         &self,
         request: &Self::Request,
         reply: Reply,
+        beat: u64,
     ) -> Result<(Self::Response, Self::Sink), Error>;
 
     /// Writes to a response. It is done when the reader has taken it, which may be never.
@@ -237,11 +246,8 @@ pub trait Ports: Clone + 'static {
     fn abort(&self, sink: &Self::Sink);
 
     /// Accepts a socket and writes the messages that come over it to a response, one after the
-    /// other, each as a whole, and a [heartbeat] between two when there was none for
-    /// [`Bounds::beat`]. It is done when the reader has taken all that was begun, and the
+    /// other, each as a whole. It is done when the reader has taken all that was begun, and the
     /// socket is closed by then.
-    ///
-    /// [heartbeat]: crate::protocol::sse::HEARTBEAT
     fn copy(
         &self,
         socket: Self::Socket,
@@ -275,8 +281,9 @@ pub struct Bounds {
     pub millis: u64,
     /// So many milliseconds later, the reader is not waited for any longer.
     pub grace: u64,
-    /// After so many milliseconds in which nothing was written and nothing waits, a heartbeat is.
-    pub beat: u64,
+    /// A message for which there is no room, when no more than so many bytes may wait to be taken
+    /// by all who follow together, is not kept either.
+    pub room: u64,
 }
 
 /// How [`Ports::copy`] ended.

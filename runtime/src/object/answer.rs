@@ -275,7 +275,8 @@ impl<P: Ports> Object<P> {
     ) -> Result<Done<P::Socket>, Error> {
         let mut max_bytes = self.settings.read_max_bytes.clone()?;
         if live == Live::Sse {
-            max_bytes = max_bytes.min(MAX_EVENT_BYTES);
+            let most = path::parameter(query, path::MOST).and_then(|most| most.parse().ok());
+            max_bytes = max_bytes.min(most.unwrap_or(MAX_EVENT_BYTES).min(MAX_EVENT_BYTES));
         }
         let mut page = self.page(read, max_bytes, now)?;
         let cursor = cursor::next(now, read.cursor, self.ports.random());
@@ -301,10 +302,12 @@ impl<P: Ports> Object<P> {
         };
         // What goes on to a client as it is says nothing that is meant for the edge.
         if live == Live::Sse || done.socket.is_some() {
+            let length = done.socket.is_none().then(|| done.bytes.to_string());
             let stream = self.stream.borrow();
             done.reply = done
                 .reply
                 .with(header::DS_VERSION, SPOKEN.to_string())
+                .with_some(header::DS_LENGTH, length)
                 .with_some(header::DS_INCARNATION, stream.incarnation());
         }
         Ok(done)

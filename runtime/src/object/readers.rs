@@ -34,6 +34,19 @@ const FRAME_BYTES: usize = 1 << 20;
 #[cfg(test)]
 const FRAME_BYTES: usize = 120;
 
+/// An event of more bytes of data is large: sent to many, it is in memory as many times.
+#[cfg(not(test))]
+const LARGE: usize = 64 << 10;
+#[cfg(test)]
+const LARGE: usize = 60;
+
+/// How many bytes of large events are sent at once, to all readers together. They ask for what is
+/// more, each as soon as there is room for it.
+#[cfg(not(test))]
+const SENT_AT_ONCE: usize = 8 << 20;
+#[cfg(test)]
+const SENT_AT_ONCE: usize = 300;
+
 /// What is known of the readers while the object is in memory.
 #[derive(Debug)]
 pub(super) struct Readers {
@@ -145,6 +158,7 @@ impl<P: Ports> Object<P> {
         };
         let mut since = before(unsent, held);
         let mut lag = held;
+        let mut sent = 0_usize;
         loop {
             let mut page = self.news(since)?;
             if !page.cold.is_empty() {
@@ -157,13 +171,24 @@ impl<P: Ports> Object<P> {
                 false => encoding.held_back(&page.body),
             };
             since = before(page.next, held);
-            self.send_events(&page, held, encoding, &incarnation);
+            if page.body.len() > LARGE {
+                let readers = usize::try_from(self.ports.readers()).unwrap_or(usize::MAX);
+                sent = sent.saturating_add(page.body.len().saturating_mul(readers));
+            }
+            let is_too_much = sent > SENT_AT_ONCE;
+            if !is_too_much {
+                self.send_events(&page, held, encoding, &incarnation);
+            }
             if lag > 0 {
                 // A long-poll has had what others hold back.
                 page = self.news(unsent)?;
                 lag = 0;
             }
             self.send_polls(page, &incarnation);
+            if is_too_much {
+                self.close_all(Close::ComeAgain);
+                return Ok(());
+            }
             if over {
                 self.readers.held.set(Some(held));
                 return Ok(());

@@ -9,6 +9,7 @@ pub const CONTENT_LENGTH: &str = "Content-Length";
 pub const CONTENT_TYPE: &str = "Content-Type";
 pub const DS_COLD: &str = "Ds-Cold";
 pub const DS_INCARNATION: &str = "Ds-Incarnation";
+pub const DS_LENGTH: &str = "Ds-Length";
 pub const DS_UNROTATED: &str = "Ds-Unrotated";
 pub const DS_VERSION: &str = "Ds-Version";
 pub const ETAG: &str = "ETag";

@@ -21,6 +21,9 @@ pub const INCARNATION: &str = "incarnation";
 /// has not been given, as they end within a character or may end within a line end.
 pub const HELD: &str = "held";
 
+/// The parameter with which the edge says about how many bytes it can take.
+pub const MOST: &str = "most";
+
 /// What objects ask each other about forks is below this path. No request from outside gets to
 /// an object with such a path.
 pub const FORK: &str = "/fork/";

@@ -17,6 +17,7 @@ mod projects;
 mod restart;
 mod session;
 mod sse;
+mod stalled;
 mod trouble;
 mod validation;
 

@@ -1,13 +1,17 @@
 //! Live reads, whatever their object says or does not say.
 
+use std::rc::Rc;
+
 use super::world::{Does, Response, World};
 use crate::edge::events::GRACE;
 use crate::edge::live::Poll;
-use crate::edge::ports::{Copied, Outgoing};
+use crate::edge::ports::{Copied, Outgoing, Ports};
+use crate::edge::room;
 use crate::protocol::error::Error;
 use crate::protocol::frame::Head;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
+use crate::protocol::path;
 use crate::protocol::sse::{self, Control, Encoding};
 use crate::protocol::sse_reader::{Piece, Reader};
 
@@ -86,7 +90,7 @@ fn only_the_first_question_is_open_to_any_incarnation() {
     world.get(EVENTS).unwrap();
     let asked = world.0.asked.take();
     assert!(!asked[0].contains("incarnation"), "{asked:?}");
-    assert!(asked[1].ends_with("&incarnation=abc-1"), "{asked:?}");
+    assert!(asked[1].contains("&incarnation=abc-1"), "{asked:?}");
     // It was between two events.
     assert_eq!(world.0.end.get(), Some("closed"));
 }
@@ -231,8 +235,8 @@ fn a_page_that_ends_within_a_character_waits_for_its_rest() {
     ];
     assert_eq!(data_and_next(&pieces), expected);
     let asked = world.0.asked.borrow();
-    let held = asked.iter().map(|url| url.split_once("&held="));
-    let held: Vec<_> = held.map(|held| held.map_or("", |(_, held)| held)).collect();
+    let held = asked.iter().map(|url| path::parameter(url, path::HELD));
+    let held: Vec<_> = held.map(Option::unwrap_or_default).collect();
     assert_eq!(held, ["", "2", "2", "1", "1", "", "1"]);
 }
 
@@ -289,16 +293,56 @@ fn an_event_source_that_comes_back_goes_on_after_its_last_event() {
     assert_eq!(world.get_with(poll, last("7")).unwrap().status, 200);
 }
 
+/// Somebody else has all the room, and gives none of it back.
+fn without_room(world: &World) {
+    let room = &world.0.room;
+    assert_eq!(
+        room.take(room.ticket(), Some(room::ALL), 0),
+        Some(room::ALL)
+    );
+}
+
 #[test]
-fn a_reader_hears_a_heartbeat_while_it_waits_for_more() {
-    let world = world([
-        Does::Says(said(1, b"[0]")),
-        Does::Says(closed(said(2, b"[1]"))),
-    ]);
-    world.0.answers_after.set(29_000);
+fn a_page_waits_for_room_until_it_is_taken_from_who_stands_still() {
+    let world = world([Does::Says(closed(said(2, b"[0,1]")))]);
+    without_room(&world);
+    assert_eq!(world.get(EVENTS).unwrap().status, 200);
+    assert_eq!(world.0.now.get(), GRACE);
+    assert_eq!(
+        data_and_next(&pieces(&world, Encoding::Json)),
+        [("[0,1]", 2)]
+    );
+}
+
+#[test]
+fn who_stands_still_is_let_go_when_others_need_its_room() {
+    let world = world([Does::Says(said(2, b"[0,1]"))]);
+    world.0.takes.set(false);
+    let room = Rc::clone(&world.0.room);
+    let ports = world.clone();
+    world.spawn(async move {
+        let ticket = room.ticket();
+        while room.take(ticket, Some(room::ALL), ports.now()).is_none() {
+            ports.sleep(room::TURN).await;
+        }
+    });
     world.get(EVENTS).unwrap();
-    let mut reader = Reader::of(Encoding::Json);
-    let pieces = reader.take(&world.0.written.borrow()).unwrap();
-    assert_eq!(data_and_next(&pieces), [("[0]", 1), ("[1]", 2)]);
-    assert_eq!(reader.heartbeats, 1);
+    assert_eq!(world.0.end.get(), Some("aborted"));
+    assert!((GRACE..GRACE + 1000).contains(&world.0.now.get()));
+}
+
+#[test]
+fn what_is_larger_than_a_share_needs_its_own() {
+    let mut large = closed(said(1, b"[0]"));
+    large
+        .headers
+        .push((header::DS_LENGTH.to_owned(), "900".to_owned()));
+    let world = world([Does::Says(large)]);
+    let room = &world.0.room;
+    // There is enough for a small one.
+    room.take(room.ticket(), Some(room::ALL - room::LEAST), 0)
+        .unwrap();
+    world.get(EVENTS).unwrap();
+    assert_eq!(world.0.now.get(), GRACE);
+    assert_eq!(data_and_next(&pieces(&world, Encoding::Json)), [("[0]", 1)]);
 }

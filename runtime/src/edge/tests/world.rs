@@ -11,6 +11,7 @@ use std::task::{Context, Poll as Step, Waker};
 use crate::auth::NoAuth;
 use crate::edge::live::Poll;
 use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Outgoing, Ports};
+use crate::edge::room::Room;
 use crate::edge::settings::Settings;
 use crate::edge::{Answer, Server};
 use crate::protocol::error::Error;
@@ -41,8 +42,7 @@ pub struct State {
     /// Whether the reader takes what is written.
     pub takes: Cell<bool>,
     pub end: Cell<Option<&'static str>>,
-    /// How long the object takes to answer, in milliseconds.
-    pub answers_after: Cell<u64>,
+    pub room: Rc<Room>,
     pub bucket_answers: Cell<bool>,
     pub log: RefCell<Vec<String>>,
 }
@@ -284,7 +284,6 @@ impl Ports for World {
     ) -> Result<(Response, Option<Socket>), Error> {
         self.0.asked.borrow_mut().push(url.to_owned());
         let does = self.0.does.borrow_mut().pop_front();
-        self.sleep(self.0.answers_after.get()).await;
         match does {
             Some(Does::Says(response)) => Ok((response, None)),
             Some(Does::Follows(response, copied)) => Ok((response, Some(Socket(copied)))),
@@ -343,7 +342,16 @@ impl Ports for World {
         }))
     }
 
-    fn events(&self, _request: &Request, reply: Reply) -> Result<(Response, ()), Error> {
+    fn room(&self) -> Rc<Room> {
+        Rc::clone(&self.0.room)
+    }
+
+    fn events(
+        &self,
+        _request: &Request,
+        reply: Reply,
+        _beat: u64,
+    ) -> Result<(Response, ()), Error> {
         Ok((self.respond(reply)?, ()))
     }
 
