@@ -1,6 +1,12 @@
 // The paths of live reads that run once a reader and frame. They stay out of WebAssembly: crossing
 // over and back costs more than all they do.
 
+/** Calls back when the client of a request has gone, if the worker is set up to hear of that. */
+function whenGone({ signal }, then) {
+  if (signal?.aborted) then()
+  else signal?.addEventListener("abort", then)
+}
+
 /** Sends a frame to each socket. One that is gone will be told of in its own event. */
 export function sendToAll(sockets, frame) {
   for (const socket of sockets) {
@@ -30,7 +36,7 @@ export function awaitFrame(request, socket, millis, tail, cursor, fromNow, then)
     socket.addEventListener("message", ({ data }) => end(new Uint8Array(data)))
     socket.addEventListener("close", () => end())
     socket.addEventListener("error", () => end())
-    request.signal?.addEventListener("abort", () => end())
+    whenGone(request, () => end())
     socket.accept()
   })
   return frame.then((frame) => then(socket, frame, tail, cursor, fromNow))
@@ -81,7 +87,7 @@ export class Events {
       this.timer = setTimeout(ring, left > 0 ? left : beat)
     }
     this.timer = setTimeout(ring, beat)
-    request.signal?.addEventListener("abort", () => this.abort("the client has gone"))
+    whenGone(request, () => this.abort("the client has gone"))
     writer.closed.catch(() => this.end())
   }
 

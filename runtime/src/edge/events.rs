@@ -19,6 +19,7 @@ use crate::protocol::cursor;
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
+use crate::protocol::path;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::{Read, ReadFrom};
 use crate::protocol::sse::{self, Control, Encoding};
@@ -32,7 +33,7 @@ pub const MAX_BACKLOG: u64 = 300;
 
 /// How many bytes may wait for all who follow together.
 #[cfg(not(test))]
-pub const FOLLOWERS: u64 = 16 << 20;
+pub const FOLLOWERS: u64 = 8 << 20;
 /// So few that the readers of tests need each other's room.
 #[cfg(test)]
 pub const FOLLOWERS: u64 = 400;
@@ -57,11 +58,11 @@ pub(super) async fn serve<P: Ports>(
     beat: u64,
 ) -> Result<P::Response, Error> {
     let seat = Seat::of(&place.ports);
-    let most = seat.take(None, ends_at).await.ok_or_else(|| {
+    let first = seat.ask(&place, read, 0, ends_at).await?;
+    let first = first.ok_or_else(|| {
         let what = "there was no room for a page while the reader had time";
         Error::Unavailable(what.to_owned())
     })?;
-    let first = place.ask(read, 0, Some(most)).await?;
     if first.socket.is_none() && first.response.status() != 200 {
         return Ok(first.response);
     }
@@ -145,6 +146,30 @@ impl<P: Ports> Seat<P> {
         }
     }
 
+    /// Asks for a page as soon as there is room for it; see [`Place::ask`]. Nothing when the
+    /// reader's time is over before.
+    async fn ask(
+        &self,
+        place: &Place<P>,
+        read: &Read,
+        held: usize,
+        ends_at: u64,
+    ) -> Result<Option<Said<P>>, Error> {
+        let mut needed = None;
+        loop {
+            let Some(share) = self.take(needed, ends_at).await else {
+                return Ok(None);
+            };
+            // What is larger than all room may come when nothing else is there.
+            let most = needed.map_or(share, |needed| needed.max(share));
+            let said = place.ask(read, held, Some(most)).await?;
+            match said.length {
+                Some(length) if said.response.status() == path::NEEDS_ROOM => needed = Some(length),
+                _ => return Ok(Some(said)),
+            }
+        }
+    }
+
     fn has_lost(&self) -> bool {
         self.share.get().is_some() && self.room.has_lost(self.ticket)
     }
@@ -192,15 +217,13 @@ impl<P: Ports> Reader<P> {
             if self.left() == 0 {
                 return End::Whole;
             }
-            let Some(most) = self.seat.take(None, self.ends_at).await else {
-                return End::Whole;
-            };
             let time = self.place.ports.sleep(self.left());
-            let asked = self.place.ask(&self.read, self.held.len(), Some(most));
+            let held = self.held.len();
+            let asked = self.seat.ask(&self.place, &self.read, held, self.ends_at);
             said = match within(time, asked).await {
-                Some(Ok(said)) => said,
+                Some(Ok(Some(said))) => said,
                 Some(Err(error)) => return self.give_up(&error),
-                None => return End::Whole,
+                None | Some(Ok(None)) => return End::Whole,
             };
         }
     }
@@ -249,11 +272,6 @@ impl<P: Ports> Reader<P> {
             return Err(End::Whole);
         }
         let next = page.next().map_err(|error| self.give_up(&error))?;
-        if page.length > self.seat.share.get() {
-            // A message may be larger than what was asked for.
-            let taken = self.seat.take(page.length, self.ends_at).await;
-            taken.ok_or(End::Whole)?;
-        }
         let ports = &self.place.ports;
         let data = within(
             ports.sleep(self.until_stuck()),

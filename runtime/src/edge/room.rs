@@ -13,7 +13,7 @@ use super::events::GRACE;
 
 /// All there is, in bytes of data.
 #[cfg(not(test))]
-pub const ALL: u64 = 32 << 20;
+pub const ALL: u64 = 16 << 20;
 /// The smallest share: what is gained by less is lost in requests to objects.
 #[cfg(not(test))]
 pub const LEAST: u64 = 64 << 10;
@@ -136,10 +136,7 @@ mod tests {
         let room = Room::default();
         let mut last = MOST;
         let mut sum = 0;
-        loop {
-            let Some(bytes) = room.take(room.ticket(), None, 0) else {
-                break;
-            };
+        while let Some(bytes) = room.take(room.ticket(), None, 0) {
             assert!((LEAST..=last).contains(&bytes));
             (last, sum) = (bytes, sum + bytes);
         }

@@ -10,6 +10,7 @@ use super::request::{ASK, Incoming};
 use crate::protocol::cursor;
 use crate::protocol::error::Error;
 use crate::protocol::header;
+use crate::protocol::json;
 use crate::protocol::path::{self, StreamPath};
 use crate::protocol::reply::{Created, Page, Reply};
 use crate::protocol::request::{Append, Create, Live, Read};
@@ -274,11 +275,19 @@ impl<P: Ports> Object<P> {
         now: u64,
     ) -> Result<Done<P::Socket>, Error> {
         let mut max_bytes = self.settings.read_max_bytes.clone()?;
+        let most = path::parameter(query, path::MOST).and_then(|most| most.parse().ok());
+        let most: usize = most.unwrap_or(usize::MAX);
         if live == Live::Sse {
-            let most = path::parameter(query, path::MOST).and_then(|most| most.parse().ok());
-            max_bytes = max_bytes.min(most.unwrap_or(MAX_EVENT_BYTES).min(MAX_EVENT_BYTES));
+            max_bytes = max_bytes.min(most).min(MAX_EVENT_BYTES);
         }
         let mut page = self.page(read, max_bytes, now)?;
+        if live == Live::Sse && page.length() > most.saturating_add(json::BRACKETS) {
+            // One message may be larger than all that there is room for at the edge. It is sent
+            // when there is.
+            let length = page.length().to_string();
+            let reply = Reply::new(path::NEEDS_ROOM).with(header::DS_LENGTH, length);
+            return Ok(Done::new(reply, 0, 0));
+        }
         let cursor = cursor::next(now, read.cursor, self.ports.random());
         let mut done = if page.count > 0 {
             page.cursor = Some(cursor);

@@ -5,6 +5,9 @@ use serde_json::value::RawValue;
 /// What stands between two messages, in storage and on the wire.
 pub const SEPARATOR: &[u8] = b",\n";
 
+/// How many bytes enclose the messages of an answer.
+pub const BRACKETS: usize = 2;
+
 /// The messages of one request, each on a line of its own, joined by [`SEPARATOR`].
 ///
 /// The text of each message is the sender's: number spelling, key order and escapes survive.

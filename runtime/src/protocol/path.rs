@@ -24,6 +24,9 @@ pub const HELD: &str = "held";
 /// The parameter with which the edge says about how many bytes it can take.
 pub const MOST: &str = "most";
 
+/// The status of an object's answer when there is no smaller one than the edge can take.
+pub const NEEDS_ROOM: u16 = 413;
+
 /// What objects ask each other about forks is below this path. No request from outside gets to
 /// an object with such a path.
 pub const FORK: &str = "/fork/";

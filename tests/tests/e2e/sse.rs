@@ -133,7 +133,8 @@ fn an_idle_reader_hears_heartbeats_that_cost_no_request() -> Result<()> {
 fn a_reader_that_hangs_up_makes_room_for_another() -> Result<()> {
     const MOST: usize = 5;
     let state = Scratch::new("hang-up-state")?;
-    let server = Server::start(&state, &[("MAX_LIVE_READERS", "5")])?;
+    let vars = [("MAX_LIVE_READERS", "5"), ("SSE_HEARTBEAT_MS", "1000")];
+    let server = Server::start(&state, &vars)?;
     for (name, mode) in [("sse", Mode::Sse), ("polls", Mode::LongPoll)] {
         let stream = Stream::create(server.client(), name, JSON)?;
         let connect = || -> Result<bool> {
@@ -145,7 +146,13 @@ fn a_reader_that_hangs_up_makes_room_for_another() -> Result<()> {
             while Instant::now() < settled {
                 readers.read_for(Duration::from_millis(50))?;
             }
-            Ok(readers.all.iter().all(|reader| reader.status != 429))
+            let are_in = readers.all.iter().all(|reader| reader.status != 429);
+            match mode {
+                Mode::LongPoll => readers.hang_up()?,
+                // It is noticed when a heartbeat is written.
+                Mode::Sse => drop(readers),
+            }
+            Ok(are_in)
         };
         for _ in 0..3 {
             let started = Instant::now();

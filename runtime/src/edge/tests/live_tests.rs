@@ -333,16 +333,18 @@ fn who_stands_still_is_let_go_when_others_need_its_room() {
 
 #[test]
 fn what_is_larger_than_a_share_needs_its_own() {
-    let mut large = closed(said(1, b"[0]"));
-    large
-        .headers
-        .push((header::DS_LENGTH.to_owned(), "900".to_owned()));
-    let world = world([Does::Says(large)]);
+    let needed = 900;
+    let large = Response::new(path::NEEDS_ROOM, &[(header::DS_LENGTH, "900")], b"");
+    let world = world([Does::Says(large), Does::Says(closed(said(1, b"[0]")))]);
     let room = &world.0.room;
     // There is enough for a small one.
-    room.take(room.ticket(), Some(room::ALL - room::LEAST), 0)
-        .unwrap();
+    let others = room::ALL - room::LEAST;
+    assert_eq!(room.take(room.ticket(), Some(others), 0), Some(others));
     world.get(EVENTS).unwrap();
     assert_eq!(world.0.now.get(), GRACE);
     assert_eq!(data_and_next(&pieces(&world, Encoding::Json)), [("[0]", 1)]);
+    let asked = world.0.asked.borrow();
+    let most = asked.iter().map(|url| path::parameter(url, path::MOST));
+    let expected = [room::LEAST, needed].map(|most| most.to_string());
+    assert_eq!(most.flatten().collect::<Vec<_>>(), expected);
 }
