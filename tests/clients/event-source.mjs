@@ -159,10 +159,12 @@ export function eventSourceChecks(server, proxy, cut) {
         await append(text)
         await until(() => heard.data.length > n)
       }
-      equal(heard.data, texts.map((text) => text.replace(/\r\n?/g, "\n")), "texts")
+      // A CR at the end of one comes with the next, which might start with its LF.
+      const lines = texts.join("").replace(/\r\n?/g, "\n")
+      equal(heard.data.join(""), lines, "texts")
       await until(() => heard.controls.length > texts.length)
       equal(heard.controls.length, texts.length + 1, "control events, one before all texts")
-      const offsets = heard.controls.map(({ streamNextOffset }) => /^\d+_\d+$/.test(streamNextOffset))
+      const offsets = heard.controls.map(({ streamNextOffset }) => /^\d+_\d+_\d+$/.test(streamNextOffset))
       equal(offsets.every(Boolean), true, "offsets")
       equal(messages, [], "events of other names")
       heard.source.close()
