@@ -75,6 +75,15 @@ pub const SSE_TIMEOUT_MS: Number = Number {
     default: 60_000,
 };
 
+/// After how long without an event a reader of events is sent a comment.
+pub const SSE_HEARTBEAT_MS: Number = Number {
+    name: "SSE_HEARTBEAT_MS",
+    unit: "milliseconds",
+    least: 100,
+    most: MOST_MILLIS,
+    default: 15_000,
+};
+
 /// How many messages that have not moved make a stream's data move to the bucket.
 pub const SEGMENT_MAX_MESSAGES: Number = Number {
     name: "SEGMENT_MAX_MESSAGES",
@@ -121,6 +130,7 @@ const NUMBERS: &[Number] = &[
     MAX_LIVE_READERS,
     LONG_POLL_TIMEOUT_MS,
     SSE_TIMEOUT_MS,
+    SSE_HEARTBEAT_MS,
     SEGMENT_MAX_MESSAGES,
     SEGMENT_MAX_BYTES,
     SEGMENT_MERGE_BYTES,

@@ -1,6 +1,6 @@
 // Serves one worker on workerd:
-// node serve.mjs '{"script", "compatibilityDate", "state", "vars", "registry", "entries", "r2",
-// "isCounted"}'.
+// node serve.mjs '{"script", "compatibilityDate", "compatibilityFlags", "state", "vars", "registry",
+// "entries", "r2", "isCounted"}'.
 // Prints {"url"} when it answers, and ends when stdin does, so that no server outlives its test,
 // however that test ends. Each line on stdin is what is to go wrong with R2 from now on, a key of
 // `faults` in faulty-r2.mjs, and is repeated on stdout when it does.
@@ -9,9 +9,9 @@ import { dirname, join } from "node:path"
 import { createInterface } from "node:readline"
 import { Miniflare } from "miniflare"
 
-const { script, compatibilityDate, state, vars, registry, entries, r2, isCounted } = JSON.parse(
-  process.argv[2],
-)
+const options = JSON.parse(process.argv[2])
+const { script, compatibilityDate, compatibilityFlags, state } = options
+const { vars, registry, entries, r2, isCounted } = options
 
 const moduleIn = (path) => ({
   type: "ESModule",
@@ -84,6 +84,7 @@ const streams = {
   scriptPath: script,
   modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"] }],
   compatibilityDate,
+  compatibilityFlags,
   durableObjects: { [isCounted ? "UNCOUNTED" : "STREAMS"]: { className: "StreamDO", useSQLite: true } },
   kvNamespaces: registry === "usual" ? ["REGISTRY"] : [],
   r2Buckets: r2 === "works" && !isCounted ? ["R2"] : [],

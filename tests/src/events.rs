@@ -1,4 +1,5 @@
-//! One reader of a stream's events, whole event by whole event, at the pace of whoever reads.
+//! One reader of a stream's events, whole event by whole event, at the pace of whoever reads. It is
+//! as strict as can be: what it does not know is an error.
 
 use std::io::{BufRead, BufReader, Error, ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -17,18 +18,28 @@ pub struct Event {
     pub name: String,
     /// Its data, a line end between lines.
     pub data: String,
+    /// What an `EventSource` remembers once it has handed the event on.
+    pub id: Option<String>,
 }
 
 /// See the module's text.
 #[derive(Debug)]
 pub struct Events {
     body: BufReader<Chunks>,
+    head: String,
     is_base64: bool,
+    is_json: bool,
+    /// The id of a data event whose control event has not come.
+    pending: Option<String>,
+    /// The last id that came.
+    pub last_id: Option<String>,
+    /// How many comments came.
+    pub heartbeats: usize,
 }
 
 impl Events {
-    /// Connects to the stream at `path` at an offset. The answer has to be events.
-    pub fn connect(client: &Client, path: &str, offset: &str) -> Result<Self> {
+    /// Asks for the events of the stream at `path` from an offset on, and waits for no answer.
+    pub fn ask(client: &Client, path: &str, offset: &str) -> Result<TcpStream> {
         let host = client.base().trim_start_matches("http://");
         let mut socket = TcpStream::connect(host).context("connecting a reader")?;
         socket.set_read_timeout(Some(crate::PATIENCE))?;
@@ -38,6 +49,12 @@ impl Events {
             request.push_str(&format!("{name}: {value}\r\n"));
         }
         socket.write_all(format!("{request}\r\n").as_bytes())?;
+        Ok(socket)
+    }
+
+    /// Connects to the stream at `path` at an offset. The answer has to be events.
+    pub fn connect(client: &Client, path: &str, offset: &str) -> Result<Self> {
+        let socket = Self::ask(client, path, offset)?;
         // What is not asked for stays with the server.
         let mut socket = BufReader::with_capacity(1 << 16, socket);
         let head = head(&mut socket)?;
@@ -48,14 +65,34 @@ impl Events {
         Ok(Self {
             body,
             is_base64: head.contains("stream-sse-data-encoding: base64"),
+            is_json: false,
+            head,
+            pending: None,
+            last_id: None,
+            heartbeats: 0,
         })
+    }
+
+    /// The same reader, which knows that it reads JSON.
+    #[must_use]
+    pub fn of_json(self) -> Self {
+        Self {
+            is_json: true,
+            ..self
+        }
+    }
+
+    /// Status and headers of the answer, in lower case.
+    pub fn head(&self) -> &str {
+        &self.head
     }
 
     /// The next event; nothing when the answer has ended regularly. To be broken off, or to end
     /// within an event, is an error.
     pub fn next_event(&mut self) -> Result<Option<Event>> {
-        let (mut name, mut data) = (String::new(), Vec::new());
+        let (mut name, mut data, mut id) = (String::new(), Vec::new(), None);
         let mut line = Vec::new();
+        let mut is_comment = false;
         loop {
             line.clear();
             self.body.read_until(b'\n', &mut line)?;
@@ -63,19 +100,57 @@ impl Events {
             match text.strip_suffix('\n') {
                 None if text.is_empty() && name.is_empty() => return Ok(None),
                 None => bail!("the answer ends within an event of type {name:?}"),
-                Some("") => {
-                    let data = data.join("\n");
-                    return Ok(Some(Event { name, data }));
+                Some("") if is_comment => {
+                    ensure!(self.pending.is_none(), "a comment between data and control");
+                    self.heartbeats += 1;
+                    is_comment = false;
                 }
+                Some("") => {
+                    let lines = data.len();
+                    let data = data.join("\n");
+                    let event = Event { name, data, id };
+                    self.check(&event, lines)?;
+                    return Ok(Some(event));
+                }
+                Some(":") if name.is_empty() => is_comment = true,
+                Some(line) if is_comment => bail!("{line:?} in a comment"),
                 Some(line) => match line.split_once(':') {
                     Some(("event", value)) => value.trim().clone_into(&mut name),
                     Some(("data", value)) => {
                         data.push(value.strip_prefix(' ').unwrap_or(value).to_owned());
                     }
+                    Some(("id", value)) if id.is_none() => id = Some(value.trim().to_owned()),
                     _ => bail!("{line:?} is no line of an event"),
                 },
             }
         }
+    }
+
+    /// Data has an id and its control event, which says the same offset.
+    fn check(&mut self, event: &Event, lines: usize) -> Result<()> {
+        self.last_id = event.id.clone().or(self.last_id.take());
+        match event.name.as_str() {
+            "data" => {
+                ensure!(self.pending.is_none(), "data without a control event");
+                ensure!(event.id.is_some(), "data without an id");
+                if self.is_json {
+                    ensure!(lines == 1, "JSON in {lines} lines");
+                    serde_json::from_str::<Vec<Value>>(&event.data)?;
+                }
+                self.pending.clone_from(&event.id);
+            }
+            "control" => {
+                let ids = (self.pending.take(), event.id.clone());
+                let ((Some(id), None) | (None, Some(id))) = ids else {
+                    bail!("not one id: {ids:?}");
+                };
+                let control: Value = serde_json::from_str(&event.data)?;
+                let next = control["streamNextOffset"].as_str();
+                ensure!(next == Some(&*id), "the id {id} of {next:?}");
+            }
+            other => bail!("an event of type {other:?}"),
+        }
+        Ok(())
     }
 
     /// Reads until the reader is told that it has everything, and gives the data of events.

@@ -19,6 +19,8 @@ pub struct Worker {
     pub script: PathBuf,
     /// The date whose runtime behaviour it expects.
     pub compatibility_date: String,
+    /// What it expects beyond that.
+    pub compatibility_flags: Vec<String>,
 }
 
 /// Who may use the streams of a project under test.
@@ -199,15 +201,13 @@ fn build_in(dir: &Path, name: &str) -> Result<Worker> {
     let bundle = places::work_dir("bundle")?.join(name);
     copy_dir(&dir.join("build"), &bundle)?;
     let config = fs::read_to_string(dir.join("wrangler.toml"))?;
-    let date = config
-        .lines()
-        .find_map(|line| line.strip_prefix("compatibility_date = "));
+    let value = |name| config.lines().find_map(|line| line.strip_prefix(name));
+    let date = value("compatibility_date = ").context("wrangler.toml has no compatibility date")?;
+    let flags = value("compatibility_flags = ").unwrap_or("[]");
     Ok(Worker {
         script: bundle.join("index.js"),
-        compatibility_date: date
-            .context("wrangler.toml has no compatibility date")?
-            .trim_matches('"')
-            .to_owned(),
+        compatibility_date: date.trim_matches('"').to_owned(),
+        compatibility_flags: serde_json::from_str(flags)?,
     })
 }
 

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, EventData, EventFlags};
 use rustix::fd::OwnedFd;
+use rustix::net::sockopt;
 
 use crate::http::Client;
 
@@ -105,6 +106,15 @@ impl Readers {
         let at = EventData::new_u64(u64::try_from(at)?);
         epoll::add(&self.epoll, &socket, at, EventFlags::IN)?;
         Ok(socket)
+    }
+
+    /// Lets all of them hang up at once, so that the server hears of it: a connection that is just
+    /// closed might still be read from.
+    pub fn hang_up(self) -> Result<()> {
+        for reader in &self.all {
+            sockopt::set_socket_linger(&reader.socket, Some(Duration::ZERO))?;
+        }
+        Ok(())
     }
 
     /// Connects those again whose connection the server has ended, where they were.

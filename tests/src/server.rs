@@ -119,6 +119,7 @@ impl Server {
         let options = json!({
             "script": worker.script,
             "compatibilityDate": worker.compatibility_date,
+            "compatibilityFlags": worker.compatibility_flags,
             "state": state.path(),
             "vars": vars,
             "registry": setup.kv,

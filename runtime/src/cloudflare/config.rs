@@ -61,6 +61,7 @@ fn parse_edge(variable: Lookup) -> edge::Settings {
     edge::Settings {
         long_poll_timeout_ms: number(variable, settings::LONG_POLL_TIMEOUT_MS),
         sse_timeout_ms: number(variable, settings::SSE_TIMEOUT_MS),
+        sse_heartbeat_ms: number(variable, settings::SSE_HEARTBEAT_MS),
     }
 }
 
@@ -128,6 +129,7 @@ mod tests {
         let live = edge::Settings {
             long_poll_timeout_ms: Ok(25_000),
             sse_timeout_ms: Ok(60_000),
+            sse_heartbeat_ms: Ok(15_000),
         };
         assert_eq!(parse_edge(&|_| None), live);
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
 use worker::wasm_bindgen::{JsCast, JsValue};
@@ -12,7 +13,7 @@ use worker::{Delay, Env};
 use super::answer::Coming;
 use super::config;
 use super::forward::{self, Stub, unavailable};
-use super::live::{self, Sink};
+use super::live::{self, Events};
 use super::number::number;
 use super::r2::{self, Bucket, FixedLengthStream, Source};
 use super::respond;
@@ -20,6 +21,7 @@ use super::timing::{self, Clock};
 use super::world::random;
 use crate::edge::live::Poll;
 use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Outgoing, Ports};
+use crate::edge::room::Room;
 use crate::edge::settings::Settings;
 use crate::protocol::error::Error;
 use crate::protocol::header;
@@ -75,7 +77,7 @@ impl Ports for Edge {
     type Later = Coming;
     type Object = Stub;
     type Socket = WebSocket;
-    type Sink = Sink;
+    type Sink = Events;
     type Piece = Source;
 
     fn env(&self) -> &Env {
@@ -223,27 +225,39 @@ impl Ports for Edge {
         Ok(complete)
     }
 
-    fn await_frame(&self, socket: WebSocket, millis: u64, poll: Poll) -> Coming {
-        Coming(live::await_frame(&socket, millis, poll))
+    fn await_frame(&self, request: &Request, socket: WebSocket, millis: u64, poll: Poll) -> Coming {
+        Coming(live::await_frame(request, &socket, millis, poll))
     }
 
-    fn events(&self, reply: Reply) -> Result<(Response, Sink), Error> {
-        live::events(reply).map_err(unavailable)
+    fn room(&self) -> Rc<Room> {
+        thread_local! {
+            static ROOM: Rc<Room> = Rc::default();
+        }
+        ROOM.with(Rc::clone)
     }
 
-    async fn write(&self, sink: &Sink, bytes: &[u8]) -> Result<(), Gone> {
+    fn events(
+        &self,
+        request: &Request,
+        reply: Reply,
+        beat: u64,
+    ) -> Result<(Response, Events), Error> {
+        live::events(request, reply, beat).map_err(unavailable)
+    }
+
+    async fn write(&self, sink: &Events, bytes: Vec<u8>) -> Result<(), Gone> {
         sink.write(bytes).await
     }
 
-    async fn close(&self, sink: &Sink) {
+    async fn close(&self, sink: &Events) {
         sink.close().await;
     }
 
-    fn abort(&self, sink: &Sink) {
+    fn abort(&self, sink: &Events) {
         sink.abort();
     }
 
-    async fn copy(&self, socket: WebSocket, sink: &Sink, bounds: Bounds) -> Copied {
+    async fn copy(&self, socket: WebSocket, sink: &Events, bounds: Bounds) -> Copied {
         sink.copy(&socket, bounds).await
     }
 }

@@ -1,11 +1,11 @@
 //! Live reads at the edge: sockets of stream's objects, and responses that go on. What is done for
 //! each reader and frame is JavaScript's, in `live.js`.
 
-use worker::js_sys::{self, ArrayBuffer, Promise, Uint8Array};
+use worker::js_sys::{ArrayBuffer, Promise, Uint8Array};
 use worker::wasm_bindgen::JsValue;
 use worker::wasm_bindgen::prelude::*;
-use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
-use worker::web_sys::{ReadableStream, Response, WebSocket, WritableStreamDefaultWriter};
+use worker::wasm_bindgen_futures::JsFuture;
+use worker::web_sys::{ReadableStream, Request, Response, WebSocket, WritableStreamDefaultWriter};
 
 use super::number::{integer, number};
 use super::respond::{refuse, respond_apart, respond_in_parts};
@@ -16,7 +16,7 @@ use crate::edge::ports::{Bounds, Copied, Gone};
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
 use crate::protocol::reply::Reply;
-use crate::protocol::sse::END_BYTES;
+use crate::protocol::sse::{END_BYTES, HEARTBEAT};
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
 extern "C" {
@@ -57,6 +57,7 @@ extern "C" {
 extern "C" {
     #[wasm_bindgen(js_name = awaitFrame)]
     fn await_frame_js(
+        request: &Request,
         socket: &WebSocket,
         millis: f64,
         tail: f64,
@@ -65,11 +66,33 @@ extern "C" {
         then: &Awake,
     ) -> Promise;
 
-    #[wasm_bindgen(js_name = copyFrames)]
-    fn copy_frames(
-        socket: &WebSocket,
+    /// Where events are written to.
+    #[derive(Clone, Debug)]
+    pub type Events;
+
+    #[wasm_bindgen(constructor)]
+    fn new(
         writer: &WritableStreamDefaultWriter,
+        request: &Request,
+        beat: f64,
+        heartbeat: &Uint8Array,
+    ) -> Events;
+
+    #[wasm_bindgen(method, js_name = write)]
+    fn write_js(this: &Events, bytes: &Uint8Array) -> Promise;
+
+    #[wasm_bindgen(method, js_name = close)]
+    fn close_js(this: &Events) -> Promise;
+
+    #[wasm_bindgen(method, js_name = abort)]
+    fn abort_js(this: &Events, reason: &str);
+
+    #[wasm_bindgen(method, js_name = copy)]
+    fn copy_js(
+        this: &Events,
+        socket: &WebSocket,
         backlog: f64,
+        room: f64,
         millis: f64,
         grace: f64,
         size: u32,
@@ -92,11 +115,12 @@ pub fn socket_of(response: &Response) -> Option<WebSocket> {
 }
 
 /// The answer to a long-poll that waits at a socket.
-pub fn await_frame(socket: &WebSocket, millis: u64, poll: Poll) -> Promise {
+pub fn await_frame(request: &Request, socket: &WebSocket, millis: u64, poll: Poll) -> Promise {
     let tail = number(poll.tail.position());
     let cursor = poll.cursor.map(number);
     AWAKE.with(|awake| {
         await_frame_js(
+            request,
             socket,
             as_number(millis),
             tail,
@@ -148,55 +172,51 @@ fn respond_to(poll: &Poll, head: Option<&[u8]>, body: &JsValue) -> Result<Respon
     respond_apart(&head, body).map_err(|error| Error::Unavailable(format!("{error:?}")))
 }
 
-/// A response of events, and where they are written to.
+/// A response of events to a request, and where they are written to.
 ///
 /// # Errors
 ///
 /// When a header's value is none that HTTP can carry.
-pub fn events(reply: Reply) -> Result<(Response, Sink), JsValue> {
+pub fn events(request: &Request, reply: Reply, beat: u64) -> Result<(Response, Events), JsValue> {
     let stream = IdentityTransformStream::new();
     let response = respond_in_parts(reply, &stream.readable())?;
     let writer = stream.writable().get_writer()?;
-    Ok((response, Sink(writer)))
+    let heartbeat = Uint8Array::from(HEARTBEAT);
+    let events = Events::new(&writer, request, as_number(beat), &heartbeat);
+    Ok((response, events))
 }
 
-/// Where events are written to.
-#[derive(Clone, Debug)]
-pub struct Sink(WritableStreamDefaultWriter);
-
-impl Sink {
+impl Events {
     /// Writes bytes, and waits until they were taken.
     ///
     /// # Errors
     ///
     /// [`Gone`].
-    pub async fn write(&self, bytes: &[u8]) -> Result<(), Gone> {
-        let chunk = Uint8Array::from(bytes);
-        let written = JsFuture::from(self.0.write_with_chunk(&chunk)).await;
+    pub async fn write(&self, bytes: Vec<u8>) -> Result<(), Gone> {
+        let chunk = Uint8Array::from(&bytes[..]);
+        // It may take long until they were taken, and once is enough to hold them.
+        drop(bytes);
+        let written = JsFuture::from(self.write_js(&chunk)).await;
         written.map(drop).map_err(|_| Gone)
     }
 
     /// Ends the response.
     pub async fn close(&self) {
         // Who is gone needs no end.
-        let _ = JsFuture::from(self.0.close()).await;
+        let _ = JsFuture::from(self.close_js()).await;
     }
 
     /// Breaks the response off.
     pub fn abort(&self) {
-        let reason = js_sys::Error::new("the reader takes nothing any more");
-        let aborted = JsFuture::from(self.0.abort_with_reason(&reason));
-        spawn_local(async move {
-            let _ = aborted.await;
-        });
+        self.abort_js("the reader takes nothing any more");
     }
 
     /// Writes what comes over a socket.
     pub async fn copy(&self, socket: &WebSocket, bounds: Bounds) -> Copied {
         let (millis, grace) = (as_number(bounds.millis), as_number(bounds.grace));
+        let (backlog, room) = (number(bounds.backlog), number(bounds.room));
         let size = u32::try_from(END_BYTES).unwrap_or(u32::MAX);
-        let backlog = number(bounds.backlog);
-        let ended = copy_frames(socket, &self.0, backlog, millis, grace, size);
+        let ended = self.copy_js(socket, backlog, room, millis, grace, size);
         let Ok(ended) = JsFuture::from(ended).await else {
             return Copied::Stuck;
         };

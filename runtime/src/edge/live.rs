@@ -3,7 +3,7 @@
 //! page after page, each as an event, until there is a socket, and then all that comes over it. So
 //! catching up joins the live tail with no gap, and nobody waits in the object.
 
-use super::ports::{Outgoing, Ports};
+use super::ports::{Incoming, Outgoing, Ports};
 use super::serve::if_public;
 use super::{Answer, AnswerOf, cold, events};
 use crate::auth::Grant;
@@ -31,13 +31,17 @@ pub fn is_live(method: &str, query: &str) -> bool {
 /// answer.
 pub(super) async fn serve<P: Ports>(
     ports: &P,
+    request: &P::Request,
     url: &str,
     path: &StreamPath,
     grant: Grant,
 ) -> Result<AnswerOf<P>, Error> {
     let settings = ports.settings();
     let (raw_path, query) = path::split_url(url);
-    let read = Read::parse(query, &|_| None)?;
+    let read = Read::parse(query, &|name| match name {
+        header::LAST_EVENT_ID => request.header(name),
+        _ => None,
+    })?;
     let place = Place {
         ports: ports.clone(),
         object: ports.object(path.as_str())?,
@@ -52,9 +56,14 @@ pub(super) async fn serve<P: Ports>(
     match read.live {
         Some(Live::Sse) => {
             let ends_at = now.saturating_add(settings.sse_timeout_ms?.min(left));
-            Ok(Answer::Now(events::serve(place, &read, ends_at).await?))
+            let beat = settings.sse_heartbeat_ms?;
+            let response = events::serve(place, request, &read, ends_at, beat);
+            Ok(Answer::Now(response.await?))
         }
-        _ => long_poll(&place, &read, settings.long_poll_timeout_ms?.min(left)).await,
+        _ => {
+            let millis = settings.long_poll_timeout_ms?.min(left);
+            long_poll(&place, request, &read, millis).await
+        }
     }
 }
 
@@ -74,7 +83,14 @@ pub(super) struct Said<P: Ports> {
     pub(super) response: P::Response,
     /// Where it will come.
     pub(super) socket: Option<P::Socket>,
+    /// About how many bytes of data there are, if the object says so.
+    pub(super) length: Option<u64>,
+    /// Whether the object knows of bytes that are held back; older releases do not.
+    pub(super) knows_held: bool,
 }
+
+/// The version of messages since which objects know of bytes that are held back.
+const HELD_SINCE: u32 = 3;
 
 impl<P: Ports> Said<P> {
     /// Where the reader goes on.
@@ -90,13 +106,19 @@ impl<P: Ports> Said<P> {
 }
 
 impl<P: Ports> Place<P> {
-    /// Asks the object.
+    /// Asks the object, for a reader that has not been given so many bytes before its offset, and
+    /// about how many bytes its answer may have at most.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`], [`Error::Newer`].
-    pub(super) async fn ask(&self, read: &Read) -> Result<Said<P>, Error> {
-        let url = self.url(read);
+    pub(super) async fn ask(
+        &self,
+        read: &Read,
+        held: usize,
+        most: Option<u64>,
+    ) -> Result<Said<P>, Error> {
+        let url = self.url(read, held, most);
         let asked = self.ports.ask(&self.object, &url, self.mark);
         let answer = within(self.ports.sleep(patience::OBJECT), asked).await;
         let (response, socket) = answer.unwrap_or_else(|| {
@@ -106,10 +128,16 @@ impl<P: Ports> Place<P> {
         let stated = response.header(header::DS_VERSION);
         let stated = version::stated(stated.as_deref());
         version::check("the object's answer to a live read", stated, SPOKEN)?;
-        Ok(Said { response, socket })
+        let length = response.header(header::DS_LENGTH);
+        Ok(Said {
+            length: length.and_then(|length| length.parse().ok()),
+            response,
+            socket,
+            knows_held: stated.is_some_and(|version| version >= HELD_SINCE),
+        })
     }
 
-    fn url(&self, read: &Read) -> String {
+    fn url(&self, read: &Read, held: usize, most: Option<u64>) -> String {
         let mut url = format!("{}?offset=", self.base);
         match read.from {
             ReadFrom::Start => url.push_str("-1"),
@@ -126,16 +154,23 @@ impl<P: Ports> Place<P> {
         if let Some(incarnation) = &self.incarnation {
             url.push_str(&format!("&{}={incarnation}", path::INCARNATION));
         }
+        if held > 0 {
+            url.push_str(&format!("&{}={held}", path::HELD));
+        }
+        if let Some(most) = most {
+            url.push_str(&format!("&{}={most}", path::MOST));
+        }
         url
     }
 }
 
 async fn long_poll<P: Ports>(
     place: &Place<P>,
+    request: &P::Request,
     read: &Read,
     millis: u64,
 ) -> Result<AnswerOf<P>, Error> {
-    let mut said = place.ask(read).await?;
+    let mut said = place.ask(read, 0, None).await?;
     let ports = &place.ports;
     let Some(socket) = said.socket.take() else {
         return Ok(Answer::Now(cold::complete(ports, said.response).await?));
@@ -145,7 +180,9 @@ async fn long_poll<P: Ports>(
         cursor: read.cursor,
         from_now: read.from == ReadFrom::Now,
     };
-    Ok(Answer::Later(ports.await_frame(socket, millis, poll)))
+    Ok(Answer::Later(
+        ports.await_frame(request, socket, millis, poll),
+    ))
 }
 
 /// A long-poll that waits.

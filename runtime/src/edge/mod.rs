@@ -11,6 +11,7 @@
 //! | [`cold`] | answers of which a part lies in the bucket |
 //! | [`live`] | live reads: what their object is asked; long-polls |
 //! | [`events`] | readers of events |
+//! | [`room`] | how much may wait for all of them together |
 //!
 //! What happens to most requests, an append or a read that its object answers alone, takes no
 //! future that need not be, and has no time limit but the platform's own. Whatever else the edge
@@ -21,6 +22,7 @@ pub mod events;
 pub mod live;
 pub mod ports;
 pub mod present;
+pub mod room;
 pub mod serve;
 pub mod settings;
 

@@ -5,8 +5,10 @@
 
 use std::fmt;
 use std::future::Future;
+use std::rc::Rc;
 
 use super::live::Poll;
+use super::room::Room;
 use super::settings::Settings;
 use crate::protocol::error::Error;
 use crate::protocol::part::Part;
@@ -202,22 +204,39 @@ pub trait Ports: Clone + 'static {
     /// Accepts the socket of a long-poll, and waits for its first message, its end, or so many
     /// milliseconds, whichever is first. The answer has the status and the headers that
     /// [`Poll::answer`] makes of the message's head, and the message's body. The socket is of no use
-    /// any more then.
-    fn await_frame(&self, socket: Self::Socket, millis: u64, poll: Poll) -> Self::Later;
+    /// any more then, or as soon as whoever has sent the request is known to be gone.
+    fn await_frame(
+        &self,
+        request: &Self::Request,
+        socket: Self::Socket,
+        millis: u64,
+        poll: Poll,
+    ) -> Self::Later;
 
-    /// A response of events, and where they are written to.
+    /// Room for what waits for readers of events, which all that this machine serves share.
+    fn room(&self) -> Rc<Room>;
+
+    /// A response of events to a request, and where they are written to. A [heartbeat] is written
+    /// whenever nothing was for `beat` milliseconds, and never within an event.
+    ///
+    /// [heartbeat]: crate::protocol::sse::HEARTBEAT
     ///
     /// # Errors
     ///
     /// None that depend on the request.
-    fn events(&self, reply: Reply) -> Result<(Self::Response, Self::Sink), Error>;
+    fn events(
+        &self,
+        request: &Self::Request,
+        reply: Reply,
+        beat: u64,
+    ) -> Result<(Self::Response, Self::Sink), Error>;
 
     /// Writes to a response. It is done when the reader has taken it, which may be never.
     ///
     /// # Errors
     ///
     /// [`Gone`] when the reader is.
-    fn write(&self, sink: &Self::Sink, bytes: &[u8]) -> impl Future<Output = Result<(), Gone>>;
+    fn write(&self, sink: &Self::Sink, bytes: Vec<u8>) -> impl Future<Output = Result<(), Gone>>;
 
     /// Ends a response regularly. It is done when the reader has taken what was written.
     fn close(&self, sink: &Self::Sink) -> impl Future<Output = ()>;
@@ -262,6 +281,9 @@ pub struct Bounds {
     pub millis: u64,
     /// So many milliseconds later, the reader is not waited for any longer.
     pub grace: u64,
+    /// A message for which there is no room, when no more than so many bytes may wait to be taken
+    /// by all who follow together, is not kept either.
+    pub room: u64,
 }
 
 /// How [`Ports::copy`] ended.

@@ -111,7 +111,7 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
         let ports = self.ports;
         let grant = self.reads.authorize_read(asked, path, ports.env()).await?;
         let answer = if live::is_live(asked.method, asked.query) {
-            live::serve(ports, url, path, grant).await?
+            live::serve(ports, request, url, path, grant).await?
         } else {
             let changed = self.for_object(request, url, asked.query, grant.audience)?;
             let request = changed.as_ref().unwrap_or(request);

@@ -10,4 +10,6 @@ pub struct Settings {
     pub long_poll_timeout_ms: Result<u64, Error>,
     /// How long a response of events goes on, in milliseconds.
     pub sse_timeout_ms: Result<u64, Error>,
+    /// After how long without an event its reader is sent a comment, in milliseconds.
+    pub sse_heartbeat_ms: Result<u64, Error>,
 }

@@ -10,6 +10,7 @@ use super::request::{ASK, Incoming};
 use crate::protocol::cursor;
 use crate::protocol::error::Error;
 use crate::protocol::header;
+use crate::protocol::json;
 use crate::protocol::path::{self, StreamPath};
 use crate::protocol::reply::{Created, Page, Reply};
 use crate::protocol::request::{Append, Create, Live, Read};
@@ -255,13 +256,15 @@ impl<P: Ports> Object<P> {
         self.check_audience(asked, now)?;
         let (path, query) = asked.place();
         let read = Read::parse(query, &|name| asked.header(name))?;
-        let max_bytes = self.settings.read_max_bytes.clone()?;
         match read.live {
             Some(live) if path.starts_with(path::LIVE) => {
                 self.check_incarnation(query)?;
-                self.live(&read, live, max_bytes, now)
+                self.live(&read, live, query, now)
             }
-            _ => Ok(Done::page(self.page(&read, max_bytes, now)?)),
+            _ => {
+                let max_bytes = self.settings.read_max_bytes.clone()?;
+                Ok(Done::page(self.page(&read, max_bytes, now)?))
+            }
         }
     }
 
@@ -286,20 +289,31 @@ impl<P: Ports> Object<P> {
         &self,
         read: &Read,
         live: Live,
-        max_bytes: usize,
+        query: &str,
         now: u64,
     ) -> Result<Done<P::Socket>, Error> {
-        let max_bytes = match live {
-            Live::LongPoll => max_bytes,
-            Live::Sse => max_bytes.min(MAX_EVENT_BYTES),
-        };
+        let mut max_bytes = self.settings.read_max_bytes.clone()?;
+        let most = path::parameter(query, path::MOST).and_then(|most| most.parse().ok());
+        let most: usize = most.unwrap_or(usize::MAX);
+        if live == Live::Sse {
+            max_bytes = max_bytes.min(most).min(MAX_EVENT_BYTES);
+        }
         let mut page = self.page(read, max_bytes, now)?;
+        if live == Live::Sse && page.length() > most.saturating_add(json::BRACKETS) {
+            // One message may be larger than all that there is room for at the edge. It is sent
+            // when there is.
+            let length = page.length().to_string();
+            let reply = Reply::new(path::NEEDS_ROOM).with(header::DS_LENGTH, length);
+            return Ok(Done::new(reply, 0, 0));
+        }
         let cursor = cursor::next(now, read.cursor, self.ports.random());
         let mut done = if page.count > 0 {
             page.cursor = Some(cursor);
             Done::page(page)
         } else if !page.closed {
-            let socket = self.accept(live, cursor)?;
+            let held = path::parameter(query, path::HELD);
+            let held = held.and_then(|held| held.parse().ok()).unwrap_or(0);
+            let socket = self.accept(live, cursor, held)?;
             let reply = Reply::waiting(&page.content_type, page.next);
             Done {
                 socket: Some(socket),
@@ -315,10 +329,12 @@ impl<P: Ports> Object<P> {
         };
         // What goes on to a client as it is says nothing that is meant for the edge.
         if live == Live::Sse || done.socket.is_some() {
+            let length = done.socket.is_none().then(|| done.bytes.to_string());
             let stream = self.stream.borrow();
             done.reply = done
                 .reply
                 .with(header::DS_VERSION, SPOKEN.to_string())
+                .with_some(header::DS_LENGTH, length)
                 .with_some(header::DS_INCARNATION, stream.incarnation());
         }
         Ok(done)

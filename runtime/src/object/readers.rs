@@ -15,7 +15,7 @@ use crate::protocol::frame;
 use crate::protocol::offset::Offset;
 use crate::protocol::reply::{Appended, Page, Reply};
 use crate::protocol::request::Live;
-use crate::protocol::sse::{self, Control, Encoding};
+use crate::protocol::sse::{self, Control, Encoding, MOST_HELD};
 
 /// The tag of a reader that gets one reply.
 const POLL: &str = "poll";
@@ -23,6 +23,9 @@ const POLL: &str = "poll";
 const EVENTS: &str = "sse";
 /// The tag of a reader of events whose cursor is ahead of the time.
 const AHEAD: &str = "sse-ahead";
+/// The tag of a reader of events who is not where the others are: within a character, or not known
+/// to be at its end. News let it go, and it asks for them.
+const APART: &str = "sse-apart";
 
 /// About how many bytes go into one frame.
 #[cfg(not(test))]
@@ -30,6 +33,19 @@ const FRAME_BYTES: usize = 1 << 20;
 /// So few that the small appends of tests take several.
 #[cfg(test)]
 const FRAME_BYTES: usize = 120;
+
+/// An event of more bytes of data is large: sent to many, it is in memory as many times.
+#[cfg(not(test))]
+const LARGE: usize = 64 << 10;
+#[cfg(test)]
+const LARGE: usize = 60;
+
+/// How many bytes of large events are sent at once, to all readers together. They ask for what is
+/// more, each as soon as there is room for it.
+#[cfg(not(test))]
+const SENT_AT_ONCE: usize = 8 << 20;
+#[cfg(test)]
+const SENT_AT_ONCE: usize = 300;
 
 /// What is known of the readers while the object is in memory.
 #[derive(Debug)]
@@ -40,6 +56,9 @@ pub(super) struct Readers {
     most: Cell<u32>,
     /// Where what they have not been sent yet starts.
     unsent: Cell<Option<Offset>>,
+    /// How many bytes before that readers of events have not been given either, as they mean
+    /// nothing yet ([`Encoding::held_back`]); nothing if it is not known.
+    held: Cell<Option<usize>>,
 }
 
 impl Default for Readers {
@@ -49,24 +68,26 @@ impl Default for Readers {
             any: Cell::new(true),
             most: Cell::new(u32::MAX),
             unsent: Cell::new(None),
+            held: Cell::new(None),
         }
     }
 }
 
 impl<P: Ports> Object<P> {
-    /// Takes in a reader who has everything, with the cursor it was given if that is ahead of the
-    /// time. Gives the edge's end of the socket.
+    /// Takes in a reader who has everything but what it holds back, with the cursor it was given if
+    /// that is ahead of the time. Gives the edge's end of the socket.
     ///
     /// # Errors
     ///
     /// [`Error::TooManyReaders`], [`Error::Misconfigured`], [`Error::Unavailable`].
-    pub(super) fn accept(&self, live: Live, cursor: u64) -> Result<P::Socket, Error> {
+    pub(super) fn accept(&self, live: Live, cursor: u64, held: usize) -> Result<P::Socket, Error> {
         self.make_room()?;
         // What the others wait for is no news to this one.
         self.deliver();
         let is_ahead = cursor > cursor::current(self.ports.now());
         let kind = match live {
             Live::LongPoll => POLL,
+            Live::Sse if self.held()? != Some(held) => APART,
             Live::Sse if is_ahead => AHEAD,
             Live::Sse => EVENTS,
         };
@@ -106,69 +127,155 @@ impl<P: Ports> Object<P> {
 
     /// Sends readers what has been noted.
     pub fn deliver(&self) {
-        let Some(mut since) = self.readers.unsent.take() else {
-            return;
+        let held = self.readers.held.take();
+        let Some(unsent) = self.readers.unsent.take() else {
+            return self.readers.held.set(held);
         };
         if self.ports.readers() == 0 {
             self.readers.any.set(false);
             return;
         }
+        if let Err(error) = self.deliver_from(unsent, held) {
+            self.let_go(&error);
+        }
+    }
+
+    fn deliver_from(&self, unsent: Offset, held: Option<usize>) -> Result<(), Error> {
+        let (incarnation, encoding) = {
+            let mut stream = self.stream.borrow_mut();
+            let outline = stream.outline(self.ports.now())?;
+            let encoding = Encoding::of(outline.content_type);
+            (outline.incarnation.to_owned(), encoding)
+        };
+        if encoding == Encoding::Text {
+            self.ports
+                .close(&tag(APART, &incarnation), Close::ComeAgain);
+        }
+        let Some(held) = self.held_before(unsent, encoding, held)? else {
+            // They come back, and are given it as everybody who catches up.
+            self.close_all(Close::ComeAgain);
+            return Ok(());
+        };
+        let mut since = before(unsent, held);
+        let mut lag = held;
+        let mut sent = 0_usize;
         loop {
-            let news = {
-                let mut stream = self.stream.borrow_mut();
-                let page = stream.news(since, FRAME_BYTES, self.ports.now());
-                page.map(|page| (page, stream.incarnation().unwrap_or_default().to_owned()))
-            };
-            let (page, incarnation) = match news {
-                Ok(news) => news,
-                Err(error) => return self.let_go(&error),
-            };
+            let mut page = self.news(since)?;
             if !page.cold.is_empty() {
-                // They come back, and are given it as everybody who catches up.
-                return self.close_all(Close::ComeAgain);
+                self.close_all(Close::ComeAgain);
+                return Ok(());
             }
             let over = page.up_to_date || page.closed || page.next <= since;
-            since = page.next;
-            self.send(page, &incarnation);
+            let held = match page.closed {
+                true => 0,
+                false => encoding.held_back(&page.body),
+            };
+            since = before(page.next, held);
+            if page.body.len() > LARGE {
+                let readers = usize::try_from(self.ports.readers()).unwrap_or(usize::MAX);
+                sent = sent.saturating_add(page.body.len().saturating_mul(readers));
+            }
+            let is_too_much = sent > SENT_AT_ONCE;
+            if !is_too_much {
+                self.send_events(&page, held, encoding, &incarnation);
+            }
+            if lag > 0 {
+                // A long-poll has had what others hold back.
+                page = self.news(unsent)?;
+                lag = 0;
+            }
+            self.send_polls(page, &incarnation);
+            if is_too_much {
+                self.close_all(Close::ComeAgain);
+                return Ok(());
+            }
             if over {
-                return;
+                self.readers.held.set(Some(held));
+                return Ok(());
             }
         }
     }
 
-    fn send(&self, page: Page, incarnation: &str) {
-        let closed = page.closed;
-        self.send_events(&page, incarnation);
+    fn news(&self, since: Offset) -> Result<Page, Error> {
+        let mut stream = self.stream.borrow_mut();
+        stream.news(since, FRAME_BYTES, self.ports.now())
+    }
+
+    /// How many bytes readers of events hold back who have everything; nothing if it takes a look
+    /// into the bucket to say so.
+    fn held(&self) -> Result<Option<usize>, Error> {
+        let known = self.readers.held.get();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let (encoding, tail) = {
+            let mut stream = self.stream.borrow_mut();
+            let outline = stream.outline(self.ports.now())?;
+            (Encoding::of(outline.content_type), outline.tail)
+        };
+        let held = self.held_before(tail, encoding, None)?;
+        self.readers.held.set(held);
+        Ok(held)
+    }
+
+    /// How many bytes before an offset were held back when that was the tail.
+    fn held_before(
+        &self,
+        offset: Offset,
+        encoding: Encoding,
+        known: Option<usize>,
+    ) -> Result<Option<usize>, Error> {
+        if known.is_some() || encoding != Encoding::Text || offset == Offset::START {
+            return Ok(Some(known.unwrap_or(0)));
+        }
+        let start = before(offset, MOST_HELD);
+        let page = self.news(start)?;
+        if !page.cold.is_empty() {
+            return Ok(None);
+        }
+        let length = usize::try_from(offset.since(start)).unwrap_or(0);
+        let end = page.body.get(..length).unwrap_or(&page.body);
+        Ok(Some(encoding.held_back(end)))
+    }
+
+    fn send_polls(&self, page: Page, incarnation: &str) {
         let poll = tag(POLL, incarnation);
         self.ports.send(&poll, || {
             frame::encode(match page.count {
-                0 => Reply::no_news(&page.next.to_string(), closed, 0),
+                0 => Reply::no_news(&page.next.to_string(), page.closed, 0),
                 _ => Reply::page(page),
             })
         });
         self.ports.close(&poll, Close::Over);
-        if closed {
-            self.ports.close(&tag(EVENTS, incarnation), Close::Over);
-            self.ports.close(&tag(AHEAD, incarnation), Close::Over);
-        }
     }
 
-    fn send_events(&self, page: &Page, incarnation: &str) {
-        let data: &[u8] = if page.count == 0 { b"" } else { &page.body };
-        let encoding = Encoding::of(&page.content_type);
+    /// Sends readers of events a page but for its last bytes, which they are not given yet.
+    fn send_events(&self, page: &Page, held: usize, encoding: Encoding, incarnation: &str) {
+        let end = page.body.len().saturating_sub(held);
+        let data: &[u8] = match page.count {
+            0 => b"",
+            _ => page.body.get(..end).unwrap_or_default(),
+        };
+        if data.is_empty() && held > 0 {
+            return;
+        }
         let current = cursor::current(self.ports.now());
         let event = |cursor: u64| {
             let control = Control {
-                next: page.next,
+                next: before(page.next, held),
                 cursor: cursor.max(current),
                 up_to_date: page.up_to_date,
                 closed: page.closed,
             };
             sse::event(data, encoding, &control)
         };
-        self.ports
-            .send(&tag(EVENTS, incarnation), || Some(event(current)));
-        self.ports.send_each(&tag(AHEAD, incarnation), event);
+        let (events, ahead) = (tag(EVENTS, incarnation), tag(AHEAD, incarnation));
+        self.ports.send(&events, || Some(event(current)));
+        self.ports.send_each(&ahead, event);
+        if page.closed {
+            self.ports.close(&events, Close::Over);
+            self.ports.close(&ahead, Close::Over);
+        }
     }
 
     /// Ends all readers, whatever stream they are of: it is gone. Those who wait for a reply get
@@ -176,6 +283,7 @@ impl<P: Ports> Object<P> {
     /// when they come back.
     pub(super) fn let_go(&self, why: &Error) {
         self.readers.unsent.set(None);
+        self.readers.held.set(None);
         if !self.readers.any.get() {
             return;
         }
@@ -185,10 +293,16 @@ impl<P: Ports> Object<P> {
     }
 
     fn close_all(&self, why: Close) {
-        for kind in [POLL, EVENTS, AHEAD] {
+        for kind in [POLL, EVENTS, AHEAD, APART] {
             self.ports.close(kind, why);
         }
     }
+}
+
+/// The offset so many bytes before another.
+fn before(offset: Offset, bytes: usize) -> Offset {
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    Offset::new(offset.position().saturating_sub(bytes)).unwrap_or_default()
 }
 
 fn tag(kind: &str, incarnation: &str) -> String {

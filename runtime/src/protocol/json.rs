@@ -19,6 +19,9 @@ pub const MAX_MESSAGES: u64 = 1_000_000;
 /// RFC 8259 section 8.1 lets whoever parses JSON pass over it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
+/// How many bytes enclose the messages of an answer.
+pub const BRACKETS: usize = 2;
+
 /// The messages of one request, each on a line of its own, joined by [`SEPARATOR`].
 ///
 /// The text of each message is the sender's: number spelling, key order and escapes survive.

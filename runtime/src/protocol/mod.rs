@@ -41,5 +41,7 @@ pub mod reply;
 pub mod request;
 pub mod retention;
 pub mod sse;
+#[cfg(test)]
+pub mod sse_reader;
 pub mod truncate;
 pub mod version;

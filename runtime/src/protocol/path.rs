@@ -17,6 +17,16 @@ pub const LIVE: &str = "/live";
 /// The parameter of such a request that names the incarnation a reader has started in.
 pub const INCARNATION: &str = "incarnation";
 
+/// The parameter with which the edge says how many bytes before the offset its reader of events
+/// has not been given, as they end within a character or may end within a line end.
+pub const HELD: &str = "held";
+
+/// The parameter with which the edge says about how many bytes it can take.
+pub const MOST: &str = "most";
+
+/// The status of an object's answer when there is no smaller one than the edge can take.
+pub const NEEDS_ROOM: u16 = 413;
+
 /// What objects ask each other about forks is below this path. No request from outside gets to
 /// an object with such a path.
 pub const FORK: &str = "/fork/";

@@ -292,7 +292,9 @@ impl Reply {
     pub fn events(encoding: Encoding) -> Self {
         Self::new(200)
             .with(header::CONTENT_TYPE, "text/event-stream")
-            .with(header::CACHE_CONTROL, "no-cache")
+            // Nobody on the way is to keep events, to compress them, or to wait for more of them.
+            .with(header::CACHE_CONTROL, "no-cache, no-transform")
+            .with("X-Accel-Buffering", "no")
             .with_some(header::STREAM_SSE_DATA_ENCODING, encoding.header_value())
     }
 

@@ -228,6 +228,12 @@ impl Read {
         if live.is_some() && offset.is_none() {
             return Err(Error::invalid("offset", "is missing: live reads need one"));
         }
+        // A browser comes back to the URL it started with; what it has seen since says this.
+        if live == Some(Live::Sse)
+            && let Some(last) = header(header::LAST_EVENT_ID).filter(|last| !last.is_empty())
+        {
+            offset = Some(last_event(&last)?);
+        }
         Ok(Self {
             from: offset.unwrap_or(ReadFrom::Start),
             live,
@@ -248,6 +254,17 @@ fn read_from(value: &str) -> Result<ReadFrom, Error> {
             )
         }),
     }
+}
+
+fn last_event(value: &str) -> Result<ReadFrom, Error> {
+    value.parse().map(ReadFrom::At).map_err(|_| {
+        Error::invalid(
+            header::LAST_EVENT_ID,
+            format!(
+                "is {value:?}, not the id of an event, which is an offset this server returned"
+            ),
+        )
+    })
 }
 
 fn live_mode(value: &str) -> Result<Live, Error> {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use chrono::DateTime;
 use futures_util::future::join;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::desk::{Response, Taken};
 use super::model::items_of;
@@ -17,6 +17,8 @@ use crate::edge::events::MAX_BACKLOG;
 use crate::edge::ports::Outgoing;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
+use crate::protocol::sse::Encoding;
+use crate::protocol::sse_reader;
 
 /// A reader of events, as those see it who look at the end of a run.
 pub struct Reader {
@@ -44,19 +46,26 @@ fn url(path: &str, query: &str) -> String {
 }
 
 /// A message that no other is like.
-fn message(n: usize, k: usize, length: usize, is_json: bool) -> String {
-    let text = format!("<{n}.{k}>");
-    let text = text.clone() + &"abcdefghij".repeat(length / 10 + 1)[..length.min(4000)];
-    if is_json { format!("\"{text}\"") } else { text }
+fn message(n: usize, k: usize, length: usize, is_json: bool) -> Vec<u8> {
+    let name = format!("<{n}.{k}>");
+    let length = length.min(4000);
+    if is_json {
+        let text = &"abcdefghij".repeat(length / 10 + 1)[..length];
+        return format!("\"{name}{text}\"").into_bytes();
+    }
+    // It starts and ends anywhere in a character or a line end, and the next one may go on there.
+    let text = "\u{1f600}\r\n\u{4f60}".bytes().cycle();
+    let text: Vec<u8> = text.skip(n % 9).take(length + k % 3).collect();
+    let (start, end) = text.split_at(length / 2);
+    [start, name.as_bytes(), end].concat()
 }
 
 fn body(n: usize, lengths: &[usize], is_json: bool) -> Vec<u8> {
     let messages = lengths.iter().enumerate();
-    let messages: Vec<String> = messages.map(|(k, l)| message(n, k, *l, is_json)).collect();
-    if is_json {
-        format!("[{}]", messages.join(",")).into_bytes()
-    } else {
-        messages.concat().into_bytes()
+    let messages: Vec<Vec<u8>> = messages.map(|(k, l)| message(n, k, *l, is_json)).collect();
+    match is_json {
+        true => [&b"["[..], &messages.join(&b","[..]), b"]"].concat(),
+        false => messages.concat(),
     }
 }
 
@@ -289,7 +298,7 @@ impl World {
                     (header::CONTENT_TYPE, type_of(is_json)),
                     (header::IF_MATCH, tag),
                 ];
-                let body = message(n, 2 * round + name, 5, is_json).into_bytes();
+                let body = message(n, 2 * round + name, 5, is_json);
                 let reply = self.ask_for("POST", path, "", headers, body).await;
                 let Some(reply) = reply.filter(|reply| matches!(reply.status(), 204 | 412)) else {
                     return;
@@ -319,7 +328,7 @@ impl World {
                     (header::PRODUCER_EPOCH, n.to_string()),
                     (header::PRODUCER_SEQ, seq.to_string()),
                 ];
-                let body = text.clone().into_bytes();
+                let body = text.clone();
                 let reply = self.ask_for("POST", path, "", headers, body).await;
                 match reply.map(|reply| reply.status()) {
                     Some(200 | 204) => break,
@@ -330,11 +339,11 @@ impl World {
             let is_there = self.model(|model| {
                 let life = &model.lives[&life];
                 let all = life.items.concat();
-                let found = all.windows(text.len()).filter(|w| *w == text.as_bytes());
+                let found = all.windows(text.len()).filter(|w| *w == text);
                 found.count()
             });
             self.expect(is_there <= 1, || {
-                format!("{text} is there {is_there} times")
+                format!("{text:?} is there {is_there} times")
             });
         }
     }
@@ -424,6 +433,58 @@ impl World {
         );
     }
 
+    /// Where the first event of a reader starts, who has read from the start of a stream that may
+    /// have no beginning any more.
+    fn start_of(&self, incarnation: &str, next: u64, data: &str, encoding: Encoding) -> u64 {
+        if self.model(|model| model.lives[incarnation].earliest()) == 0 {
+            return 0;
+        }
+        if encoding == Encoding::Json {
+            let items = items_of(data.as_bytes(), true);
+            let count = items.map_or(0, |items| items.len() as u64);
+            return next.saturating_sub(count);
+        }
+        self.model(|model| {
+            let life = &model.lives[incarnation];
+            let tail = life.items.len().min(next as usize);
+            let is_it =
+                |start: &usize| sse_reader::normalised(&life.items[*start..tail].concat()) == data;
+            let starts = if life.earliest() == 0 {
+                0..1
+            } else {
+                0..tail + 1
+            };
+            let start = match data {
+                "" => Some(tail),
+                _ => starts.into_iter().find(is_it),
+            };
+            start.unwrap_or(0) as u64
+        })
+    }
+
+    /// The bytes from an offset on, if text is that of a part of a stream.
+    fn bytes_of(
+        &self,
+        incarnation: &str,
+        (start, next): (u64, u64),
+        text: &str,
+        from: u64,
+    ) -> Result<Vec<u8>, String> {
+        let bytes = self.model(|model| {
+            let items = model.lives[incarnation]
+                .items
+                .get(start as usize..next as usize);
+            items.map(<[Vec<u8>]>::concat)
+        });
+        let bytes = bytes.ok_or("events beyond the tail")?;
+        match sse_reader::normalised(&bytes) == text {
+            true => Ok(bytes[(from - start) as usize..].to_vec()),
+            false => Err(format!(
+                "from {start} to {next} it is {text:?}, not {bytes:?}"
+            )),
+        }
+    }
+
     /// Reads events, and comes back when a response ends, until `window` is over or there is
     /// nothing more to come.
     async fn follow(
@@ -449,7 +510,13 @@ impl World {
             return self.fail("a reader does not know what it reads".into());
         };
         *reader.incarnation.borrow_mut() = Some(incarnation.clone());
-        let mut events = Events::default();
+        let encoding = match self.model(|model| model.lives[&incarnation].is_json) {
+            true => Encoding::Json,
+            false => Encoding::Text,
+        };
+        let mut events = sse_reader::Reader::of(encoding);
+        let mut at = None;
+        let (mut start, mut text) = (0, String::new());
         let hangs_up = clock.chance(100);
         let stands_still = pace > 10_000 && clock.chance(300);
         loop {
@@ -467,28 +534,44 @@ impl World {
                         return pipe.hang_up();
                     }
                     pipe.has_taken(bytes.len());
-                    let mut from = events.at;
-                    let Ok(taken) = events.take(&bytes) else {
-                        return self.fail(format!("{}: an event that is none", reader.path));
+                    let taken = match events.take(&bytes) {
+                        Ok(taken) => taken,
+                        Err(what) => return self.fail(format!("{}: {what}", reader.path)),
                     };
-                    for (data, next, is_first) in taken {
-                        if !data.is_empty() {
-                            // The first event starts wherever the stream does.
-                            let is_json = self.model(|m| m.lives[&incarnation].is_json);
-                            let count = items_of(&data, is_json).map_or(0, |items| items.len());
-                            let start = next.saturating_sub(count as u64);
-                            let start = from.unwrap_or(start);
-                            self.compare(&incarnation, start, next, &data, anonymous);
-                        } else if !is_first {
-                            self.expect(from == Some(next), || "an empty event moves".into());
+                    for piece in taken {
+                        let next = piece.next.position();
+                        let from = at.replace(next);
+                        if from.is_none() {
+                            self.expect(!from_now || piece.data.is_empty(), || {
+                                "data before `now`".into()
+                            });
+                            start = match from_now {
+                                true => next,
+                                false => self.start_of(&incarnation, next, &piece.data, encoding),
+                            };
                         }
-                        from = Some(next);
+                        let from = from.unwrap_or(start);
+                        if piece.data.is_empty() {
+                            self.expect(from == next, || "an empty event moves".into());
+                        } else {
+                            text += &piece.data;
+                            let data = match encoding {
+                                Encoding::Json => Ok(piece.data.into_bytes()),
+                                _ => self.bytes_of(&incarnation, (start, next), &text, from),
+                            };
+                            match data {
+                                Ok(data) => {
+                                    self.compare(&incarnation, from, next, &data, anonymous);
+                                }
+                                Err(what) => self.fail(what),
+                            }
+                        }
                     }
-                    reader.at.set(events.at.unwrap_or(0));
+                    reader.at.set(at.unwrap_or(0));
                 }
                 Taken::End => {
                     self.count("events ended");
-                    let is_whole = events.text.is_empty();
+                    let is_whole = events.is_between();
                     return self.expect(is_whole, || {
                         format!("reader {} was cut within an event", reader.name)
                     });
@@ -496,48 +579,6 @@ impl World {
                 Taken::Broken => return self.count("events broken off"),
             }
         }
-    }
-}
-
-/// What a reader of events has seen.
-#[derive(Default)]
-struct Events {
-    text: String,
-    data: Vec<u8>,
-    at: Option<u64>,
-}
-
-impl Events {
-    /// The data with the offset after it, of each control event, and whether it is the first.
-    fn take(&mut self, bytes: &[u8]) -> Result<Vec<(Vec<u8>, u64, bool)>, ()> {
-        let mut taken = Vec::new();
-        self.text
-            .push_str(std::str::from_utf8(bytes).map_err(drop)?);
-        while let Some((event, rest)) = self.text.split_once("\n\n") {
-            let (event, rest) = (event.to_owned(), rest.to_owned());
-            self.text = rest;
-            let mut lines = event.lines();
-            let kind = lines.next().and_then(|line| line.strip_prefix("event: "));
-            let lines = lines.map(|line| {
-                let line = line.strip_prefix("data:")?;
-                Some(line.strip_prefix(' ').unwrap_or(line))
-            });
-            let lines: Option<Vec<&str>> = lines.collect();
-            let payload = lines.ok_or(())?.join("\n");
-            match kind {
-                Some("data") => self.data.extend(payload.into_bytes()),
-                Some("control") => {
-                    let control: Value = serde_json::from_str(&payload).map_err(drop)?;
-                    let next = control["streamNextOffset"].as_str().ok_or(())?;
-                    let next = next.parse::<Offset>().map_err(drop)?.position();
-                    let is_first = self.at.is_none();
-                    taken.push((std::mem::take(&mut self.data), next, is_first));
-                    self.at = Some(next);
-                }
-                _ => return Err(()),
-            }
-        }
-        Ok(taken)
     }
 }
 

@@ -17,6 +17,7 @@ use crate::auth::token::tests::SECRET;
 use crate::edge::live::Poll;
 use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Outgoing, Ports};
 use crate::edge::refusal;
+use crate::edge::room::Room;
 use crate::edge::settings::Settings;
 use crate::object::ports::Close;
 use crate::protocol::error::Error;
@@ -25,7 +26,7 @@ use crate::protocol::header;
 use crate::protocol::part::Part;
 use crate::protocol::path::StreamPath;
 use crate::protocol::reply::Reply;
-use crate::protocol::sse::END_BYTES;
+use crate::protocol::sse::{END_BYTES, HEARTBEAT};
 
 /// Projects and public streams. What is read may be old by up to half a minute.
 #[derive(Clone)]
@@ -74,6 +75,27 @@ pub struct Desk {
     /// The incarnation of the stream that a live reader reads.
     pub incarnation: Rc<RefCell<Option<String>>>,
     pub events: Rc<RefCell<Option<Rc<Pipe>>>>,
+    pub isolate: Isolate,
+}
+
+/// What all that is served on a machine shares.
+#[derive(Clone, Default)]
+pub struct Isolate {
+    room: Rc<Room>,
+    followers: Rc<RefCell<Vec<Rc<Pipe>>>>,
+}
+
+impl Isolate {
+    /// How many bytes wait for those who follow.
+    fn waiting(&self) -> u64 {
+        let followers = self.followers.borrow();
+        followers.iter().map(|pipe| pipe.backlog.get()).sum()
+    }
+
+    fn leave(&self, pipe: &Rc<Pipe>) {
+        let mut followers = self.followers.borrow_mut();
+        followers.retain(|other| !Rc::ptr_eq(other, pipe));
+    }
 }
 
 impl Registry for Desk {
@@ -184,7 +206,8 @@ impl Pipe {
     }
 
     pub fn has_taken(&self, bytes: usize) {
-        self.backlog.set(self.backlog.get() - bytes as u64);
+        let backlog = self.backlog.get();
+        self.backlog.set(backlog.saturating_sub(bytes as u64));
         self.wake();
     }
 
@@ -243,6 +266,8 @@ pub struct Sink(Rc<Pipe>);
 
 impl Drop for Sink {
     fn drop(&mut self) {
+        // What waited for its machine does not any longer.
+        self.0.backlog.set(0);
         self.0.end(false);
     }
 }
@@ -329,6 +354,8 @@ impl Ports for Desk {
         Settings {
             long_poll_timeout_ms: Ok(25_000),
             sse_timeout_ms: Ok(self.window),
+            // Few of them, as each takes its turn.
+            sse_heartbeat_ms: Ok(15_000.max(self.window / 20)),
         }
     }
 
@@ -469,7 +496,7 @@ impl Ports for Desk {
         Ok(response)
     }
 
-    fn await_frame(&self, socket: Plug, millis: u64, poll: Poll) -> Later {
+    fn await_frame(&self, _request: &Request, socket: Plug, millis: u64, poll: Poll) -> Later {
         let desk = self.clone();
         Box::pin(async move {
             let heard = select(Box::pin(socket.0.hear()), Box::pin(desk.sleep(millis)));
@@ -499,14 +526,33 @@ impl Ports for Desk {
         })
     }
 
-    fn events(&self, reply: Reply) -> Result<(Response, Sink), Error> {
+    fn room(&self) -> Rc<Room> {
+        Rc::clone(&self.isolate.room)
+    }
+
+    fn events(
+        &self,
+        _request: &Request,
+        reply: Reply,
+        beat: u64,
+    ) -> Result<(Response, Sink), Error> {
         let pipe = Rc::new(Pipe::default());
         *self.events.borrow_mut() = Some(Rc::clone(&pipe));
+        let (desk, beats) = (self.clone(), Rc::clone(&pipe));
+        self.world.executor().spawn(self.group, async move {
+            while beats.end.get().is_none() && !beats.is_gone.get() {
+                desk.sleep(beat).await;
+                if beats.backlog.get() == 0 && beats.end.get().is_none() {
+                    desk.world.count("heartbeat");
+                    beats.push(HEARTBEAT);
+                }
+            }
+        });
         Ok((Response::of(reply), Sink(pipe)))
     }
 
-    async fn write(&self, sink: &Sink, bytes: &[u8]) -> Result<(), Gone> {
-        sink.0.push(bytes);
+    async fn write(&self, sink: &Sink, bytes: Vec<u8>) -> Result<(), Gone> {
+        sink.0.push(&bytes);
         sink.0.drained().await
     }
 
@@ -522,6 +568,15 @@ impl Ports for Desk {
     async fn copy(&self, socket: Plug, sink: &Sink, bounds: Bounds) -> Copied {
         let until = self.now() + bounds.millis;
         let mut last: Option<Vec<u8>> = None;
+        let isolate = &self.isolate;
+        isolate.followers.borrow_mut().push(Rc::clone(&sink.0));
+        let has_room = |frame: &[u8]| {
+            let waiting = isolate.waiting();
+            let fits = waiting + frame.len() as u64 <= bounds.room;
+            self.world
+                .count(if fits { "frame" } else { "no room for a frame" });
+            fits && sink.0.backlog.get() <= bounds.backlog
+        };
         let is_behind = loop {
             let left = until.saturating_sub(self.now());
             let heard = select(
@@ -529,7 +584,7 @@ impl Ports for Desk {
                 Box::pin(select(Box::pin(self.sleep(left)), Box::pin(sink.0.gone()))),
             );
             match heard.await {
-                Either::Left((Heard::Frame(_), _)) if sink.0.backlog.get() > bounds.backlog => {
+                Either::Left((Heard::Frame(frame), _)) if !has_room(&frame) => {
                     self.world.count("reader lags");
                     break true;
                 }
@@ -540,9 +595,13 @@ impl Ports for Desk {
                 Either::Left((Heard::Closed(Close::ComeAgain), _)) => break true,
                 Either::Left(_) => break false,
                 Either::Right((Either::Left(_), _)) => break false,
-                Either::Right((Either::Right(_), _)) => return Copied::Stuck,
+                Either::Right((Either::Right(_), _)) => {
+                    isolate.leave(&sink.0);
+                    return Copied::Stuck;
+                }
             }
         };
+        isolate.leave(&sink.0);
         drop(socket);
         let left = until.saturating_sub(self.now()) + bounds.grace;
         let drained = select(Box::pin(sink.0.drained()), Box::pin(self.sleep(left)));

@@ -209,6 +209,12 @@ impl Model {
                     ),
                 }
             }
+            ("GET", path::NEEDS_ROOM) => {
+                let life = self.current_life(&node.path)?;
+                life.accessed(now);
+                let is_of_edge = path::parameter(&request.url, path::MOST).is_some();
+                ensure(is_of_edge, || "a client hears of room".into())
+            }
             ("GET", 101) => {
                 let life = self.current_life(&node.path)?;
                 ensure(life.is_alive, || "it is over".into())?;

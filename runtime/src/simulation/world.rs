@@ -5,7 +5,7 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::desk::{Desk, Kv, Pipe, Response};
+use super::desk::{Desk, Isolate, Kv, Pipe, Response};
 use super::executor::{Executor, Group, once};
 use super::model::Model;
 use super::node::{Database, Instance, Node, NodePorts, Socket};
@@ -46,6 +46,7 @@ struct Inner {
     store: Store,
     kv: Kv,
     model: RefCell<Model>,
+    isolate: Isolate,
     /// How many of a thousand messages, calls and turns go wrong.
     trouble: Cell<u64>,
     latency: Cell<u64>,
@@ -134,6 +135,7 @@ impl World {
             kv: Kv::new(),
             executor,
             model: RefCell::default(),
+            isolate: Isolate::default(),
             trouble: Cell::new(0),
             latency: Cell::new(15),
             history: RefCell::new(is_told.then(Vec::new)),
@@ -397,6 +399,7 @@ impl World {
             window,
             incarnation: Rc::default(),
             events: Rc::default(),
+            isolate: self.0.isolate.clone(),
         };
         let (sender, receiver) = once();
         let serving = desk.clone();

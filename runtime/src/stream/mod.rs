@@ -38,6 +38,7 @@ use tier::hot::Hot;
 use tier::seal;
 use tier::upkeep::Upkeep;
 
+use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
 
@@ -56,6 +57,17 @@ enum Cache {
     Unknown,
     Absent,
     Present(Box<Present>),
+}
+
+/// See [`Stream::outline`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Outline<'a> {
+    /// What tells the stream from others that had or will have its path.
+    pub incarnation: &'a str,
+    /// Its type.
+    pub content_type: &'a ContentType,
+    /// Its tail.
+    pub tail: Offset,
 }
 
 /// A stream that exists.
@@ -123,6 +135,23 @@ impl<S: Storage> Stream<S> {
         match &self.cache {
             Cache::Present(present) => Some(&present.birth.name.incarnation),
             _ => None,
+        }
+    }
+
+    /// What readers have to know of the stream before they are given anything.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NotFound`], [`Error::Gone`], [`Error::Storage`].
+    pub fn outline(&mut self, now: u64) -> Result<Outline<'_>, Error> {
+        self.turn(|stream| stream.present(now).map(drop))?;
+        match &self.cache {
+            Cache::Present(present) => Ok(Outline {
+                incarnation: &present.birth.name.incarnation,
+                content_type: &present.birth.content_type,
+                tail: present.tail.offset,
+            }),
+            _ => Err(Error::NotFound),
         }
     }
 

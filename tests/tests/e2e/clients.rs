@@ -40,9 +40,10 @@ const CUTS: [&str; 4] = [
     "a producer whose answers are cut off writes each message once",
 ];
 
-const EVENT_SOURCE: [&str; 8] = [
+const EVENT_SOURCE: [&str; 9] = [
     "an EventSource of another origin hears what is there and what comes",
-    "it connects again by itself to its URL, and starts where that says",
+    "it connects again by itself, and goes on after the last event it was given",
+    "so it does when the connection is cut",
     "a new EventSource at the last streamNextOffset goes on where the last one was",
     "so it does when the connection is cut in mid-event",
     "text arrives with every line end as LF, and cannot forge an event",

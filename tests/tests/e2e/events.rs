@@ -126,10 +126,13 @@ fn what_is_held_for_readers_that_take_nothing_is_free_after_their_time() -> Resu
     append()?;
     // Many that take nothing while they catch up.
     let workerd = server.workerd()?;
+    let mut waiting = Vec::new();
     let mut wave = || -> Result<u64> {
         let (before, _) = workerd.memory()?;
+        // Some have to wait for their turn, and are told when their time is over.
         for _ in 0..40 {
-            still.push(connect(START)?);
+            let reader = Events::ask(server.client(), stream.path(), START)?;
+            waiting.push(reader);
         }
         sleep(Duration::from_secs(3));
         Ok(workerd.memory()?.0.saturating_sub(before))

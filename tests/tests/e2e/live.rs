@@ -217,7 +217,7 @@ fn waiting_ends_after_the_configured_times() -> Result<()> {
     assert_eq!(answer.header("stream-up-to-date"), Some("true"));
     assert_eq!(
         answer.header("stream-next-offset"),
-        Some("0000000000000000_0000000000000000")
+        Some("0000000000000000_0000000000000000_0000")
     );
     let cursor: u64 = answer.header("stream-cursor").unwrap_or_default().parse()?;
     assert!(cursor > 1);

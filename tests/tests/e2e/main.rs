@@ -18,6 +18,8 @@ mod overtaken;
 mod projects;
 mod restart;
 mod session;
+mod sse;
+mod stalled;
 mod trouble;
 mod truncate;
 mod validation;

@@ -11,6 +11,7 @@ use std::task::{Context, Poll as Step, Waker};
 use crate::auth::NoAuth;
 use crate::edge::live::Poll;
 use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Outgoing, Ports};
+use crate::edge::room::Room;
 use crate::edge::settings::Settings;
 use crate::edge::{Answer, Server};
 use crate::protocol::error::Error;
@@ -41,6 +42,7 @@ pub struct State {
     /// Whether the reader takes what is written.
     pub takes: Cell<bool>,
     pub end: Cell<Option<&'static str>>,
+    pub room: Rc<Room>,
     pub bucket_answers: Cell<bool>,
     pub log: RefCell<Vec<String>>,
 }
@@ -51,6 +53,7 @@ pub struct World(pub Rc<State>);
 pub struct Request {
     pub method: &'static str,
     pub url: String,
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Incoming for Request {
@@ -62,8 +65,9 @@ impl Incoming for Request {
         self.url.clone()
     }
 
-    fn header(&self, _name: &str) -> Option<String> {
-        None
+    fn header(&self, name: &str) -> Option<String> {
+        let mut headers = self.headers.iter();
+        headers.find_map(|(known, value)| (*known == name).then(|| value.clone()))
     }
 }
 
@@ -113,9 +117,19 @@ impl IntoFuture for Later {
 impl World {
     /// Serves a GET of the stream `s`.
     pub fn get(&self, query: &str) -> Result<Response, Error> {
+        self.get_with(query, Vec::new())
+    }
+
+    /// The same with headers.
+    pub fn get_with(
+        &self,
+        query: &str,
+        headers: Vec<(&'static str, String)>,
+    ) -> Result<Response, Error> {
         let request = Request {
             method: "GET",
             url: format!("http://a/v1/stream/s?{query}"),
+            headers,
         };
         let server = Server {
             ports: self,
@@ -178,6 +192,7 @@ impl Ports for World {
         Settings {
             long_poll_timeout_ms: Ok(25_000),
             sse_timeout_ms: Ok(60_000),
+            sse_heartbeat_ms: Ok(15_000),
         }
     }
 
@@ -221,6 +236,7 @@ impl Ports for World {
     ) -> Result<Request, Error> {
         Ok(Request {
             method: request.method,
+            headers: request.headers.clone(),
             url: url.map_or_else(|| request.url.clone(), str::to_owned),
         })
     }
@@ -313,7 +329,7 @@ impl Ports for World {
         Ok(response)
     }
 
-    fn await_frame(&self, _socket: Socket, millis: u64, poll: Poll) -> Later {
+    fn await_frame(&self, _request: &Request, _socket: Socket, millis: u64, poll: Poll) -> Later {
         let ports = self.clone();
         Later(Box::pin(async move {
             ports.sleep(millis).await;
@@ -326,15 +342,24 @@ impl Ports for World {
         }))
     }
 
-    fn events(&self, reply: Reply) -> Result<(Response, ()), Error> {
+    fn room(&self) -> Rc<Room> {
+        Rc::clone(&self.0.room)
+    }
+
+    fn events(
+        &self,
+        _request: &Request,
+        reply: Reply,
+        _beat: u64,
+    ) -> Result<(Response, ()), Error> {
         Ok((self.respond(reply)?, ()))
     }
 
-    async fn write(&self, (): &(), bytes: &[u8]) -> Result<(), Gone> {
+    async fn write(&self, (): &(), bytes: Vec<u8>) -> Result<(), Gone> {
         if !self.0.takes.get() {
             pending::<()>().await;
         }
-        self.0.written.borrow_mut().extend_from_slice(bytes);
+        self.0.written.borrow_mut().extend(bytes);
         Ok(())
     }
 
