@@ -6,6 +6,7 @@ pub const ACCEPT_ENCODING: &str = "Accept-Encoding";
 pub const CACHE_CONTROL: &str = "Cache-Control";
 pub const CONTENT_ENCODING: &str = "Content-Encoding";
 pub const CONTENT_LENGTH: &str = "Content-Length";
+pub const CONTENT_SECURITY_POLICY: &str = "Content-Security-Policy";
 pub const CONTENT_TYPE: &str = "Content-Type";
 pub const DS_COLD: &str = "Ds-Cold";
 pub const DS_INCARNATION: &str = "Ds-Incarnation";
