@@ -246,6 +246,10 @@ impl Ports for Edge {
     async fn copy(&self, socket: WebSocket, sink: &Sink, bounds: Bounds) -> Copied {
         sink.copy(&socket, bounds).await
     }
+
+    fn stop(&self, sink: &Sink) {
+        sink.stop();
+    }
 }
 
 /// The same response with headers that can be changed, which those of a response that came from

@@ -35,6 +35,14 @@ export function awaitFrame(socket, millis, tail, cursor, fromNow, then) {
   return frame.then((frame) => then(socket, frame, tail, cursor, fromNow))
 }
 
+/** How copying to a writer is stopped. */
+const stops = new WeakMap()
+
+/** Lets `copyFrames` to a writer go on as if its time were over now. */
+export function stopCopying(writer) {
+  stops.get(writer)?.()
+}
+
 /** The object closes a socket with this code when there is more, which has to be asked for. */
 const COME_AGAIN = 4000
 
@@ -55,6 +63,7 @@ export function copyFrames(socket, writer, backlog, millis, grace, size) {
     let how
     const end = (how) => {
       clearTimeout(timer)
+      stops.delete(writer)
       socket.close()
       resolve({ how, last })
     }
@@ -79,10 +88,13 @@ export function copyFrames(socket, writer, backlog, millis, grace, size) {
       queue = []
       finish(why)
     }
-    let timer = setTimeout(() => {
+    const timeIsOver = () => {
+      clearTimeout(timer)
       timer = setTimeout(gone, grace)
       stop("over")
-    }, millis)
+    }
+    let timer = setTimeout(timeIsOver, millis)
+    stops.set(writer, timeIsOver)
     socket.binaryType = "arraybuffer"
     socket.addEventListener("message", ({ data }) => {
       if (how) return

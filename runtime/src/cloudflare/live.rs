@@ -74,6 +74,9 @@ extern "C" {
         grace: f64,
         size: u32,
     ) -> Promise;
+
+    #[wasm_bindgen(js_name = stopCopying)]
+    fn stop_copying(writer: &WritableStreamDefaultWriter);
 }
 
 /// [`awake`], as JavaScript calls it.
@@ -189,6 +192,11 @@ impl Sink {
         spawn_local(async move {
             let _ = aborted.await;
         });
+    }
+
+    /// Lets [`copy`](Self::copy) go on as if its time were over now.
+    pub fn stop(&self) {
+        stop_copying(&self.0);
     }
 
     /// Writes what comes over a socket.

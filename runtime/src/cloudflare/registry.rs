@@ -1,9 +1,11 @@
 //! Projects and public streams in the KV namespace `REGISTRY`: `<project>` holds the project's
 //! record, `<project>/<stream>` is there for public streams.
 //!
-//! What was read is kept in the isolate, so that a busy project costs no KV read per request. A
-//! secret that was taken away has to be without effect within a minute. KV itself may serve what
-//! it has read before for 30 seconds, the least it can be told, and the isolate takes the rest.
+//! What was read is kept in the isolate, so that a busy project costs no KV read per request, but
+//! four a minute for each isolate that serves it. A secret that was taken away has to be without
+//! effect within a minute, on live reads as well. KV itself may serve what it has read before for
+//! 30 seconds, the least it can be told; the isolate takes a quarter of a minute; and the rest is
+//! [how long](crate::edge::again::EVERY) a live read goes on before it is asked about again.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -20,14 +22,14 @@ use worker::{Delay, Env, js_sys};
 use super::config;
 use super::timing::now;
 use crate::auth::cache::{Cache, Limits};
-use crate::auth::project::{Project, Registry};
+use crate::auth::project::{Announcement, Project, Registry};
 use crate::protocol::error::Error;
-use crate::protocol::path::StreamPath;
+use crate::protocol::path::{Era, StreamPath};
 
 /// How long KV itself may serve what it has read before, in seconds.
 const KV_CACHE_SECONDS: f64 = 30.0;
 const LIMITS: Limits = Limits {
-    hit: 30_000,
+    hit: 15_000,
     miss: 5_000,
     entries: 1000,
 };
@@ -36,7 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 thread_local! {
     static PROJECTS: RefCell<Cache<Rc<Project>>> = RefCell::new(Cache::new(LIMITS));
-    static PUBLIC_STREAMS: RefCell<Cache<()>> = RefCell::new(Cache::new(LIMITS));
+    static PUBLIC_STREAMS: RefCell<Cache<Option<Era>>> = RefCell::new(Cache::new(LIMITS));
 }
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
@@ -72,18 +74,20 @@ impl Registry for Env {
         .await
     }
 
-    async fn is_public(&self, stream: &StreamPath) -> Result<bool, Error> {
+    async fn is_public(&self, stream: &StreamPath, era: Option<Era>) -> Result<bool, Error> {
         let found = look_up(&PUBLIC_STREAMS, stream.as_str(), async || {
-            Ok(read(self, stream.as_str()).await?.map(drop))
+            let record = read(self, stream.as_str()).await?;
+            let announced = record.and_then(|record| Announcement::parse(&record));
+            Ok(announced.map(|announced| announced.era))
         });
-        Ok(found.await?.is_some())
+        Ok(found.await? == Some(era))
     }
 
-    async fn publish(&self, stream: &StreamPath) -> Result<(), Error> {
+    async fn publish(&self, stream: &StreamPath, era: Option<Era>) -> Result<(), Error> {
         let key = stream.as_str();
-        let written = namespace(self)?.put(key, r#"{"public":true}"#);
-        answer(written).await?;
-        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.put(key, Some(()), now()));
+        let record = Announcement { era }.encode();
+        answer(namespace(self)?.put(key, &record)).await?;
+        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.put(key, Some(era), now()));
         Ok(())
     }
 

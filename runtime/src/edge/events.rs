@@ -4,6 +4,13 @@
 //! What waits for a reader to take it is bounded. One that lags behind the live tail is not sent
 //! more, but asks for it again, page by page, each as soon as it has taken the one before.
 
+use std::cell::Cell;
+use std::pin::pin;
+use std::rc::Rc;
+
+use futures_util::future::{Either, select};
+
+use super::again::Again;
 use super::cold;
 use super::live::{Place, Said};
 use super::ports::{Bounds, Copied, Outgoing, Ports};
@@ -39,6 +46,7 @@ pub(super) async fn serve<P: Ports>(
     mut place: Place<P>,
     read: &Read,
     ends_at: u64,
+    again: Again<P>,
 ) -> Result<P::Response, Error> {
     let first = place.ask(read).await?;
     if first.socket.is_none() && first.response.status() != 200 {
@@ -52,12 +60,12 @@ pub(super) async fn serve<P: Ports>(
     let ports = place.ports.clone();
     let reader = Reader {
         place,
-        sink,
+        sink: Rc::new(sink),
         encoding,
         read: read.clone(),
-        ends_at,
+        ends_at: Rc::new(Cell::new(ends_at)),
     };
-    ports.spawn(reader.run(first));
+    ports.spawn(reader.run(first, again));
     Ok(response)
 }
 
@@ -73,18 +81,27 @@ enum End {
 /// A reader of events.
 struct Reader<P: Ports> {
     place: Place<P>,
-    sink: P::Sink,
+    sink: Rc<P::Sink>,
     encoding: Encoding,
     /// What it asks for next.
     read: Read,
-    ends_at: u64,
+    ends_at: Rc<Cell<u64>>,
 }
 
 impl<P: Ports> Reader<P> {
-    /// Writes events until the stream, the reader or the time ends.
-    async fn run(mut self, first: Said<P>) {
-        let end = self.write_all(first).await;
-        let ports = &self.place.ports;
+    /// Writes events until the stream, the reader, the time or the reader's right to them ends.
+    async fn run(mut self, first: Said<P>, again: Again<P>) {
+        let ports = self.place.ports.clone();
+        let (sink, ends_at) = (Rc::clone(&self.sink), Rc::clone(&self.ends_at));
+        let end = match select(pin!(self.write_all(first)), pin!(again.ended())).await {
+            Either::Left((end, _)) => end,
+            Either::Right(((), writing)) => {
+                ends_at.set(ports.now());
+                ports.stop(&sink);
+                let written = within(ports.sleep(GRACE), writing).await;
+                written.unwrap_or(End::Broken)
+            }
+        };
         if end == End::Whole {
             let closed = within(ports.sleep(self.until_stuck()), ports.close(&self.sink));
             if closed.await.is_some() {
@@ -209,7 +226,7 @@ impl<P: Ports> Reader<P> {
 
     /// How many milliseconds the reader has left.
     fn left(&self) -> u64 {
-        self.ends_at.saturating_sub(self.place.ports.now())
+        self.ends_at.get().saturating_sub(self.place.ports.now())
     }
 
     /// For how many milliseconds the reader may take nothing.

@@ -3,10 +3,11 @@
 //! page after page, each as an event, until there is a socket, and then all that comes over it. So
 //! catching up joins the live tail with no gap, and nobody waits in the object.
 
+use super::again::Again;
 use super::ports::{Outgoing, Ports};
 use super::serve::if_public;
 use super::{Answer, AnswerOf, cold, events};
-use crate::auth::Grant;
+use crate::auth::{Grant, Refusal};
 use crate::patience::{self, within};
 use crate::protocol::cursor;
 use crate::protocol::error::Error;
@@ -27,21 +28,25 @@ pub fn is_live(method: &str, query: &str) -> bool {
 ///
 /// # Errors
 ///
-/// What is wrong with the request, [`Error::Unavailable`] and [`Error::Newer`]; all else is an
-/// answer.
+/// What is wrong with the request, [`Error::Unavailable`] and [`Error::Newer`], and the refusal of
+/// a long-poll that is not granted any more; all else is an answer.
 pub(super) async fn serve<P: Ports>(
     ports: &P,
     url: &str,
     path: &StreamPath,
     grant: Grant,
-) -> Result<AnswerOf<P>, Error> {
+    again: Again<P>,
+) -> Result<AnswerOf<P>, Refusal> {
     let settings = ports.settings();
     let (raw_path, query) = path::split_url(url);
     let read = Read::parse(query, &|_| None)?;
     let place = Place {
         ports: ports.clone(),
-        object: ports.object(path.as_str())?,
-        base: format!("http://live{}{raw_path}", path::LIVE),
+        object: ports.object(&path.name(grant.era))?,
+        base: match grant.era {
+            Some(era) => format!("http://live{}{}{raw_path}", path::LIVE, era.prefix()),
+            None => format!("http://live{}{raw_path}", path::LIVE),
+        },
         mark: if_public(grant.audience),
         incarnation: None,
     };
@@ -52,9 +57,19 @@ pub(super) async fn serve<P: Ports>(
     match read.live {
         Some(Live::Sse) => {
             let ends_at = now.saturating_add(settings.sse_timeout_ms?.min(left));
-            Ok(Answer::Now(events::serve(place, &read, ends_at).await?))
+            let response = events::serve(place, &read, ends_at, again).await?;
+            Ok(Answer::Now(response))
         }
-        _ => long_poll(&place, &read, settings.long_poll_timeout_ms?.min(left)).await,
+        _ => {
+            let answer = long_poll(&place, &read, settings.long_poll_timeout_ms?.min(left));
+            let answer = answer.await?;
+            if !again.is_asked() {
+                return Ok(answer);
+            }
+            let response = answer.response().await?;
+            again.check().await?;
+            Ok(Answer::Now(response))
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub fn present<P: Ports>(
     asked: &Request<'_>,
     audience: Audience,
 ) -> Result<P::Response, Error> {
-    let origin = asked.header("Origin");
+    let origin = asked.header(header::ORIGIN);
     let caching = response.header(header::CACHE_CONTROL);
     let changes = header_changes(cors, origin.as_deref(), audience, caching.as_deref());
     if changes.is_empty() {

@@ -188,11 +188,16 @@ impl<P: Ports> Object<P> {
 
     fn creation(&self, asked: &impl Incoming) -> Result<(Create, Name), Error> {
         let (raw_path, query) = asked.place();
-        let create = Create::parse(query, &|name| asked.header(name))?;
+        let (era, raw_path) = path::split_era(raw_path);
+        let mut create = Create::parse(query, &|name| asked.header(name))?;
+        if let Some(fork) = &mut create.fork {
+            // No fork leads from one era into another.
+            fork.source = fork.source.clone().named(era);
+        }
         // The time, and something random in case the clock went back.
         let (now, random) = (self.ports.now(), self.ports.random());
         let name = Name {
-            path: StreamPath::parse(raw_path)?.as_str().to_owned(),
+            path: StreamPath::parse(raw_path)?.name(era).into_owned(),
             incarnation: format!("{now:x}-{random:08x}"),
         };
         Ok((create, name))
@@ -215,7 +220,8 @@ impl<P: Ports> Object<P> {
             self.after_append();
         }
         let location = asked.url().split('?').next().unwrap_or_default();
-        let reply = Reply::created(created, location);
+        let location = location.replacen(asked.place().0, asked.public_path(), 1);
+        let reply = Reply::created(created, &location);
         Done::new(reply, created.count, body.len())
     }
 

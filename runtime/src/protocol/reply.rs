@@ -280,20 +280,6 @@ impl Reply {
         Self::new(204)
     }
 
-    /// The answer to an OPTIONS, a browser's preflight among them.
-    pub fn preflight() -> Self {
-        Self::new(204)
-            .with(
-                "Access-Control-Allow-Methods",
-                "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-            )
-            .with(
-                "Access-Control-Allow-Headers",
-                header::ALLOWED_REQUEST_HEADERS,
-            )
-            .with("Access-Control-Max-Age", "86400")
-    }
-
     /// The answer to a request that is refused: a JSON document with a code for programs and a
     /// message for people.
     pub fn refused(error: &Error) -> Self {

@@ -23,7 +23,7 @@ use crate::protocol::error::Error;
 use crate::protocol::frame;
 use crate::protocol::header;
 use crate::protocol::part::Part;
-use crate::protocol::path::StreamPath;
+use crate::protocol::path::{Era, StreamPath};
 use crate::protocol::reply::Reply;
 use crate::protocol::sse::END_BYTES;
 
@@ -45,6 +45,7 @@ impl Kv {
                 signing_secrets: vec![SECRET.to_owned()],
                 cors_origins: Vec::new(),
                 is_public: false,
+                era: None,
             }),
             public: RefCell::default(),
             old: RefCell::default(),
@@ -82,7 +83,7 @@ impl Registry for Desk {
         Ok((name == "p").then(|| Rc::clone(&self.kv.0.project)))
     }
 
-    async fn is_public(&self, stream: &StreamPath) -> Result<bool, Error> {
+    async fn is_public(&self, stream: &StreamPath, _era: Option<Era>) -> Result<bool, Error> {
         self.look(())?;
         let now = self.world.executor().now();
         self.kv
@@ -98,7 +99,7 @@ impl Registry for Desk {
         }
     }
 
-    async fn publish(&self, stream: &StreamPath) -> Result<(), Error> {
+    async fn publish(&self, stream: &StreamPath, _era: Option<Era>) -> Result<(), Error> {
         self.set(stream, true).await
     }
 
@@ -146,6 +147,8 @@ pub struct Pipe {
     pub most: Cell<u64>,
     end: Cell<Option<bool>>,
     is_gone: Cell<bool>,
+    /// Nothing more is copied to it.
+    is_stopped: Cell<bool>,
     wakers: RefCell<Vec<Waker>>,
 }
 
@@ -224,6 +227,17 @@ impl Pipe {
             Turn::Pending
         })
         .await
+    }
+
+    async fn stopped(&self) {
+        std::future::poll_fn(|context| {
+            if self.is_stopped.get() {
+                return Turn::Ready(());
+            }
+            self.wakers.borrow_mut().push(context.waker().clone());
+            Turn::Pending
+        })
+        .await;
     }
 
     async fn gone(&self) {
@@ -524,9 +538,10 @@ impl Ports for Desk {
         let mut last: Option<Vec<u8>> = None;
         let is_behind = loop {
             let left = until.saturating_sub(self.now());
+            let time = select(Box::pin(self.sleep(left)), Box::pin(sink.0.stopped()));
             let heard = select(
                 Box::pin(socket.0.hear()),
-                Box::pin(select(Box::pin(self.sleep(left)), Box::pin(sink.0.gone()))),
+                Box::pin(select(time, Box::pin(sink.0.gone()))),
             );
             match heard.await {
                 Either::Left((Heard::Frame(_), _)) if sink.0.backlog.get() > bounds.backlog => {
@@ -554,5 +569,11 @@ impl Ports for Desk {
             Either::Left((Ok(()), _)) => Copied::Over,
             _ => Copied::Stuck,
         }
+    }
+
+    fn stop(&self, sink: &Sink) {
+        self.world.count("reader is let go");
+        sink.0.is_stopped.set(true);
+        sink.0.wake();
     }
 }

@@ -8,7 +8,9 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll as Step, Waker};
 
-use crate::auth::NoAuth;
+use futures_util::future::select;
+
+use crate::auth::{AuthorizeMutation, AuthorizeRead, NoAuth};
 use crate::edge::live::Poll;
 use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Outgoing, Ports};
 use crate::edge::settings::Settings;
@@ -25,6 +27,8 @@ pub enum Does {
     Says(Response),
     /// Answers with a socket, over which copying ends like this.
     Follows(Response, Copied),
+    /// Answers with a socket, over which nothing comes.
+    Waits(Response),
     /// Nothing.
     Nothing,
 }
@@ -37,10 +41,13 @@ pub struct State {
     pub does: RefCell<VecDeque<Does>>,
     /// The URLs that the object was asked for.
     pub asked: RefCell<Vec<String>>,
+    /// The names of the objects that there was a way to.
+    pub objects: RefCell<Vec<String>>,
     pub written: RefCell<Vec<u8>>,
     /// Whether the reader takes what is written.
     pub takes: Cell<bool>,
     pub end: Cell<Option<&'static str>>,
+    is_stopped: Cell<bool>,
     pub bucket_answers: Cell<bool>,
     pub log: RefCell<Vec<String>>,
 }
@@ -48,9 +55,11 @@ pub struct State {
 #[derive(Clone, Default)]
 pub struct World(pub Rc<State>);
 
+#[derive(Clone)]
 pub struct Request {
     pub method: &'static str,
     pub url: String,
+    pub headers: Vec<(&'static str, String)>,
 }
 
 impl Incoming for Request {
@@ -62,8 +71,9 @@ impl Incoming for Request {
         self.url.clone()
     }
 
-    fn header(&self, _name: &str) -> Option<String> {
-        None
+    fn header(&self, name: &str) -> Option<String> {
+        let mut headers = self.headers.iter();
+        headers.find_map(|(known, value)| (*known == name).then(|| value.clone()))
     }
 }
 
@@ -97,7 +107,8 @@ impl Outgoing for Response {
     }
 }
 
-pub struct Socket(Copied);
+/// How copying from it ends; it goes on for as long as it may if that is nothing.
+pub struct Socket(Option<Copied>);
 
 pub struct Later(Pin<Box<dyn Future<Output = Result<Response, Error>>>>);
 
@@ -113,17 +124,29 @@ impl IntoFuture for Later {
 impl World {
     /// Serves a GET of the stream `s`.
     pub fn get(&self, query: &str) -> Result<Response, Error> {
-        let request = Request {
-            method: "GET",
-            url: format!("http://a/v1/stream/s?{query}"),
-        };
+        self.serve(
+            &NoAuth,
+            &Request {
+                method: "GET",
+                url: format!("http://a/v1/stream/s?{query}"),
+                headers: Vec::new(),
+            },
+        )
+    }
+
+    /// Serves a request as `auth` allows.
+    pub fn serve(
+        &self,
+        auth: &(impl AuthorizeMutation<()> + AuthorizeRead<()>),
+        request: &Request,
+    ) -> Result<Response, Error> {
         let server = Server {
             ports: self,
-            mutations: &NoAuth,
-            reads: &NoAuth,
+            mutations: auth,
+            reads: auth,
         };
         self.run(async {
-            match server.serve(&request).await? {
+            match server.serve(request).await? {
                 Answer::Now(response) => Ok(response),
                 Answer::Later(later) => later.await,
             }
@@ -220,8 +243,8 @@ impl Ports for World {
         _mark: Option<&'static str>,
     ) -> Result<Request, Error> {
         Ok(Request {
-            method: request.method,
             url: url.map_or_else(|| request.url.clone(), str::to_owned),
+            ..request.clone()
         })
     }
 
@@ -247,7 +270,8 @@ impl Ports for World {
         Ok(response)
     }
 
-    fn object(&self, _path: &str) -> Result<(), Error> {
+    fn object(&self, path: &str) -> Result<(), Error> {
+        self.0.objects.borrow_mut().push(path.to_owned());
         Ok(())
     }
 
@@ -270,7 +294,8 @@ impl Ports for World {
         let does = self.0.does.borrow_mut().pop_front();
         match does {
             Some(Does::Says(response)) => Ok((response, None)),
-            Some(Does::Follows(response, copied)) => Ok((response, Some(Socket(copied)))),
+            Some(Does::Follows(response, copied)) => Ok((response, Some(Socket(Some(copied))))),
+            Some(Does::Waits(response)) => Ok((response, Some(Socket(None)))),
             Some(Does::Nothing) => pending().await,
             None => Err(Error::Unavailable("it has nothing to say".to_owned())),
         }
@@ -349,7 +374,20 @@ impl Ports for World {
         self.0.end.set(Some("aborted"));
     }
 
-    async fn copy(&self, socket: Socket, (): &(), _bounds: Bounds) -> Copied {
-        socket.0
+    async fn copy(&self, socket: Socket, (): &(), bounds: Bounds) -> Copied {
+        let Some(copied) = socket.0 else {
+            let time = self.sleep(bounds.millis);
+            let stopped = poll_fn(|_| match self.0.is_stopped.get() {
+                true => Step::Ready(()),
+                false => Step::Pending,
+            });
+            select(pin!(time), pin!(stopped)).await;
+            return Copied::Over;
+        };
+        copied
+    }
+
+    fn stop(&self, (): &()) {
+        self.0.is_stopped.set(true);
     }
 }
