@@ -229,26 +229,16 @@ impl Pipe {
         .await
     }
 
-    async fn stopped(&self) {
+    /// Is done when nothing more is to be copied; says whether the reader is gone.
+    async fn over(&self) -> bool {
         std::future::poll_fn(|context| {
-            if self.is_stopped.get() {
-                return Turn::Ready(());
+            if self.is_gone.get() || self.is_stopped.get() {
+                return Turn::Ready(self.is_gone.get());
             }
             self.wakers.borrow_mut().push(context.waker().clone());
             Turn::Pending
         })
-        .await;
-    }
-
-    async fn gone(&self) {
-        std::future::poll_fn(|context| {
-            if self.is_gone.get() {
-                return Turn::Ready(());
-            }
-            self.wakers.borrow_mut().push(context.waker().clone());
-            Turn::Pending
-        })
-        .await;
+        .await
     }
 }
 
@@ -538,10 +528,9 @@ impl Ports for Desk {
         let mut last: Option<Vec<u8>> = None;
         let is_behind = loop {
             let left = until.saturating_sub(self.now());
-            let time = select(Box::pin(self.sleep(left)), Box::pin(sink.0.stopped()));
             let heard = select(
                 Box::pin(socket.0.hear()),
-                Box::pin(select(time, Box::pin(sink.0.gone()))),
+                Box::pin(select(Box::pin(self.sleep(left)), Box::pin(sink.0.over()))),
             );
             match heard.await {
                 Either::Left((Heard::Frame(_), _)) if sink.0.backlog.get() > bounds.backlog => {
@@ -554,8 +543,8 @@ impl Ports for Desk {
                 }
                 Either::Left((Heard::Closed(Close::ComeAgain), _)) => break true,
                 Either::Left(_) => break false,
-                Either::Right((Either::Left(_), _)) => break false,
-                Either::Right((Either::Right(_), _)) => return Copied::Stuck,
+                Either::Right((Either::Left(_) | Either::Right((false, _)), _)) => break false,
+                Either::Right((Either::Right((true, _)), _)) => return Copied::Stuck,
             }
         };
         drop(socket);
