@@ -162,11 +162,20 @@ impl Server {
 
     /// Says what goes wrong with [`R2::Faulty`] from now on; `none` for nothing.
     pub fn let_r2(&mut self, fault: &str) -> Result<()> {
+        self.say(fault)
+    }
+
+    /// Sets a value in the registry, or takes it away, as if somebody else had.
+    pub fn register(&mut self, key: &str, value: Option<&str>) -> Result<()> {
+        self.say(&json!({ "key": key, "value": value }).to_string())
+    }
+
+    fn say(&mut self, what: &str) -> Result<()> {
         let stdin = self.node.stdin.as_mut().context("no stdin")?;
-        writeln!(stdin, "{fault}")?;
+        writeln!(stdin, "{what}")?;
         let mut line = String::new();
         self.stdout.read_line(&mut line)?;
-        ensure!(line.trim() == fault, "the server said {line:?}");
+        ensure!(line.trim() == what, "the server said {line:?}");
         Ok(())
     }
 
