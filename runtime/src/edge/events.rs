@@ -130,9 +130,9 @@ impl<P: Ports> Reader<P> {
             let time = self.place.ports.sleep(self.left());
             let asked = within(time, self.place.ask(&self.read)).await;
             said = match asked {
-                Some(Ok(said)) => said,
                 Some(Err(error)) => return self.give_up(&error),
-                None => return End::Whole,
+                Some(Ok(said)) if self.left() > 0 => said,
+                _ => return End::Whole,
             };
         }
     }

@@ -172,8 +172,8 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
     }
 
     /// A fork reads its source, and so must its creator be allowed to. Whether there is such a
-    /// stream is not looked at. What everyone may read if it is public has an object that would
-    /// have to say so, and is not asked by readers here.
+    /// stream is not looked at. Where everyone may read it if it is public, only its object knows
+    /// that it is: whoever has no other right to it is refused.
     async fn authorize_source(
         &self,
         asked: &auth::Request<'_>,
