@@ -44,37 +44,26 @@ const MAX_ASKED: usize = 2048;
 /// The answer to an OPTIONS, a browser's preflight among them. `asked` is its
 /// `Access-Control-Request-Headers`: all that is asked for is allowed, since what a header means is
 /// decided when it comes, by the server or by whoever authorizes in it.
-pub fn preflight(cors: Cors, origin: Option<&str>, asked: Option<&str>) -> Reply {
-    let reply = Reply::new(204);
-    let (cors, origin) = match (cors, origin) {
-        (Cors::Origin, None) => (Cors::Nobody, None),
-        other => other,
+pub fn preflight(cors: Cors, origin: Option<String>, asked: Option<String>) -> Reply {
+    let vary = "Origin, Access-Control-Request-Headers".to_owned();
+    let mut reply = Reply::bare(204).with(VARY, vary);
+    let allowed = match cors {
+        Cors::Any => Some("*".to_owned()),
+        Cors::Origin => origin,
+        Cors::Nobody => None,
     };
-    let mut reply = match cors {
-        Cors::Nobody => reply,
-        Cors::Any | Cors::Origin => reply
-            .with(
-                "Access-Control-Allow-Methods",
-                "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-            )
-            .with(
-                "Access-Control-Allow-Headers",
-                asked
-                    .filter(|asked| is_list_of_names(asked))
-                    .unwrap_or(header::ALLOWED_REQUEST_HEADERS),
-            )
-            .with("Access-Control-Max-Age", "86400"),
-    };
-    for (name, value) in header_changes(cors, origin, Audience::Everyone, None) {
-        reply.headers.retain(|(known, _)| *known != name);
-        if let Some(value) = value.filter(|_| name != VARY) {
-            reply = reply.with(name, value);
-        }
+    if let Some(allowed) = allowed {
+        let asked = asked.filter(|asked| is_list_of_names(asked));
+        let headers = asked.unwrap_or_else(|| header::ALLOWED_REQUEST_HEADERS.to_owned());
+        let methods = "GET, HEAD, POST, PUT, DELETE, OPTIONS".to_owned();
+        reply.headers.extend([
+            (ALLOW_ORIGIN, allowed),
+            ("Access-Control-Allow-Methods", methods),
+            ("Access-Control-Allow-Headers", headers),
+            ("Access-Control-Max-Age", "86400".to_owned()),
+        ]);
     }
-    reply.with(
-        VARY,
-        format!("Origin, {}", header::ACCESS_CONTROL_REQUEST_HEADERS),
-    )
+    reply
 }
 
 /// Whether a text is names of headers (RFC 9110 section 5.6.2), separated by commas, and no more.
@@ -138,7 +127,7 @@ mod tests {
             "Cache-Control",
         ] {
             for (cors, origin) in [(Cors::Any, "*"), (Cors::Origin, APP)] {
-                let reply = preflight(cors, Some(APP), Some(asked));
+                let reply = preflight(cors, Some(APP.to_owned()), Some(asked.to_owned()));
                 assert_eq!(reply.status, 204);
                 assert_eq!(value(&reply, "Access-Control-Allow-Headers"), Some(asked));
                 assert_eq!(value(&reply, ALLOW_ORIGIN), Some(origin));
@@ -161,7 +150,7 @@ mod tests {
         for asked in [
             "", ",", "a,,b", "a b", "a:b", "a\n", "é", "a;b", "*,\t", &long,
         ] {
-            let reply = preflight(Cors::Any, None, Some(asked));
+            let reply = preflight(Cors::Any, None, Some(asked.to_owned()));
             assert_eq!(
                 value(&reply, "Access-Control-Allow-Headers"),
                 usual,
@@ -175,7 +164,11 @@ mod tests {
     #[test]
     fn a_page_of_another_origin_learns_nothing_from_a_preflight() {
         for (cors, origin) in [(Cors::Nobody, Some(APP)), (Cors::Origin, None)] {
-            let reply = preflight(cors, origin, Some("authorization"));
+            let reply = preflight(
+                cors,
+                origin.map(str::to_owned),
+                Some("authorization".to_owned()),
+            );
             assert_eq!(reply.status, 204);
             let mut names = reply.headers.iter().map(|(name, _)| *name);
             assert!(
@@ -189,7 +182,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn whatever_is_allowed_is_a_header_that_can_be_sent(asked in "[ -~]{0,40}|\\PC{0,40}") {
-            let reply = preflight(Cors::Any, None, Some(&asked));
+            let reply = preflight(Cors::Any, None, Some(asked));
             let allowed = value(&reply, "Access-Control-Allow-Headers").unwrap();
             for name in allowed.split(',') {
                 let name = name.trim();

@@ -3,8 +3,7 @@
 use std::future::Future;
 use std::rc::Rc;
 
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 use super::token::MIN_SECRET_BYTES;
 use crate::protocol::error::Error;
@@ -22,14 +21,9 @@ pub struct Project {
     /// Whether every stream can be read without a token.
     #[serde(default)]
     pub is_public: bool,
-    /// Which of the projects of this name it is: 16 hexadecimal digits, unless it is the first.
-    #[serde(default, deserialize_with = "era")]
+    /// Which of the projects of this name it is: any number, unless it is the first.
+    #[serde(default)]
     pub era: Option<Era>,
-}
-
-fn era<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Era>, D::Error> {
-    let era = Era::parse(&String::deserialize(from)?);
-    era.map(Some).ok_or_else(|| D::Error::custom("no era"))
 }
 
 impl std::fmt::Debug for Project {
@@ -63,26 +57,11 @@ impl Project {
     }
 }
 
-/// What is registered of a public stream: a JSON document under the stream's path.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Announcement {
-    /// The era it is of.
-    #[serde(default, deserialize_with = "era")]
-    pub era: Option<Era>,
-}
-
-impl Announcement {
-    /// Reads it; nothing for what is none.
-    pub fn parse(record: &str) -> Option<Self> {
-        serde_json::from_str(record).ok()
-    }
-
-    /// The document.
-    pub fn encode(self) -> String {
-        match self.era {
-            Some(era) => format!(r#"{{"public":true,"era":"{era}"}}"#),
-            None => r#"{"public":true}"#.to_owned(),
-        }
+/// What is registered of a public stream under its path: a JSON document, by its letters.
+pub fn announcement(era: Option<Era>) -> String {
+    match era {
+        Some(era) => format!(r#"{{"public":true,"era":"{era}"}}"#),
+        None => r#"{"public":true}"#.to_owned(),
     }
 }
 
@@ -106,7 +85,11 @@ pub trait Registry {
     ) -> impl Future<Output = Result<(), Error>>;
 
     /// Takes that back.
-    fn unpublish(&self, stream: &StreamPath) -> impl Future<Output = Result<(), Error>>;
+    fn unpublish(
+        &self,
+        stream: &StreamPath,
+        era: Option<Era>,
+    ) -> impl Future<Output = Result<(), Error>>;
 }
 
 #[cfg(test)]
@@ -127,27 +110,15 @@ mod tests {
             era: None,
         };
         assert_eq!(Project::parse("p", &full), Ok(expected));
-        let record = |era: &str| format!(r#"{{"signingSecrets":[],"era":"{era}"}}"#);
-        let later = Project::parse("p", &record("00000000000000ff")).unwrap();
+        let record = |era: &str| format!(r#"{{"signingSecrets":[],"era":{era}}}"#);
+        let later = Project::parse("p", &record("255")).unwrap();
         assert_eq!(later.era, Some(Era::new(255)));
-        Project::parse("p", &record("ff")).unwrap_err();
+        for wrong in ["\"255\"", "-1", "0.5", "1e99", "{}"] {
+            Project::parse("p", &record(wrong)).unwrap_err();
+        }
         let short = Project::parse("p", r#"{"signingSecrets":[]}"#).unwrap();
         assert!(short.signing_secrets.is_empty() && short.cors_origins.is_empty());
         assert!(!short.is_public);
-    }
-
-    #[test]
-    fn an_announcement_survives() {
-        for era in [None, Some(Era::new(7))] {
-            let announcement = Announcement { era };
-            assert_eq!(
-                Announcement::parse(&announcement.encode()),
-                Some(announcement)
-            );
-        }
-        for none in ["", "1", r#"{"public":true,"era":"7"}"#, r#"{"era":null}"#] {
-            assert_eq!(Announcement::parse(none), None, "{none}");
-        }
     }
 
     #[test]

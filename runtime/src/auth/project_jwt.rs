@@ -80,7 +80,7 @@ impl<E: Registry> AuthorizeMutation<E> for ProjectJwt {
             ("DELETE", 200..300) => {
                 let era = era_of(stream, registry).await?;
                 if registry.is_public(stream, era).await? {
-                    registry.unpublish(stream).await?;
+                    registry.unpublish(stream, era).await?;
                 }
             }
             _ => {}

@@ -78,7 +78,7 @@ impl Registry for Memory {
         self.look(())
     }
 
-    async fn unpublish(&self, stream: &StreamPath) -> Result<(), Error> {
+    async fn unpublish(&self, stream: &StreamPath, _era: Option<Era>) -> Result<(), Error> {
         *self.writes.borrow_mut() += 1;
         self.public.borrow_mut().remove(stream.as_str());
         self.look(())

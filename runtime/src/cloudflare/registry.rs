@@ -22,7 +22,7 @@ use worker::{Delay, Env, js_sys};
 use super::config;
 use super::timing::now;
 use crate::auth::cache::{Cache, Limits};
-use crate::auth::project::{Announcement, Project, Registry};
+use crate::auth::project::{Project, Registry, announcement};
 use crate::protocol::error::Error;
 use crate::protocol::path::{Era, StreamPath};
 
@@ -38,7 +38,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 thread_local! {
     static PROJECTS: RefCell<Cache<Rc<Project>>> = RefCell::new(Cache::new(LIMITS));
-    static PUBLIC_STREAMS: RefCell<Cache<Option<Era>>> = RefCell::new(Cache::new(LIMITS));
+    /// By the names of their objects: a path of another era is another stream.
+    static PUBLIC_STREAMS: RefCell<Cache<()>> = RefCell::new(Cache::new(LIMITS));
 }
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
@@ -75,26 +76,25 @@ impl Registry for Env {
     }
 
     async fn is_public(&self, stream: &StreamPath, era: Option<Era>) -> Result<bool, Error> {
-        let found = look_up(&PUBLIC_STREAMS, stream.as_str(), async || {
+        let name = stream.name(era);
+        let found = look_up(&PUBLIC_STREAMS, &name, async || {
             let record = read(self, stream.as_str()).await?;
-            let announced = record.and_then(|record| Announcement::parse(&record));
-            Ok(announced.map(|announced| announced.era))
+            let is_announced = record.is_some_and(|record| record == announcement(era));
+            Ok(is_announced.then_some(()))
         });
-        Ok(found.await? == Some(era))
+        Ok(found.await?.is_some())
     }
 
     async fn publish(&self, stream: &StreamPath, era: Option<Era>) -> Result<(), Error> {
-        let key = stream.as_str();
-        let record = Announcement { era }.encode();
-        answer(namespace(self)?.put(key, &record)).await?;
-        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.put(key, Some(era), now()));
+        let written = namespace(self)?.put(stream.as_str(), &announcement(era));
+        answer(written).await?;
+        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.put(&stream.name(era), Some(()), now()));
         Ok(())
     }
 
-    async fn unpublish(&self, stream: &StreamPath) -> Result<(), Error> {
-        let key = stream.as_str();
-        answer(namespace(self)?.delete(key)).await?;
-        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.forget(key));
+    async fn unpublish(&self, stream: &StreamPath, era: Option<Era>) -> Result<(), Error> {
+        answer(namespace(self)?.delete(stream.as_str())).await?;
+        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.forget(&stream.name(era)));
         Ok(())
     }
 }

@@ -5,10 +5,7 @@
 //! more, but asks for it again, page by page, each as soon as it has taken the one before.
 
 use std::cell::Cell;
-use std::pin::pin;
 use std::rc::Rc;
-
-use futures_util::future::{Either, select};
 
 use super::again::Again;
 use super::cold;
@@ -93,15 +90,14 @@ impl<P: Ports> Reader<P> {
     async fn run(mut self, first: Said<P>, again: Again<P>) {
         let ports = self.place.ports.clone();
         let (sink, ends_at) = (Rc::clone(&self.sink), Rc::clone(&self.ends_at));
-        let end = match select(pin!(self.write_all(first)), pin!(again.ended())).await {
-            Either::Left((end, _)) => end,
-            Either::Right(((), writing)) => {
-                ends_at.set(ports.now());
-                ports.stop(&sink);
-                let written = within(ports.sleep(GRACE), writing).await;
-                written.unwrap_or(End::Broken)
-            }
+        let until_let_go = async {
+            again.ended().await;
+            ends_at.set(ports.now());
+            ports.stop(&sink);
+            ports.sleep(GRACE).await;
         };
+        let written = within(until_let_go, self.write_all(first)).await;
+        let end = written.unwrap_or(End::Broken);
         if end == End::Whole {
             let closed = within(ports.sleep(self.until_stuck()), ports.close(&self.sink));
             if closed.await.is_some() {

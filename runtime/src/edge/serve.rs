@@ -15,6 +15,7 @@ use crate::auth::{self, Audience, AuthorizeMutation, AuthorizeRead, Cors, Grant,
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::path::{self, StreamPath, in_era};
+use crate::protocol::reply::Reply;
 use crate::protocol::request::fork_source;
 
 /// Who serves requests, and by which rules.
@@ -44,11 +45,13 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
         let (path, query) = path::split_url(&url);
         let answer = match StreamPath::parse(path) {
             Ok(path) => self.serve_stream(request, &url, query, &path).await?,
-            // The request itself is refused, which a page is told only if it may send it.
-            Err(_) if request.method() == "OPTIONS" => self.preflight(request, Cors::Any).await?,
             Err(error) => {
                 self.ports.drain(request).await;
-                Answer::Now(self.refuse(&error.into())?)
+                Answer::Now(match &*request.method() {
+                    // The request itself is refused, which a page is told only if it may send it.
+                    "OPTIONS" => self.ports.respond(preflight_of(request, Cors::Any))?,
+                    _ => self.refuse(&error.into())?,
+                })
             }
         };
         if let (Some(started), Some(now)) = (started, self.ports.tick()) {
@@ -79,7 +82,7 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
         };
         let cors = self.reads.cors(&asked, path, self.ports.env()).await;
         let outcome = match method.as_str() {
-            "OPTIONS" => return self.preflight(request, cors).await,
+            "OPTIONS" => Err(preflight_of(request, cors).into()),
             "GET" | "HEAD" => self.read(request, url, &asked, path).await,
             _ => self.change(request, url, &asked, path).await,
         };
@@ -93,20 +96,12 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
                 (Answer::Now(self.ports.respond(reply)?), Audience::Everyone)
             }
         };
-        if leaves_alone(cors, audience) {
+        if method == "OPTIONS" || leaves_alone(cors, audience) {
             return Ok(answer);
         }
         let response = answer.response().await?;
         let response = present(self.ports, response, cors, &asked, audience)?;
         Ok(Answer::Now(response))
-    }
-
-    async fn preflight(&self, request: &P::Request, cors: Cors) -> Result<AnswerOf<P>, Error> {
-        self.ports.drain(request).await;
-        let origin = request.header(header::ORIGIN);
-        let asked = request.header(header::ACCESS_CONTROL_REQUEST_HEADERS);
-        let reply = preflight(cors, origin.as_deref(), asked.as_deref());
-        Ok(Answer::Now(self.ports.respond(reply)?))
     }
 
     fn refuse(&self, error: &Error) -> Result<P::Response, Error> {
@@ -242,6 +237,13 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
         }
         self.ports.changed(request, url.as_deref(), mark).map(Some)
     }
+}
+
+/// The answer to an OPTIONS, as its client may have it.
+fn preflight_of(request: &impl Incoming, cors: Cors) -> Reply {
+    let origin = request.header(header::ORIGIN);
+    let asked = request.header(header::ACCESS_CONTROL_REQUEST_HEADERS);
+    preflight(cors, origin, asked)
 }
 
 /// What tells an object that these readers may have a public stream only.

@@ -220,8 +220,8 @@ impl<P: Ports> Object<P> {
             self.after_append();
         }
         let location = asked.url().split('?').next().unwrap_or_default();
-        let location = location.replacen(asked.place().0, asked.public_path(), 1);
-        let reply = Reply::created(created, &location);
+        let (origin, _) = location.split_once(asked.place().0).unwrap_or_default();
+        let reply = Reply::created(created, &format!("{origin}{}", asked.public_path()));
         Done::new(reply, created.count, body.len())
     }
 

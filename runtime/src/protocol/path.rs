@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 
 use super::error::Error;
 
@@ -31,7 +32,7 @@ const ERA: &str = "/era/";
 /// A project that takes the name of one that was deleted has an era of its own, and so have its
 /// streams: they have other objects than the streams that had their paths before. The first
 /// project of a name has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct Era(u64);
 
 impl Era {

@@ -129,11 +129,19 @@ fn sandbox(content_type: &ContentType) -> Option<&'static str> {
 impl Reply {
     /// A reply with the headers every response carries.
     pub fn new(status: u16) -> Self {
+        let mut reply = Self::bare(status);
+        reply.headers.extend([
+            ("Access-Control-Allow-Origin", "*".to_owned()),
+            ("Access-Control-Expose-Headers", "*".to_owned()),
+        ]);
+        reply
+    }
+
+    /// A reply that pages of other origins cannot read.
+    pub fn bare(status: u16) -> Self {
         let headers = vec![
             ("X-Content-Type-Options", "nosniff".to_owned()),
             ("Cross-Origin-Resource-Policy", "cross-origin".to_owned()),
-            ("Access-Control-Allow-Origin", "*".to_owned()),
-            ("Access-Control-Expose-Headers", "*".to_owned()),
         ];
         Self {
             status,

@@ -105,7 +105,7 @@ impl Registry for Desk {
         self.set(stream, true).await
     }
 
-    async fn unpublish(&self, stream: &StreamPath) -> Result<(), Error> {
+    async fn unpublish(&self, stream: &StreamPath, _era: Option<Era>) -> Result<(), Error> {
         self.set(stream, false).await
     }
 }

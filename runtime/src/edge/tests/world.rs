@@ -48,6 +48,8 @@ pub struct State {
     pub takes: Cell<bool>,
     pub end: Cell<Option<&'static str>>,
     is_stopped: Cell<bool>,
+    /// Somebody has something to do before time goes on.
+    is_woken: Cell<bool>,
     pub bucket_answers: Cell<bool>,
     pub log: RefCell<Vec<String>>,
 }
@@ -172,6 +174,9 @@ impl World {
                 && let Some(value) = result.take()
             {
                 return value;
+            }
+            if self.0.is_woken.take() {
+                continue;
             }
             let mut alarms = self.0.alarms.borrow_mut();
             alarms.retain(|at| *at > self.0.now.get());
@@ -389,5 +394,6 @@ impl Ports for World {
 
     fn stop(&self, (): &()) {
         self.0.is_stopped.set(true);
+        self.0.is_woken.set(true);
     }
 }

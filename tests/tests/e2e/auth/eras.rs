@@ -18,7 +18,7 @@ use crate::JSON;
 
 const NEXT: &str = "the secret of the second project called p";
 
-fn later(era: &str) -> String {
+fn later(era: u64) -> String {
     json!({ "signingSecrets": [NEXT], "corsOrigins": ["*"], "era": era }).to_string()
 }
 
@@ -53,7 +53,7 @@ fn a_project_gets_none_of_the_streams_of_a_deleted_one() -> Result<()> {
         Ok(old.head()?.status == 401 && old_public.on(&client).head()?.status == 401)
     })?;
 
-    server.register("p", Some(&later("00000000000000aa")))?;
+    server.register("p", Some(&later(170)))?;
     let new = with(&client, &token(NEXT, "p", "write"));
     wait_until("the new project is known", || {
         Ok(old.on(&new).head()?.status == 404)
@@ -107,7 +107,7 @@ fn a_project_gets_none_of_the_streams_of_a_deleted_one() -> Result<()> {
     })?;
 
     // And so is the next one.
-    server.register("p", Some(&later("00000000000000ab")))?;
+    server.register("p", Some(&later(171)))?;
     wait_until("the third project is known", || {
         Ok(news.head()?.status == 404 && news.on(&client).head()?.status == 401)
     })?;
