@@ -58,8 +58,8 @@ pub struct Grant {
     pub expires_at: Option<u64>,
     /// Whom the answer is for.
     pub audience: Audience,
-    /// Of which streams: those of the only time in which their paths were given out, or of this
-    /// one. Streams of other eras are other streams, whatever their paths.
+    /// Of which era the stream is, for authorizers under whom paths are given out anew: streams of
+    /// other eras are other streams, whatever their paths. Most know of none.
     pub era: Option<Era>,
 }
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use sha2::Sha256;
 
 use crate::protocol::error::Error;
+use crate::protocol::number::integer;
 
 /// How much the clocks of who made a token and of this server may differ, in seconds.
 pub const LEEWAY: u64 = 5;
@@ -73,15 +74,6 @@ fn date<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
 
 fn given_date<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
     date(from).map(Some)
-}
-
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "it is whole, and not less than 0"
-)]
-fn integer(date: f64) -> u64 {
-    date as u64
 }
 
 #[derive(Deserialize)]

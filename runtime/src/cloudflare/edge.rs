@@ -13,7 +13,6 @@ use super::answer::Coming;
 use super::config;
 use super::forward::{self, Stub, unavailable};
 use super::live::{self, Sink};
-use super::number::number;
 use super::r2::{self, Bucket, FixedLengthStream, Source};
 use super::respond;
 use super::timing::{self, Clock};
@@ -23,6 +22,7 @@ use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Out
 use crate::edge::settings::Settings;
 use crate::protocol::error::Error;
 use crate::protocol::header;
+use crate::protocol::number::number;
 use crate::protocol::part::Part;
 use crate::protocol::reply::Reply;
 

@@ -7,13 +7,13 @@ use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
 use worker::web_sys::{ReadableStream, Response, WebSocket, WritableStreamDefaultWriter};
 
-use super::number::{integer, number};
 use super::respond::{refuse, respond_apart, respond_in_parts};
 use super::timing::now;
 use super::world::random;
 use crate::edge::live::Poll;
 use crate::edge::ports::{Bounds, Copied, Gone};
 use crate::protocol::error::Error;
+use crate::protocol::number::{integer, number};
 use crate::protocol::offset::Offset;
 use crate::protocol::reply::Reply;
 use crate::protocol::sse::END_BYTES;

@@ -5,6 +5,7 @@ use crate::auth::cors::header_changes;
 use crate::auth::{Audience, Cors, Request};
 use crate::protocol::error::Error;
 use crate::protocol::header;
+use crate::protocol::number::thousandths;
 
 /// Whether such answers go out as they come.
 pub fn leaves_alone(cors: Cors, audience: Audience) -> bool {
@@ -48,7 +49,7 @@ pub fn with_timing<P: Ports>(
 
 /// The whole of `Server-Timing`: the edge's part, and the object's if it was asked.
 fn timing(edge_millis: f64, of_object: Option<String>) -> String {
-    let of_edge = format!("edge;dur={edge_millis:.3}");
+    let of_edge = format!("edge;dur={}", thousandths(edge_millis));
     of_object
         .into_iter()
         .fold(of_edge, |edge, object| edge + ", " + &object)
