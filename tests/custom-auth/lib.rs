@@ -1,18 +1,20 @@
-//! A worker with an answer of its own to who may do what: everyone reads, and whoever changes a
-//! stream shows a key that is in a KV namespace. The key `panic` shows what becomes of a panic.
+//! A worker with an answer of its own to who may do what: whoever changes a stream shows a key that
+//! is in a KV namespace, and so does whoever reads one that is called `secret`; all others are read
+//! by everyone. The key `panic` shows what becomes of a panic.
 
 use durable_streams_cloudflare::auth::{Grant, Refusal, Request};
 use durable_streams_cloudflare::protocol::error::Error;
 use durable_streams_cloudflare::protocol::path::StreamPath;
-use durable_streams_cloudflare::{Answer, AuthorizeMutation, NoAuth, StreamWorker};
+use durable_streams_cloudflare::{Answer, AuthorizeMutation, AuthorizeRead, StreamWorker};
 use worker::{Context, Env, Result, event, web_sys};
 
 pub use durable_streams_cloudflare::StreamDO;
 
+#[derive(Clone)]
 struct ApiKeys;
 
-impl AuthorizeMutation<Env> for ApiKeys {
-    async fn authorize_mutation(
+impl ApiKeys {
+    async fn check(
         &self,
         request: &Request<'_>,
         stream: &StreamPath,
@@ -34,11 +36,39 @@ impl AuthorizeMutation<Env> for ApiKeys {
     }
 }
 
+impl AuthorizeMutation<Env> for ApiKeys {
+    async fn authorize_mutation(
+        &self,
+        request: &Request<'_>,
+        stream: &StreamPath,
+        env: &Env,
+    ) -> std::result::Result<Grant, Refusal> {
+        self.check(request, stream, env).await
+    }
+}
+
+impl AuthorizeRead<Env> for ApiKeys {
+    async fn authorize_read(
+        &self,
+        request: &Request<'_>,
+        stream: &StreamPath,
+        env: &Env,
+    ) -> std::result::Result<Grant, Refusal> {
+        match stream.as_str().ends_with("/secret") {
+            true => self.check(request, stream, env).await,
+            false => Ok(Grant::EVERYONE),
+        }
+    }
+
+    fn again(&self) -> Option<impl AuthorizeRead<Env> + 'static> {
+        Some(self.clone())
+    }
+}
+
 #[event(fetch)]
 async fn fetch(req: web_sys::Request, env: Env, ctx: Context) -> Result<Answer> {
     StreamWorker::new()
-        .authorize_mutations(ApiKeys)
-        .authorize_reads(NoAuth)
+        .auth(ApiKeys)
         .fetch(req, env, ctx)
         .await
 }

@@ -120,9 +120,15 @@ if (Object.keys(entries).length > 0) {
   }
 }
 console.log(JSON.stringify({ url: origin }))
-for await (const fault of createInterface({ input: process.stdin })) {
-  const faults = await server.getKVNamespace("FAULTS", "own")
-  await faults.put("fault", fault)
-  console.log(fault)
+for await (const line of createInterface({ input: process.stdin })) {
+  if (line.startsWith("{")) {
+    const { key, value } = JSON.parse(line)
+    const namespace = await server.getKVNamespace("REGISTRY", "own")
+    await (value === null ? namespace.delete(key) : namespace.put(key, value))
+  } else {
+    const faults = await server.getKVNamespace("FAULTS", "own")
+    await faults.put("fault", line)
+  }
+  console.log(line)
 }
 await server.dispose()

@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::PathBuf;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -163,11 +163,21 @@ impl Server {
 
     /// Says what goes wrong with [`R2::Faulty`] from now on; `none` for nothing.
     pub fn let_r2(&mut self, fault: &str) -> Result<()> {
+        self.say(fault)
+    }
+
+    /// Sets a value in the registry, or takes it away, as if somebody else had.
+    pub fn register(&mut self, key: &str, value: Option<&str>) -> Result<()> {
+        self.say(&json!({ "key": key, "value": value }).to_string())
+    }
+
+    fn say(&mut self, what: &str) -> Result<()> {
         let stdin = self.node.stdin.as_mut().context("no stdin")?;
-        writeln!(stdin, "{fault}")?;
-        let mut line = String::new();
-        self.stdout.read_line(&mut line)?;
-        ensure!(line.trim() == fault, "the server said {line:?}");
+        writeln!(stdin, "{what}")?;
+        // Whatever else is on its stdout, workerd has printed.
+        let mut lines = (&mut self.stdout).lines();
+        let said = lines.find(|line| line.as_ref().map_or(true, |line| line == what));
+        said.context("the server does not answer")?.map(drop)?;
         Ok(())
     }
 

@@ -133,7 +133,7 @@ fn remove_secret(ui: &Ui, name: &str, id: Option<&str>, flags: PlaceFlags) -> Re
     ui.result(
         format!(
             "The project {name} ({place}) has lost the secret {removed}. A running server takes \
-             tokens signed with it for up to a minute."
+             tokens signed with it for up to a minute, and then lets their live readers go."
         ),
         &document,
     );
@@ -146,7 +146,7 @@ fn delete(ui: &Ui, name: &str, yes: bool, flags: PlaceFlags) -> Result<()> {
     if ui.can_ask() && !yes {
         let sure = Confirm::new()
             .with_prompt(format!(
-                "Delete the project {name} ({place})? Its secrets are lost, its streams stay"
+                "Delete the project {name} ({place})? Nobody gets to its streams any more"
             ))
             .default(false)
             .interact()?;
@@ -157,8 +157,9 @@ fn delete(ui: &Ui, name: &str, yes: bool, flags: PlaceFlags) -> Result<()> {
     registry.delete(name)?;
     ui.result(
         format!(
-            "Deleted the project {name} ({place}). Its streams are still there, for a project of \
-             this name. A running server takes its tokens for up to a minute."
+            "Deleted the project {name} ({place}). A running server takes its tokens for up to a \
+             minute; then nobody gets to its streams any more, not even with a new project of this \
+             name, which starts with none. What they hold stays stored until they expire."
         ),
         &json!({ "project": name, "place": place, "deleted": true }),
     );

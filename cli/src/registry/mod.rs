@@ -122,7 +122,8 @@ impl Registry {
         })
     }
 
-    /// Makes a project, which must not exist.
+    /// Makes a project, which must not exist. One that takes the name of a deleted project gets
+    /// none of its streams.
     pub fn create(&mut self, name: &str, record: &Record) -> Result<()> {
         if self.find(name)?.is_some() {
             return Err(problem(
@@ -133,7 +134,10 @@ impl Registry {
                 format!("`durable-streams projects rotate {name}` gives it a new secret"),
             ));
         }
-        self.set(name, record)
+        match self.store.get(&grave(name))? {
+            Some(_) => self.set(name, &record.in_new_era()?),
+            None => self.set(name, record),
+        }
     }
 
     /// Writes the record of a project.
@@ -141,14 +145,21 @@ impl Registry {
         self.store.put(name, &serde_json::to_string(record)?)
     }
 
-    /// Removes a project, readable or not.
+    /// Removes a project, readable or not. That there was one is noted before, for whoever takes its
+    /// name.
     pub fn delete(&mut self, name: &str) -> Result<()> {
         check_name(name)?;
         if self.store.get(name)?.is_none() {
             self.get(name)?;
         }
+        self.store.put(&grave(name), r#"{"deleted":true}"#)?;
         self.store.delete(name)
     }
+}
+
+/// The key that is there for a deleted project. No path of a stream begins like this.
+fn grave(name: &str) -> String {
+    format!("__ds/deleted/{name}")
 }
 
 /// Refuses what cannot be the first segment of a URL's path as it is.
@@ -228,6 +239,36 @@ mod tests {
         ] {
             assert!(error.to_string().contains("no project `chat`"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_project_after_a_deleted_one_is_of_an_era_of_its_own() {
+        let mut registry = registry(&[("broken", "{")]);
+        let record = record();
+        registry.create("chat", &record).unwrap();
+        registry.delete("chat").unwrap();
+        assert!(
+            registry
+                .names()
+                .unwrap()
+                .iter()
+                .all(|name| name == "broken")
+        );
+        registry.create("chat", &record).unwrap();
+        let second = registry.get("chat").unwrap();
+        assert_ne!(second, record);
+        assert_eq!(second.signing_secrets, record.signing_secrets);
+        registry.delete("chat").unwrap();
+        registry.create("chat", &record).unwrap();
+        let third = registry.get("chat").unwrap();
+        assert!(third != record && third != second);
+        registry.set("chat", &third).unwrap();
+        assert_eq!(registry.get("chat").unwrap(), third, "it keeps its era");
+        registry.create("chat2", &record).unwrap();
+        assert_eq!(registry.get("chat2").unwrap(), record);
+        registry.delete("broken").unwrap();
+        registry.create("broken", &record).unwrap();
+        assert_ne!(registry.get("broken").unwrap(), record);
     }
 
     #[test]

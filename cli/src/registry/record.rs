@@ -1,6 +1,6 @@
 //! What the registry holds of a project. The runtime crate reads the same document.
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -19,6 +19,10 @@ pub struct Record {
     /// Whether all streams can be read without a token.
     #[serde(default)]
     pub is_public: bool,
+    /// Tells the streams of the project from those of deleted projects of its name, if there were
+    /// any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    era: Option<u64>,
     /// What others have put there stays there.
     #[serde(flatten)]
     rest: Map<String, Value>,
@@ -31,8 +35,20 @@ impl Record {
             signing_secrets: vec![secret],
             cors_origins: Vec::new(),
             is_public: false,
+            era: None,
             rest: Map::new(),
         }
+    }
+
+    /// The same project after others of its name.
+    pub fn in_new_era(&self) -> Result<Self> {
+        let mut bytes = [0; 8];
+        getrandom::fill(&mut bytes).context("the system has no random bytes")?;
+        Ok(Self {
+            // So small that every reader of JSON gets it right.
+            era: Some(u64::from_be_bytes(bytes) >> 11),
+            ..self.clone()
+        })
     }
 
     /// The secret that signs.
@@ -106,6 +122,18 @@ mod tests {
             "isPublic": false,
         });
         assert_eq!(document, expected);
+    }
+
+    #[test]
+    fn each_era_is_another_one() {
+        let record = Record::new(secret());
+        let eras = [record.in_new_era().unwrap(), record.in_new_era().unwrap()];
+        assert_ne!(eras[0], eras[1]);
+        for later in eras {
+            let era = serde_json::to_value(&later).unwrap()["era"].clone();
+            assert!(era.as_u64().unwrap() < 1 << 53, "{era}");
+            assert_eq!(Record { era: None, ..later }, record);
+        }
     }
 
     #[test]

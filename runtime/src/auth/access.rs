@@ -4,7 +4,7 @@ use std::future::Future;
 
 use super::cors::Cors;
 use crate::protocol::error::Error;
-use crate::protocol::path::StreamPath;
+use crate::protocol::path::{Era, StreamPath};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::HeaderLookup;
 
@@ -58,6 +58,9 @@ pub struct Grant {
     pub expires_at: Option<u64>,
     /// Whom the answer is for.
     pub audience: Audience,
+    /// Of which era the stream is, for authorizers under whom paths are given out anew: streams of
+    /// other eras are other streams, whatever their paths. Most know of none.
+    pub era: Option<Era>,
 }
 
 impl Grant {
@@ -65,12 +68,14 @@ impl Grant {
     pub const EVERYONE: Self = Self {
         expires_at: None,
         audience: Audience::Everyone,
+        era: None,
     };
 
     /// A grant to whoever holds the request's credentials, for as long as they are not taken away.
     pub const HOLDER: Self = Self {
         expires_at: None,
         audience: Audience::Holder,
+        era: None,
     };
 }
 
@@ -126,7 +131,8 @@ pub trait AuthorizeMutation<Env> {
     }
 }
 
-/// Decides who may read a stream or its metadata: GET and HEAD.
+/// Decides who may read a stream or its metadata: GET and HEAD. So is whoever makes a fork, for
+/// its source, in the name of a GET without a query that has the headers of the PUT.
 pub trait AuthorizeRead<Env> {
     /// Allows the request, or says what to answer instead.
     fn authorize_read(
@@ -135,6 +141,13 @@ pub trait AuthorizeRead<Env> {
         stream: &StreamPath,
         env: &Env,
     ) -> impl Future<Output = Result<Grant, Refusal>>;
+
+    /// Who is asked once more, every few seconds and with the same request, whether a live read may
+    /// go on; nobody, where what was granted is not taken back before it ends. A reader that is
+    /// refused then, or is granted something else, is let go and has to come back.
+    fn again(&self) -> Option<impl AuthorizeRead<Env> + 'static> {
+        None::<NoAuth>
+    }
 
     /// Says whether a page of the request's origin may see the answer, of whatever method. This
     /// opens or closes browsers only; it is asked whether or not the request is allowed.

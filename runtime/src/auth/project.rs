@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::token::MIN_SECRET_BYTES;
 use crate::protocol::error::Error;
-use crate::protocol::path::StreamPath;
+use crate::protocol::path::{Era, StreamPath};
 
 /// A project, as its record in the registry says: a JSON document under the project's name.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
@@ -21,6 +21,9 @@ pub struct Project {
     /// Whether every stream can be read without a token.
     #[serde(default)]
     pub is_public: bool,
+    /// Which of the projects of this name it is: any number, unless it is the first.
+    #[serde(default)]
+    pub era: Option<Era>,
 }
 
 impl std::fmt::Debug for Project {
@@ -29,6 +32,7 @@ impl std::fmt::Debug for Project {
             .field("signing_secrets", &self.signing_secrets.len())
             .field("cors_origins", &self.cors_origins)
             .field("is_public", &self.is_public)
+            .field("era", &self.era)
             .finish()
     }
 }
@@ -42,8 +46,9 @@ impl Project {
     /// be one. No secret is in the message.
     pub fn parse(name: &str, record: &str) -> Result<Self, Error> {
         let wrong = |what| Error::Misconfigured(format!("the record of project {name:?} {what}"));
-        let project: Self = serde_json::from_str(record)
-            .map_err(|_| wrong("is not {\"signingSecrets\", \"corsOrigins\", \"isPublic\"}"))?;
+        let project: Self = serde_json::from_str(record).map_err(|_| {
+            wrong("is not {\"signingSecrets\", \"corsOrigins\", \"isPublic\", \"era\"}")
+        })?;
         let is_short = |secret: &String| secret.len() < MIN_SECRET_BYTES;
         if project.signing_secrets.iter().any(is_short) {
             return Err(wrong("has a secret of less than 32 bytes"));
@@ -52,19 +57,39 @@ impl Project {
     }
 }
 
+/// What is registered of a public stream under its path: a JSON document, by its letters.
+pub fn announcement(era: Option<Era>) -> String {
+    match era {
+        Some(era) => format!(r#"{{"public":true,"era":"{era}"}}"#),
+        None => r#"{"public":true}"#.to_owned(),
+    }
+}
+
 /// Where projects and public streams are registered.
 pub trait Registry {
     /// The project of this name, if there is one.
     fn project(&self, name: &str) -> impl Future<Output = Result<Option<Rc<Project>>, Error>>;
 
-    /// Whether a stream is registered as public. It may be so after its end.
-    fn is_public(&self, stream: &StreamPath) -> impl Future<Output = Result<bool, Error>>;
+    /// Whether a stream of an era is registered as public. It may be so after its end.
+    fn is_public(
+        &self,
+        stream: &StreamPath,
+        era: Option<Era>,
+    ) -> impl Future<Output = Result<bool, Error>>;
 
-    /// Registers a stream as public.
-    fn publish(&self, stream: &StreamPath) -> impl Future<Output = Result<(), Error>>;
+    /// Registers a stream of an era as public.
+    fn publish(
+        &self,
+        stream: &StreamPath,
+        era: Option<Era>,
+    ) -> impl Future<Output = Result<(), Error>>;
 
     /// Takes that back.
-    fn unpublish(&self, stream: &StreamPath) -> impl Future<Output = Result<(), Error>>;
+    fn unpublish(
+        &self,
+        stream: &StreamPath,
+        era: Option<Era>,
+    ) -> impl Future<Output = Result<(), Error>>;
 }
 
 #[cfg(test)]
@@ -82,8 +107,15 @@ mod tests {
             signing_secrets: vec![SECRET.to_owned()],
             cors_origins: vec!["*".to_owned()],
             is_public: true,
+            era: None,
         };
         assert_eq!(Project::parse("p", &full), Ok(expected));
+        let record = |era: &str| format!(r#"{{"signingSecrets":[],"era":{era}}}"#);
+        let later = Project::parse("p", &record("255")).unwrap();
+        assert_eq!(later.era, Some(Era::new(255)));
+        for wrong in ["\"255\"", "-1", "0.5", "1e99", "{}"] {
+            Project::parse("p", &record(wrong)).unwrap_err();
+        }
         let short = Project::parse("p", r#"{"signingSecrets":[]}"#).unwrap();
         assert!(short.signing_secrets.is_empty() && short.cors_origins.is_empty());
         assert!(!short.is_public);

@@ -9,7 +9,7 @@ use super::project::{Project, Registry};
 use super::token::{Claims, LEEWAY, Token};
 use crate::protocol::error::Error;
 use crate::protocol::header;
-use crate::protocol::path::{self, StreamPath};
+use crate::protocol::path::{self, Era, StreamPath};
 use crate::protocol::request as protocol_request;
 
 /// The parameter of a URL that carries a token where no header can: in a browser's `EventSource`.
@@ -45,15 +45,15 @@ impl<E: Registry> AuthorizeMutation<E> for ProjectJwt {
     ) -> Result<Grant, Refusal> {
         let place = Place::of(stream)?;
         let token = bearer(request).ok_or(MISSING)?;
-        let claims = place.verify(&token, request, registry).await?;
+        let (claims, era) = place.verify(&token, request, registry).await?;
         if claims.scope != "write" {
             return Err(Error::Forbidden("the token's scope does not include writing").into());
         }
         if request.method == "PUT" {
-            check_fork(request, stream, &claims)?;
+            check_fork(request, stream)?;
         }
         place.check_reserved()?;
-        Ok(granted(&claims))
+        Ok(granted(&claims, era))
     }
 
     fn settles(&self, request: &Request<'_>) -> bool {
@@ -70,15 +70,18 @@ impl<E: Registry> AuthorizeMutation<E> for ProjectJwt {
         registry: &E,
     ) -> Result<(), Refusal> {
         match (request.method, status) {
-            // A creation that finds its stream may complete one that broke off before this.
-            ("PUT", 200 | 201)
-                if protocol_request::is_public(request.query)?
-                    && (status == 201 || !registry.is_public(stream).await?) =>
-            {
-                registry.publish(stream).await?;
+            ("PUT", 200 | 201) if protocol_request::is_public(request.query)? => {
+                let era = era_of(stream, registry).await?;
+                // A creation that finds its stream may complete one that broke off before this.
+                if status == 201 || !registry.is_public(stream, era).await? {
+                    registry.publish(stream, era).await?;
+                }
             }
-            ("DELETE", 200..300) if registry.is_public(stream).await? => {
-                registry.unpublish(stream).await?;
+            ("DELETE", 200..300) => {
+                let era = era_of(stream, registry).await?;
+                if registry.is_public(stream, era).await? {
+                    registry.unpublish(stream, era).await?;
+                }
             }
             _ => {}
         }
@@ -95,9 +98,9 @@ impl<E: Registry> AuthorizeRead<E> for ProjectJwt {
     ) -> Result<Grant, Refusal> {
         let place = Place::of(stream)?;
         let refusal = match place.verify_read(request, registry).await {
-            Ok(claims) => {
+            Ok((claims, era)) => {
                 place.check_reserved()?;
-                return Ok(granted(&claims));
+                return Ok(granted(&claims, era));
             }
             Err(refusal @ (Error::Unauthorized(_) | Error::Forbidden(_))) => refusal,
             Err(error) => return Err(error.into()),
@@ -108,26 +111,34 @@ impl<E: Registry> AuthorizeRead<E> for ProjectJwt {
         };
         if project.is_public {
             place.check_reserved()?;
-            return Ok(Grant::EVERYONE);
-        }
-        if registry.is_public(stream).await? {
             return Ok(Grant {
-                expires_at: None,
+                era: project.era,
+                ..Grant::EVERYONE
+            });
+        }
+        if registry.is_public(stream, project.era).await? {
+            return Ok(Grant {
                 audience: Audience::EveryoneIfPublic,
+                era: project.era,
+                ..Grant::EVERYONE
             });
         }
         Err(refusal.into())
     }
 
+    /// Secrets and projects go, and what was public becomes private.
+    fn again(&self) -> Option<impl AuthorizeRead<E> + 'static> {
+        Some(Self)
+    }
+
     async fn cors(&self, request: &Request<'_>, stream: &StreamPath, registry: &E) -> Cors {
         // No page of another origin is behind a request that names none.
-        let Some(origin) = request.header("Origin") else {
+        let Some(origin) = request.header(header::ORIGIN) else {
             return Cors::Nobody;
         };
-        let Ok(place) = Place::of(stream) else {
-            return Cors::Nobody;
-        };
-        match registry.project(place.project).await {
+        // Of a path that is no stream's, too: its page is to see the refusal.
+        let project = stream.project().unwrap_or(stream.as_str());
+        match registry.project(project).await {
             Ok(Some(project)) => Cors::decide(&project.cors_origins, Some(&origin)),
             _ => Cors::Nobody,
         }
@@ -157,13 +168,14 @@ impl<'a> Place<'a> {
         }
     }
 
-    /// What a token says, if it is one of this project and may be used for this stream.
+    /// What a token says, if it is one of this project and may be used for this stream, and the
+    /// project's era.
     async fn verify(
         &self,
         token: &str,
         request: &Request<'_>,
         registry: &impl Registry,
-    ) -> Result<Claims, Error> {
+    ) -> Result<(Claims, Option<Era>), Error> {
         let token = Token::parse(token)?;
         // Before anything is looked up: this project's secrets have nothing to say about it.
         if token.claimed_project() != self.project {
@@ -176,25 +188,25 @@ impl<'a> Place<'a> {
         if claims.stream_id.as_ref().is_some_and(is_other) {
             return Err(Error::Forbidden("the token is for another stream"));
         }
-        Ok(claims)
+        Ok((claims, project.and_then(|project| project.era)))
     }
 
     async fn verify_read(
         &self,
         request: &Request<'_>,
         registry: &impl Registry,
-    ) -> Result<Claims, Error> {
+    ) -> Result<(Claims, Option<Era>), Error> {
         if let Some(token) = bearer(request) {
-            let claims = self.verify(&token, request, registry).await?;
+            let (claims, era) = self.verify(&token, request, registry).await?;
             return match claims.scope.as_str() {
-                "read" | "write" => Ok(claims),
+                "read" | "write" => Ok((claims, era)),
                 _ => Err(Error::Forbidden(
                     "the token's scope does not include reading",
                 )),
             };
         }
         let token = url_token(request)?.ok_or(MISSING)?;
-        let claims = self.verify(&token, request, registry).await?;
+        let (claims, era) = self.verify(&token, request, registry).await?;
         if claims.scope != "read" {
             return Err(Error::Forbidden(
                 "a token in a URL must have the scope read",
@@ -206,7 +218,7 @@ impl<'a> Place<'a> {
                 "a token in a URL must end within 300 seconds",
             ));
         }
-        Ok(claims)
+        Ok((claims, era))
     }
 }
 
@@ -214,28 +226,30 @@ fn secrets(project: &Rc<Project>) -> &[String] {
     &project.signing_secrets
 }
 
-fn granted(claims: &Claims) -> Grant {
+fn granted(claims: &Claims, era: Option<Era>) -> Grant {
     Grant {
         expires_at: Some(claims.exp),
         audience: Audience::Holder,
+        era,
     }
 }
 
-/// A fork reads its source, and so must its creator be allowed to.
-fn check_fork(request: &Request<'_>, stream: &StreamPath, claims: &Claims) -> Result<(), Error> {
+/// The era of a stream's project.
+async fn era_of(stream: &StreamPath, registry: &impl Registry) -> Result<Option<Era>, Error> {
+    let project = registry.project(Place::of(stream)?.project).await?;
+    Ok(project.and_then(|project| project.era))
+}
+
+/// No fork leads from one project into another. Whether its creator may read the source is asked
+/// apart from this.
+fn check_fork(request: &Request<'_>, stream: &StreamPath) -> Result<(), Error> {
     let Some(value) = request.header(header::STREAM_FORKED_FROM) else {
         return Ok(());
     };
-    let source = protocol_request::fork_source(&value)?;
-    if !fork::same_project(stream, &source) {
-        return Err(Error::Forbidden("a fork cannot start in another project"));
+    match fork::same_project(stream, &protocol_request::fork_source(&value)?) {
+        true => Ok(()),
+        false => Err(Error::Forbidden("a fork cannot start in another project")),
     }
-    if claims.stream_id.is_some() && source != *stream {
-        return Err(Error::Forbidden(
-            "the token is for another stream than the source",
-        ));
-    }
-    Ok(())
 }
 
 /// The token in `Authorization`. What is no bearer token counts as none.

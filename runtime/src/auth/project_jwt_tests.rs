@@ -1,7 +1,7 @@
 //! Every decision of [`ProjectJwt`], over a registry in memory.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
 
@@ -15,7 +15,7 @@ use super::project_jwt::{MAX_URL_TOKEN_LIFE, ProjectJwt, without_token};
 use super::token::LEEWAY;
 use super::token::tests::{NOW, SECRET, sign};
 use crate::protocol::error::Error;
-use crate::protocol::path::StreamPath;
+use crate::protocol::path::{Era, StreamPath};
 
 const OTHER_SECRET: &str = "the secret of quite another project";
 
@@ -23,7 +23,7 @@ const OTHER_SECRET: &str = "the secret of quite another project";
 #[derive(Default)]
 struct Memory {
     projects: HashMap<&'static str, Rc<Project>>,
-    public: RefCell<HashSet<String>>,
+    public: RefCell<HashMap<String, Option<Era>>>,
     is_down: bool,
     reads: RefCell<u32>,
     writes: RefCell<u32>,
@@ -36,6 +36,7 @@ impl Memory {
                 signing_secrets: secrets.iter().map(|secret| (*secret).to_owned()).collect(),
                 cors_origins: vec!["https://app.example".to_owned()],
                 is_public,
+                era: None,
             })
         };
         let projects = [
@@ -66,17 +67,18 @@ impl Registry for Memory {
         self.look(self.projects.get(name).cloned())
     }
 
-    async fn is_public(&self, stream: &StreamPath) -> Result<bool, Error> {
-        self.look(self.public.borrow().contains(stream.as_str()))
+    async fn is_public(&self, stream: &StreamPath, era: Option<Era>) -> Result<bool, Error> {
+        self.look(self.public.borrow().get(stream.as_str()) == Some(&era))
     }
 
-    async fn publish(&self, stream: &StreamPath) -> Result<(), Error> {
+    async fn publish(&self, stream: &StreamPath, era: Option<Era>) -> Result<(), Error> {
         *self.writes.borrow_mut() += 1;
-        self.public.borrow_mut().insert(stream.as_str().to_owned());
+        let mut public = self.public.borrow_mut();
+        public.insert(stream.as_str().to_owned(), era);
         self.look(())
     }
 
-    async fn unpublish(&self, stream: &StreamPath) -> Result<(), Error> {
+    async fn unpublish(&self, stream: &StreamPath, _era: Option<Era>) -> Result<(), Error> {
         *self.writes.borrow_mut() += 1;
         self.public.borrow_mut().remove(stream.as_str());
         self.look(())
@@ -184,6 +186,7 @@ fn scopes_allow_what_they_say() {
             let expected = Grant {
                 expires_at: Some(NOW + 60),
                 audience: Audience::Holder,
+                era: None,
             };
             assert_eq!(grant, Ok(expected), "{method} {scope}");
         }
@@ -349,10 +352,10 @@ fn everyone_reads_in_a_public_project_and_nobody_writes() {
 #[test]
 fn a_public_stream_is_left_to_its_object_to_open() {
     let memory = Memory::new();
-    memory.public.borrow_mut().insert("p/s".to_owned());
+    memory.public.borrow_mut().insert("p/s".to_owned(), None);
     let everyone = Grant {
-        expires_at: None,
         audience: Audience::EveryoneIfPublic,
+        ..Grant::EVERYONE
     };
     for method in READS {
         for bad in [
@@ -375,7 +378,7 @@ fn a_public_stream_is_left_to_its_object_to_open() {
         let refusal = Ask::new(method, "p/s").of(&memory).unwrap_err();
         assert_eq!(refusal.status(), 401, "{method}");
     }
-    memory.public.borrow_mut().insert("gone/s".to_owned());
+    memory.public.borrow_mut().insert("gone/s".to_owned(), None);
     let of_no_project = Ask::new("GET", "gone/s").of(&memory).unwrap_err();
     assert_eq!(of_no_project.status(), 401);
 }
@@ -384,7 +387,7 @@ fn a_public_stream_is_left_to_its_object_to_open() {
 fn public_streams_are_registered_and_others_cost_no_write() {
     let memory = Memory::new();
     let put = |query| Ask::new("PUT", "p/s").query(query);
-    let is_registered = || memory.public.borrow().contains("p/s");
+    let is_registered = || memory.public.borrow().contains_key("p/s");
     for (query, status) in [
         ("", 201),
         ("public=false", 201),
@@ -485,9 +488,11 @@ fn a_fork_stays_in_its_project_and_within_its_token() {
     assert_eq!(fork(&whole, "/v1/stream/p/../other/source"), Err(400));
     assert_eq!(fork(&whole, "p/source"), Err(400));
     assert_eq!(fork(&token("p", "read"), "/v1/stream/p/source"), Err(403));
+    // Whether the source may be read is asked besides.
     let limited = stream_token("write", "s");
-    assert_eq!(fork(&limited, "/v1/stream/p/source"), Err(403));
-    assert_eq!(fork(&limited, "/v1/stream/p/s"), Ok(()));
+    assert_eq!(fork(&limited, "/v1/stream/p/source"), Ok(()));
+    let source = Ask::new("GET", "p/source").bearer(&limited);
+    assert_eq!(source.of(&memory).unwrap_err().status(), 403);
 }
 
 #[test]
@@ -526,7 +531,9 @@ fn pages_are_let_in_as_the_project_says() {
     assert_eq!(cors("p/s", Some("https://app.example")), Cors::Origin);
     assert_eq!(cors("p/s", Some("https://evil.example")), Cors::Nobody);
     assert_eq!(cors("unknown/s", Some("https://app.example")), Cors::Nobody);
-    assert_eq!(cors("p", Some("https://app.example")), Cors::Nobody);
+    assert_eq!(cors("p", Some("https://app.example")), Cors::Origin);
+    assert_eq!(cors("p%2Fs", Some("https://app.example")), Cors::Origin);
+    assert_eq!(cors("unknown", Some("https://app.example")), Cors::Nobody);
     let reads = *memory.reads.borrow();
     assert_eq!(cors("p/s", None), Cors::Nobody);
     assert_eq!(

@@ -3,11 +3,12 @@
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
-use serde::de::{DeserializeOwned, IgnoredAny};
+use serde::de::{DeserializeOwned, Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use sha2::Sha256;
 
 use crate::protocol::error::Error;
+use crate::protocol::number::integer;
 
 /// How much the clocks of who made a token and of this server may differ, in seconds.
 pub const LEEWAY: u64 = 5;
@@ -18,8 +19,8 @@ pub const MAX_BYTES: usize = 4096;
 /// The shortest secret that signs, in bytes: as long as the hash (RFC 7518 section 3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
 
-/// The largest `exp` and `nbf` taken: what JavaScript still counts exactly.
-const MAX_DATE: u64 = (1 << 53) - 1;
+/// The largest `exp` and `nbf` taken: up to here a number counts whole seconds exactly.
+const MAX_DATE: f64 = 9_007_199_254_740_991.0;
 
 /// A token taken apart. Nothing in it is to be believed before [`Token::verify`] has agreed.
 pub struct Token<'a> {
@@ -44,10 +45,11 @@ pub struct Claims {
     pub sub: String,
     /// `read` or `write`.
     pub scope: String,
-    /// When it ends, in seconds since the Unix epoch.
+    /// When it ends, in seconds since the Unix epoch; with a fraction, the next whole one.
+    #[serde(deserialize_with = "date")]
     pub exp: u64,
     /// From when on it counts, likewise.
-    #[serde(default, deserialize_with = "given")]
+    #[serde(default, deserialize_with = "given_date")]
     pub nbf: Option<u64>,
     /// The only stream it is for.
     #[serde(default, deserialize_with = "given")]
@@ -57,6 +59,21 @@ pub struct Claims {
 /// A claim may be absent, but not `null`: a limit that somebody tried to set is not to be lost.
 fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(from: D) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
+}
+
+/// A `NumericDate` (RFC 7519 section 2): any JSON number that is no date before 1970 or of another
+/// geological age. The server's clock tells whole seconds, to which a fraction is rounded up:
+/// before that second comes, the fraction has not passed.
+fn date<'de, D: Deserializer<'de>>(from: D) -> Result<u64, D::Error> {
+    let date = f64::deserialize(from)?.ceil();
+    match (0.0..=MAX_DATE).contains(&date) {
+        true => Ok(integer(date)),
+        false => Err(D::Error::custom("no date")),
+    }
+}
+
+fn given_date<'de, D: Deserializer<'de>>(from: D) -> Result<Option<u64>, D::Error> {
+    date(from).map(Some)
 }
 
 #[derive(Deserialize)]
@@ -75,7 +92,7 @@ impl<'a> Token<'a> {
     pub fn parse(text: &'a str) -> Result<Self, Error> {
         const SHAPE: Error = Error::Unauthorized("the token is not a JSON Web Token");
         const CLAIMS: Error = Error::Unauthorized(
-            "the token's claims must be sub, scope and exp (in whole seconds), each once, \
+            "the token's claims must be sub, scope and exp (in seconds since 1970), each once, \
              and may be stream_id and nbf",
         );
         if text.len() > MAX_BYTES {
@@ -88,9 +105,6 @@ impl<'a> Token<'a> {
             return Err(Error::Unauthorized("the token's alg must be HS256"));
         }
         let claims: Claims = decode(claims).ok_or(CLAIMS)?;
-        if claims.exp > MAX_DATE || claims.nbf.is_some_and(|nbf| nbf > MAX_DATE) {
-            return Err(CLAIMS);
-        }
         let signature = URL_SAFE_NO_PAD.decode(signature).map_err(|_| SHAPE)?;
         Ok(Self {
             signed,
@@ -287,9 +301,11 @@ pub(crate) mod tests {
                 "exp",
                 vec![
                     json!("1800000000"),
-                    json!(1.8e9),
-                    json!(1_800_000_000.5),
+                    json!("1.8e9"),
                     json!(-1),
+                    json!(-1.5),
+                    json!(-1.8e9),
+                    json!(9.1e15),
                     json!(1u64 << 53),
                     json!(1u64 << 63),
                     json!(u64::MAX),
@@ -305,8 +321,9 @@ pub(crate) mod tests {
                     json!("0"),
                     json!(null),
                     json!(-1),
-                    json!(0.5),
+                    json!(-1.5),
                     json!(1u64 << 63),
+                    json!(1e300),
                 ],
             ),
             ("sub", vec![json!(null), json!(1), json!(["p"])]),
@@ -327,6 +344,30 @@ pub(crate) mod tests {
             let mut claims = claims();
             claims.as_object_mut().unwrap().remove(missing);
             refused(&sign(&claims, SECRET));
+        }
+    }
+
+    #[test]
+    fn dates_may_have_fractions_and_exponents() {
+        for (date, whole) in [
+            ("1700000060", 1_700_000_060),
+            ("1700000060.0", 1_700_000_060),
+            ("1700000059.001", 1_700_000_060),
+            ("1700000059.999", 1_700_000_060),
+            ("4102444800.5", 4_102_444_801),
+            ("4.1e9", 4_100_000_000),
+            ("18E8", 1_800_000_000),
+            ("1.8e+9", 1_800_000_000),
+        ] {
+            let header = br#"{"alg":"HS256"}"#;
+            let text = format!(r#"{{"sub":"p","scope":"read","exp":{date},"nbf":0.5,"iat":1.5}}"#);
+            let claims = check(&sign_texts(header, text.as_bytes(), SECRET)).unwrap();
+            assert_eq!((claims.exp, claims.nbf), (whole, Some(1)), "{date}");
+        }
+        for date in ["1e999", "-1e9", "-1.1", "NaN", "Infinity", "1.", ".5", "+1"] {
+            let header = br#"{"alg":"HS256"}"#;
+            let text = format!(r#"{{"sub":"p","scope":"read","exp":{date}}}"#);
+            refused(&sign_texts(header, text.as_bytes(), SECRET));
         }
     }
 
@@ -430,7 +471,33 @@ pub(crate) mod tests {
         fn only_whole_seconds_that_are_left_are_taken(exp in any::<u64>(), now in 0..1u64 << 40) {
             let token = sign(&claims_with("exp", json!(exp)), SECRET);
             let taken = check_at(&token, &[SECRET], now).is_ok();
-            prop_assert_eq!(taken, exp <= MAX_DATE && now < exp + LEEWAY);
+            prop_assert_eq!(taken, exp < 1 << 53 && now < exp + LEEWAY);
+        }
+
+        #[test]
+        fn a_fraction_counts_until_it_has_passed(
+            whole in 0..1u64 << 40,
+            fraction in 1..1000u64,
+            now in 0..1u64 << 40,
+        ) {
+            // As often as not, it is about the second in question.
+            let now = if now % 2 == 0 { whole + LEEWAY + now % 3 } else { now };
+            let text = format!(
+                r#"{{"sub":"p","scope":"read","exp":{whole}.{fraction:03},"nbf":{whole}.{fraction:03}}}"#
+            );
+            let token = sign_texts(br#"{"alg":"HS256"}"#, text.as_bytes(), SECRET);
+            let in_millis = whole * 1000 + fraction;
+            let has_begun = (now + LEEWAY) * 1000 >= in_millis;
+            let is_over = now * 1000 >= in_millis + LEEWAY * 1000;
+            let taken = check_at(&token, &[SECRET], now).is_ok();
+            prop_assert_eq!(taken, has_begun && !is_over);
+        }
+
+        #[test]
+        fn any_number_is_a_date_or_refused(exp in any::<f64>().prop_filter("JSON", |f| f.is_finite())) {
+            let token = sign(&claims_with("exp", json!(exp)), SECRET);
+            let taken = check_at(&token, &[SECRET], 0).is_ok();
+            prop_assert_eq!(taken, (-1.0..=MAX_DATE).contains(&exp) && exp.ceil() >= 0.0);
         }
 
         #[test]

@@ -14,7 +14,6 @@ use super::answer::Coming;
 use super::config;
 use super::forward::{self, Stub, unavailable};
 use super::live::{self, Events};
-use super::number::number;
 use super::r2::{self, Bucket, FixedLengthStream, Source};
 use super::respond;
 use super::timing::{self, Clock};
@@ -25,6 +24,7 @@ use crate::edge::room::Room;
 use crate::edge::settings::Settings;
 use crate::protocol::error::Error;
 use crate::protocol::header;
+use crate::protocol::number::number;
 use crate::protocol::part::Part;
 use crate::protocol::reply::Reply;
 
@@ -259,6 +259,10 @@ impl Ports for Edge {
 
     async fn copy(&self, socket: WebSocket, sink: &Events, bounds: Bounds) -> Copied {
         sink.copy(&socket, bounds).await
+    }
+
+    fn stop(&self, sink: &Events) {
+        sink.stop();
     }
 }
 

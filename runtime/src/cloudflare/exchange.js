@@ -1,9 +1,12 @@
 // What every request pays for, in as few steps across the border to WebAssembly as possible.
 
 // Futures go on in microtasks. workerd's queueMicrotask makes a function of its own for each, which
-// takes longer than most steps of a future do; a promise does not.
+// takes longer than most steps of a future do; a promise does not. What comes from WebAssembly looks
+// the function up by its name and is known by its mark; everybody else gets what the runtime has.
 const settled = Promise.resolve()
+const { queueMicrotask } = globalThis
 globalThis.queueMicrotask = (task) => {
+  if (!task?._wbg_cb_unref) return queueMicrotask.call(globalThis, task)
   settled.then(() => {
     try {
       task()

@@ -106,6 +106,11 @@ export class Events {
     forget(this)
   }
 
+  /** Lets `copy` go on as if its time were over now. */
+  stop() {
+    this.timeIsOver?.()
+  }
+
   /** Ends it regularly. Resolves when everything was taken. */
   close() {
     this.end()
@@ -135,6 +140,7 @@ export class Events {
       let how
       const end = (how) => {
         clearTimeout(timer)
+        this.timeIsOver = undefined
         forget(this)
         socket.close()
         resolve({ how, last })
@@ -165,10 +171,13 @@ export class Events {
         queue = []
         finish(why)
       }
-      let timer = setTimeout(() => {
+      const timeIsOver = () => {
+        clearTimeout(timer)
         timer = setTimeout(gone, grace)
         stop("over")
-      }, millis)
+      }
+      let timer = setTimeout(timeIsOver, millis)
+      this.timeIsOver = timeIsOver
       followers.add(this)
       socket.binaryType = "arraybuffer"
       socket.addEventListener("message", ({ data }) => {

@@ -7,13 +7,13 @@ use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen_futures::JsFuture;
 use worker::web_sys::{ReadableStream, Request, Response, WebSocket, WritableStreamDefaultWriter};
 
-use super::number::{integer, number};
 use super::respond::{refuse, respond_apart, respond_in_parts};
 use super::timing::now;
 use super::world::random;
 use crate::edge::live::Poll;
 use crate::edge::ports::{Bounds, Copied, Gone};
 use crate::protocol::error::Error;
+use crate::protocol::number::{integer, number};
 use crate::protocol::offset::Offset;
 use crate::protocol::reply::Reply;
 use crate::protocol::sse::{END_BYTES, HEARTBEAT};
@@ -97,6 +97,9 @@ extern "C" {
         grace: f64,
         size: u32,
     ) -> Promise;
+
+    #[wasm_bindgen(method, js_name = stop)]
+    fn stop_js(this: &Events);
 }
 
 /// [`awake`], as JavaScript calls it.
@@ -209,6 +212,11 @@ impl Events {
     /// Breaks the response off.
     pub fn abort(&self) {
         self.abort_js("the reader takes nothing any more");
+    }
+
+    /// Lets [`copy`](Self::copy) go on as if its time were over now.
+    pub fn stop(&self) {
+        self.stop_js();
     }
 
     /// Writes what comes over a socket.

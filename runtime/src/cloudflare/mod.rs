@@ -17,7 +17,6 @@
 //! | [`body`] | reading request bodies up to a limit |
 //! | [`config`] | bindings and variables |
 //! | [`respond`] | replies as platform responses |
-//! | [`number`] | integers as JavaScript's numbers |
 //! | [`timing`] | the time |
 //! | [`metrics`] | Analytics Engine |
 
@@ -29,7 +28,6 @@ mod edge;
 mod forward;
 mod live;
 mod metrics;
-mod number;
 mod object;
 mod r2;
 mod registry;

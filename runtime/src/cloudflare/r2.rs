@@ -9,9 +9,9 @@ use worker::web_sys::{ReadableStream, WritableStream};
 use worker::{Env, js_sys};
 
 use super::config;
-use super::number::{integer, number};
 use crate::object::ports::{self, Listed, Stored};
 use crate::protocol::error::Error;
+use crate::protocol::number::{integer, number};
 use crate::protocol::part::{Identity, Part, Piece, Plan};
 
 #[wasm_bindgen(

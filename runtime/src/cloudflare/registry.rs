@@ -1,9 +1,11 @@
 //! Projects and public streams in the KV namespace `REGISTRY`: `<project>` holds the project's
 //! record, `<project>/<stream>` is there for public streams.
 //!
-//! What was read is kept in the isolate, so that a busy project costs no KV read per request. A
-//! secret that was taken away has to be without effect within a minute. KV itself may serve what
-//! it has read before for 30 seconds, the least it can be told, and the isolate takes the rest.
+//! What was read is kept in the isolate, so that a busy project costs no KV read per request, but
+//! four a minute for each isolate that serves it. A secret that was taken away has to be without
+//! effect within a minute, on live reads as well. KV itself may serve what it has read before for
+//! 30 seconds, the least it can be told; the isolate takes a quarter of a minute; and the rest is
+//! [how long](crate::edge::again::EVERY) a live read goes on before it is asked about again.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -20,14 +22,14 @@ use worker::{Delay, Env, js_sys};
 use super::config;
 use super::timing::now;
 use crate::auth::cache::{Cache, Limits};
-use crate::auth::project::{Project, Registry};
+use crate::auth::project::{Project, Registry, announcement};
 use crate::protocol::error::Error;
-use crate::protocol::path::StreamPath;
+use crate::protocol::path::{Era, StreamPath};
 
 /// How long KV itself may serve what it has read before, in seconds.
 const KV_CACHE_SECONDS: f64 = 30.0;
 const LIMITS: Limits = Limits {
-    hit: 30_000,
+    hit: 15_000,
     miss: 5_000,
     entries: 1000,
 };
@@ -36,6 +38,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 thread_local! {
     static PROJECTS: RefCell<Cache<Rc<Project>>> = RefCell::new(Cache::new(LIMITS));
+    /// By the names of their objects: a path of another era is another stream.
     static PUBLIC_STREAMS: RefCell<Cache<()>> = RefCell::new(Cache::new(LIMITS));
 }
 
@@ -72,25 +75,26 @@ impl Registry for Env {
         .await
     }
 
-    async fn is_public(&self, stream: &StreamPath) -> Result<bool, Error> {
-        let found = look_up(&PUBLIC_STREAMS, stream.as_str(), async || {
-            Ok(read(self, stream.as_str()).await?.map(drop))
+    async fn is_public(&self, stream: &StreamPath, era: Option<Era>) -> Result<bool, Error> {
+        let name = stream.name(era);
+        let found = look_up(&PUBLIC_STREAMS, &name, async || {
+            let record = read(self, stream.as_str()).await?;
+            let is_announced = record.is_some_and(|record| record == announcement(era));
+            Ok(is_announced.then_some(()))
         });
         Ok(found.await?.is_some())
     }
 
-    async fn publish(&self, stream: &StreamPath) -> Result<(), Error> {
-        let key = stream.as_str();
-        let written = namespace(self)?.put(key, r#"{"public":true}"#);
+    async fn publish(&self, stream: &StreamPath, era: Option<Era>) -> Result<(), Error> {
+        let written = namespace(self)?.put(stream.as_str(), &announcement(era));
         answer(written).await?;
-        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.put(key, Some(()), now()));
+        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.put(&stream.name(era), Some(()), now()));
         Ok(())
     }
 
-    async fn unpublish(&self, stream: &StreamPath) -> Result<(), Error> {
-        let key = stream.as_str();
-        answer(namespace(self)?.delete(key)).await?;
-        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.forget(key));
+    async fn unpublish(&self, stream: &StreamPath, era: Option<Era>) -> Result<(), Error> {
+        answer(namespace(self)?.delete(stream.as_str())).await?;
+        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.forget(&stream.name(era)));
         Ok(())
     }
 }

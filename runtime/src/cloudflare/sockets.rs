@@ -6,9 +6,9 @@ use worker::web_sys::WebSocket;
 use worker::worker_sys::ext::WebSocketExt;
 use worker::{State, WebSocketPair, js_sys};
 
-use super::number::{integer, number};
 use crate::object::ports::Close;
 use crate::protocol::error::Error;
+use crate::protocol::number::{integer, number};
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
 extern "C" {

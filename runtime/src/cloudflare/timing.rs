@@ -3,7 +3,7 @@
 use worker::js_sys::Date;
 use worker::wasm_bindgen::prelude::*;
 
-use super::number::integer;
+use crate::protocol::number::integer;
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen)]
 extern "C" {

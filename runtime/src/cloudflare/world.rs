@@ -14,7 +14,6 @@ use worker::{Delay, Env, State, js_sys};
 
 use super::forward;
 use super::metrics::Metrics;
-use super::number::{integer, number};
 use super::r2::Bucket;
 use super::sockets::Sockets;
 use super::sql::Sql;
@@ -23,6 +22,7 @@ use crate::object::Object;
 use crate::object::measure::DataPoint;
 use crate::object::ports::{Close, Ports};
 use crate::protocol::error::Error;
+use crate::protocol::number::{integer, number};
 use crate::protocol::path;
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]

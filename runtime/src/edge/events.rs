@@ -9,6 +9,7 @@ use std::cell::Cell;
 use std::pin::pin;
 use std::rc::Rc;
 
+use super::again::Again;
 use super::cold;
 use super::live::{Place, Said};
 use super::ports::{Bounds, Copied, Outgoing, Ports};
@@ -56,6 +57,7 @@ pub(super) async fn serve<P: Ports>(
     read: &Read,
     ends_at: u64,
     beat: u64,
+    again: Again<P>,
 ) -> Result<P::Response, Error> {
     let seat = Seat::of(&place.ports);
     let first = seat.ask(&place, read, 0, ends_at).await?;
@@ -74,15 +76,15 @@ pub(super) async fn serve<P: Ports>(
     let ports = place.ports.clone();
     let reader = Reader {
         place,
-        sink,
+        sink: Rc::new(sink),
         encoding,
         read: read.clone(),
         held: Vec::new(),
         is_greeted: false,
-        ends_at,
+        ends_at: Rc::new(Cell::new(ends_at)),
         seat,
     };
-    ports.spawn(reader.run(first));
+    ports.spawn(reader.run(first, again));
     Ok(response)
 }
 
@@ -98,7 +100,7 @@ enum End {
 /// A reader of events.
 struct Reader<P: Ports> {
     place: Place<P>,
-    sink: P::Sink,
+    sink: Rc<P::Sink>,
     encoding: Encoding,
     /// What it asks for next.
     read: Read,
@@ -107,7 +109,7 @@ struct Reader<P: Ports> {
     held: Vec<u8>,
     /// Whether it was told anything yet.
     is_greeted: bool,
-    ends_at: u64,
+    ends_at: Rc<Cell<u64>>,
     seat: Seat<P>,
 }
 
@@ -187,10 +189,18 @@ impl<P: Ports> Drop for Seat<P> {
 }
 
 impl<P: Ports> Reader<P> {
-    /// Writes events until the stream, the reader or the time ends.
-    async fn run(mut self, first: Said<P>) {
-        let end = self.write_all(first).await;
-        let ports = &self.place.ports;
+    /// Writes events until the stream, the reader, the time or the reader's right to them ends.
+    async fn run(mut self, first: Said<P>, again: Again<P>) {
+        let ports = self.place.ports.clone();
+        let (sink, ends_at) = (Rc::clone(&self.sink), Rc::clone(&self.ends_at));
+        let until_let_go = async {
+            again.ended().await;
+            ends_at.set(ports.now());
+            ports.stop(&sink);
+            ports.sleep(GRACE).await;
+        };
+        let written = within(until_let_go, self.write_all(first)).await;
+        let end = written.unwrap_or(End::Broken);
         if end == End::Whole {
             let closed = within(ports.sleep(self.until_stuck()), ports.close(&self.sink));
             if closed.await.is_some() {
@@ -219,11 +229,12 @@ impl<P: Ports> Reader<P> {
             }
             let time = self.place.ports.sleep(self.left());
             let held = self.held.len();
-            let asked = self.seat.ask(&self.place, &self.read, held, self.ends_at);
+            let ends_at = self.ends_at.get();
+            let asked = self.seat.ask(&self.place, &self.read, held, ends_at);
             said = match within(time, asked).await {
-                Some(Ok(Some(said))) => said,
                 Some(Err(error)) => return self.give_up(&error),
-                None | Some(Ok(None)) => return End::Whole,
+                Some(Ok(Some(said))) if self.left() > 0 => said,
+                _ => return End::Whole,
             };
         }
     }
@@ -351,7 +362,7 @@ impl<P: Ports> Reader<P> {
 
     /// How many milliseconds the reader has left.
     fn left(&self) -> u64 {
-        self.ends_at.saturating_sub(self.place.ports.now())
+        self.ends_at.get().saturating_sub(self.place.ports.now())
     }
 
     /// For how many milliseconds the reader may take nothing.

@@ -3,10 +3,11 @@
 //! page after page, each as an event, until there is a socket, and then all that comes over it. So
 //! catching up joins the live tail with no gap, and nobody waits in the object.
 
+use super::again::Again;
 use super::ports::{Incoming, Outgoing, Ports};
 use super::serve::if_public;
 use super::{Answer, AnswerOf, cold, events};
-use crate::auth::Grant;
+use crate::auth::{Grant, Refusal};
 use crate::patience::{self, within};
 use crate::protocol::cursor;
 use crate::protocol::error::Error;
@@ -27,15 +28,16 @@ pub fn is_live(method: &str, query: &str) -> bool {
 ///
 /// # Errors
 ///
-/// What is wrong with the request, [`Error::Unavailable`] and [`Error::Newer`]; all else is an
-/// answer.
+/// What is wrong with the request, [`Error::Unavailable`] and [`Error::Newer`], and the refusal of
+/// a long-poll that is not granted any more; all else is an answer.
 pub(super) async fn serve<P: Ports>(
     ports: &P,
     request: &P::Request,
     url: &str,
     path: &StreamPath,
     grant: Grant,
-) -> Result<AnswerOf<P>, Error> {
+    again: Again<P>,
+) -> Result<AnswerOf<P>, Refusal> {
     let settings = ports.settings();
     let (raw_path, query) = path::split_url(url);
     let read = Read::parse(query, &|name| match name {
@@ -44,8 +46,11 @@ pub(super) async fn serve<P: Ports>(
     })?;
     let place = Place {
         ports: ports.clone(),
-        object: ports.object(path.as_str())?,
-        base: format!("http://live{}{raw_path}", path::LIVE),
+        object: ports.object(&path.name(grant.era))?,
+        base: match grant.era {
+            Some(era) => format!("http://live{}{}{raw_path}", path::LIVE, era.prefix()),
+            None => format!("http://live{}{raw_path}", path::LIVE),
+        },
         mark: if_public(grant.audience),
         incarnation: None,
     };
@@ -57,12 +62,18 @@ pub(super) async fn serve<P: Ports>(
         Some(Live::Sse) => {
             let ends_at = now.saturating_add(settings.sse_timeout_ms?.min(left));
             let beat = settings.sse_heartbeat_ms?;
-            let response = events::serve(place, request, &read, ends_at, beat);
+            let response = events::serve(place, request, &read, ends_at, beat, again);
             Ok(Answer::Now(response.await?))
         }
         _ => {
             let millis = settings.long_poll_timeout_ms?.min(left);
-            long_poll(&place, request, &read, millis).await
+            let answer = long_poll(&place, request, &read, millis).await?;
+            if !again.is_asked() {
+                return Ok(answer);
+            }
+            let response = answer.response().await?;
+            again.check().await?;
+            Ok(Answer::Now(response))
         }
     }
 }

@@ -12,11 +12,13 @@
 //! | [`live`] | live reads: what their object is asked; long-polls |
 //! | [`events`] | readers of events |
 //! | [`room`] | how much may wait for all of them together |
+//! | [`again`] | whether a live read may go on |
 //!
 //! What happens to most requests, an append or a read that its object answers alone, takes no
 //! future that need not be, and has no time limit but the platform's own. Whatever else the edge
 //! asks for, it waits for as long as [`patience`](crate::patience) says.
 
+pub mod again;
 pub mod cold;
 pub mod events;
 pub mod live;

@@ -42,8 +42,8 @@ pub type HeaderChange = (&'static str, Option<String>);
 pub trait Ports: Clone + 'static {
     /// Where those who decide who may do what look things up.
     type Env;
-    /// A request.
-    type Request: Incoming;
+    /// A request. A clone is the same one, for whoever looks at its head later.
+    type Request: Incoming + Clone + 'static;
     /// A response.
     type Response: Outgoing;
     /// A response that comes without anybody at the edge. It always does: what goes wrong on the
@@ -254,6 +254,9 @@ pub trait Ports: Clone + 'static {
         sink: &Self::Sink,
         bounds: Bounds,
     ) -> impl Future<Output = Copied>;
+
+    /// Lets [`copy`](Self::copy) to a response go on as if its time were over now.
+    fn stop(&self, sink: &Self::Sink);
 }
 
 /// The body of a response in two parts.

@@ -5,6 +5,7 @@ use crate::auth::cors::header_changes;
 use crate::auth::{Audience, Cors, Request};
 use crate::protocol::error::Error;
 use crate::protocol::header;
+use crate::protocol::number::thousandths;
 
 /// Whether such answers go out as they come.
 pub fn leaves_alone(cors: Cors, audience: Audience) -> bool {
@@ -23,7 +24,7 @@ pub fn present<P: Ports>(
     asked: &Request<'_>,
     audience: Audience,
 ) -> Result<P::Response, Error> {
-    let origin = asked.header("Origin");
+    let origin = asked.header(header::ORIGIN);
     let caching = response.header(header::CACHE_CONTROL);
     let changes = header_changes(cors, origin.as_deref(), audience, caching.as_deref());
     if changes.is_empty() {
@@ -48,7 +49,7 @@ pub fn with_timing<P: Ports>(
 
 /// The whole of `Server-Timing`: the edge's part, and the object's if it was asked.
 fn timing(edge_millis: f64, of_object: Option<String>) -> String {
-    let of_edge = format!("edge;dur={edge_millis:.3}");
+    let of_edge = format!("edge;dur={}", thousandths(edge_millis));
     of_object
         .into_iter()
         .fold(of_edge, |edge, object| edge + ", " + &object)

@@ -193,11 +193,16 @@ impl<P: Ports> Object<P> {
 
     fn creation(&self, asked: &impl Incoming) -> Result<(Create, Name), Error> {
         let (raw_path, query) = asked.place();
-        let create = Create::parse(query, &|name| asked.header(name))?;
+        let (era, raw_path) = path::split_era(raw_path);
+        let mut create = Create::parse(query, &|name| asked.header(name))?;
+        if let Some(fork) = &mut create.fork {
+            // No fork leads from one era into another.
+            fork.source = fork.source.clone().named(era);
+        }
         // The time, and something random in case the clock went back.
         let (now, random) = (self.ports.now(), self.ports.random());
         let name = Name {
-            path: StreamPath::parse(raw_path)?.as_str().to_owned(),
+            path: StreamPath::parse(raw_path)?.name(era).into_owned(),
             incarnation: format!("{now:x}-{random:08x}"),
         };
         Ok((create, name))
@@ -220,8 +225,7 @@ impl<P: Ports> Object<P> {
             self.after_append();
         }
         // A path alone: the host and scheme that clients know may be those of a proxy.
-        let (location, _) = asked.place();
-        let reply = Reply::created(created, location);
+        let reply = Reply::created(created, asked.public_path());
         Done::new(reply, created.count, body.len())
     }
 

@@ -6,6 +6,7 @@ use super::ports::{Metered, Ports};
 use super::request::Incoming;
 use super::{Done, Object};
 use crate::protocol::error::Error;
+use crate::protocol::number::{integer, thousandths};
 use crate::protocol::path::StreamPath;
 
 /// What a database was asked to do since the last time somebody looked.
@@ -115,9 +116,13 @@ fn operation(method: &str) -> &'static str {
 /// besides requests, since the object was loaded.
 fn of_object(millis: f64, usage: Usage, maintenance: f64) -> String {
     format!(
-        "object;dur={millis:.3}, sql;dur={:.3}, rows_written;desc=\"{}\", rows_read;desc=\"{}\", \
-         maintenance_rows_written;desc=\"{maintenance}\"",
-        usage.millis, usage.rows_written, usage.rows_read
+        "object;dur={}, sql;dur={}, rows_written;desc=\"{}\", rows_read;desc=\"{}\", \
+         maintenance_rows_written;desc=\"{}\"",
+        thousandths(millis),
+        thousandths(usage.millis),
+        integer(usage.rows_written),
+        integer(usage.rows_read),
+        integer(maintenance),
     )
 }
 

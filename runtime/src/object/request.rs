@@ -27,8 +27,7 @@ pub trait Incoming {
 
     /// The path without what the edge may have put before it.
     fn public_path(&self) -> &str {
-        let path = self.place().0;
-        path.strip_prefix(path::LIVE).unwrap_or(path)
+        path::split_era(self.place().0).1
     }
 
     /// Whether what it asks for depends on its body.

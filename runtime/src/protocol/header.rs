@@ -3,9 +3,11 @@
 #![allow(missing_docs, reason = "each name is its own documentation")]
 
 pub const ACCEPT_ENCODING: &str = "Accept-Encoding";
+pub const ACCESS_CONTROL_REQUEST_HEADERS: &str = "Access-Control-Request-Headers";
 pub const CACHE_CONTROL: &str = "Cache-Control";
 pub const CONTENT_ENCODING: &str = "Content-Encoding";
 pub const CONTENT_LENGTH: &str = "Content-Length";
+pub const CONTENT_SECURITY_POLICY: &str = "Content-Security-Policy";
 pub const CONTENT_TYPE: &str = "Content-Type";
 pub const DS_COLD: &str = "Ds-Cold";
 pub const DS_INCARNATION: &str = "Ds-Incarnation";
@@ -17,6 +19,7 @@ pub const IF_MATCH: &str = "If-Match";
 pub const IF_NONE_MATCH: &str = "If-None-Match";
 pub const LAST_EVENT_ID: &str = "Last-Event-ID";
 pub const LOCATION: &str = "Location";
+pub const ORIGIN: &str = "Origin";
 pub const PRODUCER_EPOCH: &str = "Producer-Epoch";
 pub const PRODUCER_EXPECTED_SEQ: &str = "Producer-Expected-Seq";
 pub const PRODUCER_ID: &str = "Producer-Id";
@@ -40,8 +43,9 @@ pub const STREAM_TRUNCATE_BEFORE: &str = "Stream-Truncate-Before";
 pub const STREAM_TTL: &str = "Stream-TTL";
 pub const STREAM_UP_TO_DATE: &str = "Stream-Up-To-Date";
 
-/// What a browser may send across origins: the answer to a preflight.
-pub const ALLOWED_REQUEST_HEADERS: &str = "Authorization, Content-Type, If-Match, If-None-Match, \
-    Producer-Epoch, Producer-Id, Producer-Seq, Stream-Closed, Stream-Expires-At, \
-    Stream-Fork-Offset, Stream-Fork-Sub-Offset, Stream-Forked-From, Stream-Retention, \
-    Stream-Seq, Stream-TTL, Stream-Truncate-Before";
+/// What a browser may send across origins, where its preflight does not say what it wants to.
+/// `*` would not do: it never stands for `Authorization`.
+pub const ALLOWED_REQUEST_HEADERS: &str = "Authorization, Content-Encoding, Content-Type, If-Match, \
+    If-None-Match, Last-Event-ID, Producer-Epoch, Producer-Id, Producer-Seq, Stream-Closed, \
+    Stream-Expires-At, Stream-Fork-Offset, Stream-Fork-Sub-Offset, Stream-Forked-From, \
+    Stream-Retention, Stream-Seq, Stream-TTL, Stream-Truncate-Before";

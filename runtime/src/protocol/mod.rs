@@ -21,6 +21,7 @@
 //! | [`reply`] | typed results to status and headers |
 //! | [`frame`] | a head and a body in one piece, for objects and the edges of waiting readers |
 //! | [`version`] | versions of records and messages |
+//! | [`number`] | integers as JavaScript's numbers, and numbers as text |
 //! | [`error`] | every refusal, with its status and headers |
 
 pub mod checksum;
@@ -33,6 +34,7 @@ pub mod expiry;
 pub mod frame;
 pub mod header;
 pub mod json;
+pub mod number;
 pub mod offset;
 pub mod part;
 pub mod path;

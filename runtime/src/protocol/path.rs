@@ -1,6 +1,10 @@
 //! Which URL paths name a stream.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use percent_encoding::percent_decode_str;
+use serde::Deserialize;
 
 use super::error::Error;
 
@@ -30,6 +34,60 @@ pub const NEEDS_ROOM: u16 = 413;
 /// What objects ask each other about forks is below this path. No request from outside gets to
 /// an object with such a path.
 pub const FORK: &str = "/fork/";
+
+/// Stands before [`PREFIX`], and behind [`LIVE`], where the edge asks an object of an [`Era`], which
+/// follows. No request from outside gets to an object with such a path.
+const ERA: &str = "/era/";
+
+/// A project that takes the name of one that was deleted has an era of its own, and so have its
+/// streams: they have other objects than the streams that had their paths before. The first
+/// project of a name has none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Era(u64);
+
+impl Era {
+    /// The era that is this number.
+    pub const fn new(era: u64) -> Self {
+        Self(era)
+    }
+
+    /// Reads 16 hexadecimal digits.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_hex = text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        is_hex.then(|| u64::from_str_radix(text, 16).ok().map(Self))?
+    }
+
+    /// What stands before a stream's path where an object of this era is asked.
+    pub fn prefix(self) -> String {
+        format!("{ERA}{self}")
+    }
+}
+
+impl fmt::Display for Era {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+/// The URL at which an object of this era is asked what `url` asks for.
+pub fn in_era(url: &str, era: Era) -> String {
+    let (path, _) = split_url(url);
+    let (origin, rest) = url.split_once(path).unwrap_or((url, ""));
+    format!("{origin}{}{path}{rest}", era.prefix())
+}
+
+/// Takes what the edge may have put before the path of a request off it.
+pub fn split_era(path: &str) -> (Option<Era>, &str) {
+    let path = path.strip_prefix(LIVE).unwrap_or(path);
+    let era = path.strip_prefix(ERA).and_then(|rest| rest.get(..16));
+    match era.and_then(Era::parse) {
+        Some(era) => {
+            let rest = path.get(era.prefix().len()..);
+            (Some(era), rest.unwrap_or_default())
+        }
+        None => (None, path),
+    }
+}
 
 /// The longest stream path after percent-decoding, in bytes: what a KV key and an R2 key made
 /// from it can hold.
@@ -122,9 +180,27 @@ impl StreamPath {
         self.0.split_once('/')
     }
 
-    /// The decoded path: the name of the stream's object.
+    /// The decoded path.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The name of the stream's object: its path, unless it is of an era. No path from outside is
+    /// like that.
+    pub fn name(&self, era: Option<Era>) -> Cow<'_, str> {
+        match era {
+            Some(era) => Cow::Owned(format!("{RESERVED}{ERA}{era}/{}", self.0)),
+            None => Cow::Borrowed(&self.0),
+        }
+    }
+
+    /// The path as objects know it: their name.
+    #[must_use]
+    pub fn named(self, era: Option<Era>) -> Self {
+        match era {
+            Some(_) => Self(self.name(era).into_owned()),
+            None => self,
+        }
     }
 }
 
@@ -184,6 +260,51 @@ mod tests {
         assert_eq!(parse("__ds%2Fx"), Err(PathError::Reserved));
         let path = StreamPath::parse("/v1/streams/a%2Fb").unwrap();
         assert_eq!(path.in_project(), Some(("a", "b")));
+    }
+
+    #[test]
+    fn an_era_is_known_to_objects_alone() {
+        let era = Era::parse("00c0ffee00c0ffee").unwrap();
+        let url = in_era(
+            "https://a.b:1/v1/stream/p/s%20x?offset=-1&x=/v1/stream/p",
+            era,
+        );
+        let (inside, query) = split_url(&url);
+        assert_eq!(inside, "/era/00c0ffee00c0ffee/v1/stream/p/s%20x");
+        assert_eq!(query, "offset=-1&x=/v1/stream/p");
+        assert_eq!(StreamPath::parse(inside), Err(PathError::Elsewhere));
+        for before in ["", LIVE] {
+            let inside = format!("{before}{inside}");
+            let outside = (Some(era), "/v1/stream/p/s%20x");
+            assert_eq!(split_era(&inside), outside);
+            let plain = format!("{before}/v1/stream/p/s");
+            assert_eq!(split_era(&plain), (None, "/v1/stream/p/s"));
+        }
+        for none in [
+            "/era/",
+            "/era/00c0ffee",
+            "/era/00c0ffee00c0ffeé",
+            "/fork/claim",
+            "",
+        ] {
+            assert_eq!(split_era(none), (None, none));
+        }
+        for none in [
+            "",
+            "1",
+            "00c0ffee00c0ffeg",
+            "+0c0ffee00c0ffee",
+            "00c0ffee00c0ffee0",
+        ] {
+            assert_eq!(Era::parse(none), None, "{none}");
+        }
+        let path = StreamPath::parse("/v1/stream/p/s").unwrap();
+        assert_eq!(path.name(None), "p/s");
+        let name = path.name(Some(era)).into_owned();
+        assert_eq!(name, "__ds/era/00c0ffee00c0ffee/p/s");
+        assert_eq!(parse(&name), Err(PathError::Reserved));
+        assert_eq!(path.clone().named(None), path);
+        assert_eq!(path.named(Some(era)).as_str(), name);
     }
 
     #[test]

@@ -138,14 +138,30 @@ impl Page {
     }
 }
 
+/// Whoever may write a stream decides what is in it, a page with scripts perhaps. Opened in a
+/// browser, it must not act in the name of the server's origin, where others keep what is theirs.
+/// All but JSON is shut in, so that no list of what browsers run has to be right; JSON, which
+/// `nosniff` keeps from being taken for anything else, saves the header.
+fn sandbox(content_type: &ContentType) -> Option<&'static str> {
+    (!content_type.is_json()).then_some("sandbox")
+}
+
 impl Reply {
     /// A reply with the headers every response carries.
     pub fn new(status: u16) -> Self {
+        let mut reply = Self::bare(status);
+        reply.headers.extend([
+            ("Access-Control-Allow-Origin", "*".to_owned()),
+            ("Access-Control-Expose-Headers", "*".to_owned()),
+        ]);
+        reply
+    }
+
+    /// A reply that pages of other origins cannot read.
+    pub fn bare(status: u16) -> Self {
         let headers = vec![
             ("X-Content-Type-Options", "nosniff".to_owned()),
             ("Cross-Origin-Resource-Policy", "cross-origin".to_owned()),
-            ("Access-Control-Allow-Origin", "*".to_owned()),
-            ("Access-Control-Expose-Headers", "*".to_owned()),
         ];
         Self {
             status,
@@ -260,7 +276,8 @@ impl Reply {
             .with_flag(header::STREAM_CLOSED, page.closed)
             .with_some(header::STREAM_CURSOR, page.cursor.map(|c| c.to_string()))
             .with(header::CACHE_CONTROL, caching)
-            .with_some(header::ETAG, page.etag);
+            .with_some(header::ETAG, page.etag)
+            .with_some(header::CONTENT_SECURITY_POLICY, sandbox(&page.content_type));
         if page.not_modified {
             return reply;
         }
@@ -314,20 +331,6 @@ impl Reply {
     /// The answer to a DELETE.
     pub fn deleted() -> Self {
         Self::new(204)
-    }
-
-    /// The answer to an OPTIONS, a browser's preflight among them.
-    pub fn preflight() -> Self {
-        Self::new(204)
-            .with(
-                "Access-Control-Allow-Methods",
-                "GET, HEAD, POST, PUT, DELETE, OPTIONS",
-            )
-            .with(
-                "Access-Control-Allow-Headers",
-                header::ALLOWED_REQUEST_HEADERS,
-            )
-            .with("Access-Control-Max-Age", "86400")
     }
 
     /// The answer to a request that is refused: a JSON document with a code for programs and a
@@ -392,10 +395,67 @@ mod tests {
     }
 
     #[test]
-    fn storage_details_stay_inside() {
-        let reply = Reply::refused(&Error::Storage("secret path".into()));
-        assert_eq!(reply.status, 500);
-        assert!(!String::from_utf8(reply.body).unwrap().contains("secret"));
+    fn what_happened_inside_stays_inside() {
+        let detail = || "SETTING_X is secret".to_owned();
+        for error in [
+            Error::Storage(detail()),
+            Error::Unavailable(detail()),
+            Error::Newer(detail()),
+            Error::RegistryUnavailable(detail()),
+            Error::Misconfigured(detail()),
+        ] {
+            let reply = Reply::refused(&error);
+            assert!(reply.status >= 500, "{error:?}");
+            assert!(
+                !format!("{:?}", reply.headers).contains("secret"),
+                "{error:?}"
+            );
+            let body = String::from_utf8(reply.body).unwrap();
+            assert!(
+                !body.contains("secret") && !body.contains("SETTING_X"),
+                "{body}"
+            );
+            assert_eq!(error.detail(), Some(&*detail()), "for the log");
+        }
+    }
+
+    #[test]
+    fn what_a_browser_might_run_is_shut_in() {
+        let policy = |content_type: &str| {
+            let reply = Reply::page(Page {
+                earliest: Offset::START,
+                content_type: ContentType::parse(content_type).unwrap(),
+                cold: Vec::new(),
+                body: Vec::new(),
+                count: 0,
+                next: Offset::START,
+                up_to_date: true,
+                closed: false,
+                cursor: None,
+                etag: None,
+                not_modified: false,
+                caching: Caching::NoStore,
+            });
+            value(&reply, "Content-Security-Policy").map(str::to_owned)
+        };
+        for scriptable in [
+            "text/html",
+            "Text/HTML; charset=utf-8",
+            "image/svg+xml",
+            "application/xhtml+xml",
+            "application/xml",
+            "text/xml",
+            "multipart/x-mixed-replace",
+            "text/plain",
+            "application/octet-stream",
+        ] {
+            assert_eq!(
+                policy(scriptable).as_deref(),
+                Some("sandbox"),
+                "{scriptable}"
+            );
+        }
+        assert_eq!(policy("application/json"), None);
     }
 
     #[test]

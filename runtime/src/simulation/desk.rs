@@ -24,7 +24,7 @@ use crate::protocol::error::Error;
 use crate::protocol::frame;
 use crate::protocol::header;
 use crate::protocol::part::Part;
-use crate::protocol::path::StreamPath;
+use crate::protocol::path::{Era, StreamPath};
 use crate::protocol::reply::Reply;
 use crate::protocol::sse::{END_BYTES, HEARTBEAT};
 
@@ -40,12 +40,14 @@ struct Records {
 }
 
 impl Kv {
-    pub fn new() -> Self {
+    /// One project in four has taken the name of a deleted one.
+    pub fn new(seed: u64) -> Self {
         Self(Rc::new(Records {
             project: Rc::new(Project {
                 signing_secrets: vec![SECRET.to_owned()],
                 cors_origins: Vec::new(),
                 is_public: false,
+                era: seed.is_multiple_of(4).then(|| Era::new(seed)),
             }),
             public: RefCell::default(),
             old: RefCell::default(),
@@ -104,7 +106,7 @@ impl Registry for Desk {
         Ok((name == "p").then(|| Rc::clone(&self.kv.0.project)))
     }
 
-    async fn is_public(&self, stream: &StreamPath) -> Result<bool, Error> {
+    async fn is_public(&self, stream: &StreamPath, era: Option<Era>) -> Result<bool, Error> {
         self.look(())?;
         let now = self.world.executor().now();
         self.kv
@@ -112,6 +114,7 @@ impl Registry for Desk {
             .old
             .borrow_mut()
             .retain(|(.., until)| *until > now);
+        assert_eq!(era, self.kv.0.project.era);
         let old = self.kv.0.old.borrow();
         let old = old.iter().find(|(key, ..)| key == stream.as_str());
         match old {
@@ -120,11 +123,11 @@ impl Registry for Desk {
         }
     }
 
-    async fn publish(&self, stream: &StreamPath) -> Result<(), Error> {
+    async fn publish(&self, stream: &StreamPath, _era: Option<Era>) -> Result<(), Error> {
         self.set(stream, true).await
     }
 
-    async fn unpublish(&self, stream: &StreamPath) -> Result<(), Error> {
+    async fn unpublish(&self, stream: &StreamPath, _era: Option<Era>) -> Result<(), Error> {
         self.set(stream, false).await
     }
 }
@@ -168,6 +171,8 @@ pub struct Pipe {
     pub most: Cell<u64>,
     end: Cell<Option<bool>>,
     is_gone: Cell<bool>,
+    /// Nothing more is copied to it.
+    is_stopped: Cell<bool>,
     wakers: RefCell<Vec<Waker>>,
 }
 
@@ -249,15 +254,16 @@ impl Pipe {
         .await
     }
 
-    async fn gone(&self) {
+    /// Is done when nothing more is to be copied; says whether the reader is gone.
+    async fn over(&self) -> bool {
         std::future::poll_fn(|context| {
-            if self.is_gone.get() {
-                return Turn::Ready(());
+            if self.is_gone.get() || self.is_stopped.get() {
+                return Turn::Ready(self.is_gone.get());
             }
             self.wakers.borrow_mut().push(context.waker().clone());
             Turn::Pending
         })
-        .await;
+        .await
     }
 }
 
@@ -581,7 +587,7 @@ impl Ports for Desk {
             let left = until.saturating_sub(self.now());
             let heard = select(
                 Box::pin(socket.0.hear()),
-                Box::pin(select(Box::pin(self.sleep(left)), Box::pin(sink.0.gone()))),
+                Box::pin(select(Box::pin(self.sleep(left)), Box::pin(sink.0.over()))),
             );
             match heard.await {
                 Either::Left((Heard::Frame(frame), _)) if !has_room(&frame) => {
@@ -594,8 +600,8 @@ impl Ports for Desk {
                 }
                 Either::Left((Heard::Closed(Close::ComeAgain), _)) => break true,
                 Either::Left(_) => break false,
-                Either::Right((Either::Left(_), _)) => break false,
-                Either::Right((Either::Right(_), _)) => {
+                Either::Right((Either::Left(_) | Either::Right((false, _)), _)) => break false,
+                Either::Right((Either::Right((true, _)), _)) => {
                     isolate.leave(&sink.0);
                     return Copied::Stuck;
                 }
@@ -613,5 +619,11 @@ impl Ports for Desk {
             Either::Left((Ok(()), _)) => Copied::Over,
             _ => Copied::Stuck,
         }
+    }
+
+    fn stop(&self, sink: &Sink) {
+        self.world.count("reader is let go");
+        sink.0.is_stopped.set(true);
+        sink.0.wake();
     }
 }

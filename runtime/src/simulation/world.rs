@@ -132,7 +132,7 @@ impl World {
         Self(Rc::new(Inner {
             nodes: RefCell::default(),
             store: Store::new(executor.clone()),
-            kv: Kv::new(),
+            kv: Kv::new(seed),
             executor,
             model: RefCell::default(),
             isolate: Isolate::default(),
@@ -226,7 +226,9 @@ impl World {
         self.0.nodes.borrow().values().cloned().collect()
     }
 
-    pub fn node(&self, path: &str) -> Rc<Node> {
+    /// The machine of a stream's object; all projects have the same names and one era at most.
+    pub fn node(&self, name: &str) -> Rc<Node> {
+        let path = name.find("p/").map_or(name, |at| &name[at..]);
         let mut nodes = self.0.nodes.borrow_mut();
         let node = nodes.entry(path.to_owned());
         Rc::clone(node.or_insert_with(|| Node::new(path)))

@@ -62,6 +62,13 @@ fn a_project_is_kept_in_the_namespace_of_the_worker() -> Result<()> {
     assert!(token.json()?["token"].is_string());
     run(&["projects", "delete", "chat", "--yes"])?.ok()?;
     run(&["projects", "show", "chat"])?.fails(&["no project `chat`"])?;
+
+    // Whoever takes the name gets none of its streams.
+    run(&["create-project", "chat"])?.ok()?;
+    assert!(record(&cloud, "chat")?["era"].is_u64());
+    assert_eq!(record(&cloud, "a.b")?["era"], Value::Null);
+    let listed = run(&["projects", "list"])?.ok()?.json()?;
+    assert_eq!(listed["projects"].as_array().map(Vec::len), Some(2));
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod forks;
 mod format;
 mod large;
 mod live;
+mod microtasks;
 mod overtaken;
 mod projects;
 mod restart;

@@ -118,6 +118,17 @@ fn projects_and_their_tokens_are_made_while_the_server_runs() -> Result<()> {
     )?;
     renewed.append("3")?;
     assert_eq!(renewed.read()?.messages()?, [1, 2, 3]);
+
+    // Whoever takes the name of a deleted project gets none of its streams.
+    project.run(&["create-project", "my-projects"])?;
+    let token = project.run(&["token", "--project", "my-projects", "--scope", "write"])?;
+    let taken = read.on(&with(&client, &token));
+    wait_until("the new project is known", || {
+        Ok(taken.head()?.status == 404)
+    })?;
+    taken.put().send()?.expect(201)?;
+    assert_eq!(taken.read()?.messages()?, [0; 0]);
+    read.head()?.expect(401)?;
     dev.interrupt()?;
     Ok(())
 }

@@ -8,7 +8,9 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll as Step, Waker};
 
-use crate::auth::NoAuth;
+use futures_util::future::select;
+
+use crate::auth::{AuthorizeMutation, AuthorizeRead, NoAuth};
 use crate::edge::live::Poll;
 use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Outgoing, Ports};
 use crate::edge::room::Room;
@@ -26,6 +28,8 @@ pub enum Does {
     Says(Response),
     /// Answers with a socket, over which copying ends like this.
     Follows(Response, Copied),
+    /// Answers with a socket, over which nothing comes.
+    Waits(Response),
     /// Nothing.
     Nothing,
 }
@@ -38,11 +42,16 @@ pub struct State {
     pub does: RefCell<VecDeque<Does>>,
     /// The URLs that the object was asked for.
     pub asked: RefCell<Vec<String>>,
+    /// The names of the objects that there was a way to.
+    pub objects: RefCell<Vec<String>>,
     pub written: RefCell<Vec<u8>>,
     /// Whether the reader takes what is written.
     pub takes: Cell<bool>,
     pub end: Cell<Option<&'static str>>,
     pub room: Rc<Room>,
+    is_stopped: Cell<bool>,
+    /// Somebody has something to do before time goes on.
+    is_woken: Cell<bool>,
     pub bucket_answers: Cell<bool>,
     pub log: RefCell<Vec<String>>,
 }
@@ -50,6 +59,7 @@ pub struct State {
 #[derive(Clone, Default)]
 pub struct World(pub Rc<State>);
 
+#[derive(Clone)]
 pub struct Request {
     pub method: &'static str,
     pub url: String,
@@ -101,7 +111,8 @@ impl Outgoing for Response {
     }
 }
 
-pub struct Socket(Copied);
+/// How copying from it ends; it goes on for as long as it may if that is nothing.
+pub struct Socket(Option<Copied>);
 
 pub struct Later(Pin<Box<dyn Future<Output = Result<Response, Error>>>>);
 
@@ -126,18 +137,29 @@ impl World {
         query: &str,
         headers: Vec<(&'static str, String)>,
     ) -> Result<Response, Error> {
-        let request = Request {
-            method: "GET",
-            url: format!("http://a/v1/stream/s?{query}"),
-            headers,
-        };
+        self.serve(
+            &NoAuth,
+            &Request {
+                method: "GET",
+                url: format!("http://a/v1/stream/s?{query}"),
+                headers,
+            },
+        )
+    }
+
+    /// Serves a request as `auth` allows.
+    pub fn serve(
+        &self,
+        auth: &(impl AuthorizeMutation<()> + AuthorizeRead<()>),
+        request: &Request,
+    ) -> Result<Response, Error> {
         let server = Server {
             ports: self,
-            mutations: &NoAuth,
-            reads: &NoAuth,
+            mutations: auth,
+            reads: auth,
         };
         self.run(async {
-            match server.serve(&request).await? {
+            match server.serve(request).await? {
                 Answer::Now(response) => Ok(response),
                 Answer::Later(later) => later.await,
             }
@@ -163,6 +185,9 @@ impl World {
                 && let Some(value) = result.take()
             {
                 return value;
+            }
+            if self.0.is_woken.take() {
+                continue;
             }
             let mut alarms = self.0.alarms.borrow_mut();
             alarms.retain(|at| *at > self.0.now.get());
@@ -235,9 +260,8 @@ impl Ports for World {
         _mark: Option<&'static str>,
     ) -> Result<Request, Error> {
         Ok(Request {
-            method: request.method,
-            headers: request.headers.clone(),
             url: url.map_or_else(|| request.url.clone(), str::to_owned),
+            ..request.clone()
         })
     }
 
@@ -263,7 +287,8 @@ impl Ports for World {
         Ok(response)
     }
 
-    fn object(&self, _path: &str) -> Result<(), Error> {
+    fn object(&self, path: &str) -> Result<(), Error> {
+        self.0.objects.borrow_mut().push(path.to_owned());
         Ok(())
     }
 
@@ -286,7 +311,8 @@ impl Ports for World {
         let does = self.0.does.borrow_mut().pop_front();
         match does {
             Some(Does::Says(response)) => Ok((response, None)),
-            Some(Does::Follows(response, copied)) => Ok((response, Some(Socket(copied)))),
+            Some(Does::Follows(response, copied)) => Ok((response, Some(Socket(Some(copied))))),
+            Some(Does::Waits(response)) => Ok((response, Some(Socket(None)))),
             Some(Does::Nothing) => pending().await,
             None => Err(Error::Unavailable("it has nothing to say".to_owned())),
         }
@@ -374,7 +400,21 @@ impl Ports for World {
         self.0.end.set(Some("aborted"));
     }
 
-    async fn copy(&self, socket: Socket, (): &(), _bounds: Bounds) -> Copied {
-        socket.0
+    async fn copy(&self, socket: Socket, (): &(), bounds: Bounds) -> Copied {
+        let Some(copied) = socket.0 else {
+            let time = self.sleep(bounds.millis);
+            let stopped = poll_fn(|_| match self.0.is_stopped.get() {
+                true => Step::Ready(()),
+                false => Step::Pending,
+            });
+            select(pin!(time), pin!(stopped)).await;
+            return Copied::Over;
+        };
+        copied
+    }
+
+    fn stop(&self, (): &()) {
+        self.0.is_stopped.set(true);
+        self.0.is_woken.set(true);
     }
 }

@@ -17,6 +17,13 @@ pub fn integer(number: f64) -> u64 {
     number as u64
 }
 
+/// A number with three decimals; 0 for what is none. To write floating numbers of every size takes
+/// a worker ten thousand bytes of code.
+pub fn thousandths(number: f64) -> String {
+    let all = integer((number * 1000.0).round());
+    format!("{}.{:03}", all / 1000, all % 1000)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -27,6 +34,22 @@ mod tests {
         assert_eq!(integer(f64::NAN), 0);
         assert_eq!(integer(-1.5), 0);
         assert_eq!(integer(1.9), 1);
+    }
+
+    #[test]
+    fn three_decimals_are_written() {
+        for (number, text) in [
+            (0.0, "0.000"),
+            (1.5, "1.500"),
+            (0.0004, "0.000"),
+            (0.0006, "0.001"),
+            (2.0369, "2.037"),
+            (12_345.006, "12345.006"),
+            (-1.0, "0.000"),
+            (f64::NAN, "0.000"),
+        ] {
+            assert_eq!(thousandths(number), text);
+        }
     }
 
     proptest! {
