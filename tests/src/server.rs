@@ -51,6 +51,8 @@ pub enum Kv {
     Usual,
     /// The same, and every call is counted: [`Server::calls`].
     Counted,
+    /// One that takes one write a second for each key, as Cloudflare's does.
+    Busy,
     /// One that fails.
     Failing,
     /// One that never answers.

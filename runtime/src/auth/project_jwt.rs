@@ -77,7 +77,8 @@ impl<E: Registry> AuthorizeMutation<E> for ProjectJwt {
             {
                 registry.publish(stream).await?;
             }
-            ("DELETE", 200..300) if registry.is_public(stream).await? => {
+            // And so may a deletion that finds none.
+            ("DELETE", 200..300 | 404 | 410) if registry.is_public(stream).await? => {
                 registry.unpublish(stream).await?;
             }
             _ => {}

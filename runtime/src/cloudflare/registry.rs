@@ -31,6 +31,8 @@ const LIMITS: Limits = Limits {
     miss: 5_000,
     entries: 1000,
 };
+/// KV takes one write a second for a key. How long to wait before each further try, in milliseconds.
+const PAUSES: [u64; 2] = [1_100, 2_200];
 /// KV answers within milliseconds, or a few hundred from afar.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -80,18 +82,22 @@ impl Registry for Env {
     }
 
     async fn publish(&self, stream: &StreamPath) -> Result<(), Error> {
-        let key = stream.as_str();
-        let written = namespace(self)?.put(key, r#"{"public":true}"#);
-        answer(written).await?;
-        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.put(key, Some(()), now()));
-        Ok(())
+        let (key, kv) = (stream.as_str(), namespace(self)?);
+        let outcome = write(|| kv.put(key, r#"{"public":true}"#)).await;
+        // What may not be done does not count as done, so that whoever tries again does it.
+        let known = outcome.is_ok().then_some(());
+        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.put(key, known, now()));
+        outcome
     }
 
     async fn unpublish(&self, stream: &StreamPath) -> Result<(), Error> {
-        let key = stream.as_str();
-        answer(namespace(self)?.delete(key)).await?;
-        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.forget(key));
-        Ok(())
+        let (key, kv) = (stream.as_str(), namespace(self)?);
+        let outcome = write(|| kv.delete(key)).await;
+        PUBLIC_STREAMS.with_borrow_mut(|cache| match outcome {
+            Ok(()) => cache.forget(key),
+            Err(_) => cache.put(key, Some(()), now()),
+        });
+        outcome
     }
 }
 
@@ -125,6 +131,21 @@ fn namespace(env: &Env) -> Result<Namespace, Error> {
         return Err(Error::Misconfigured(what));
     }
     Ok(binding.unchecked_into())
+}
+
+/// Writes a key, which may have been written just before.
+async fn write(
+    ask: impl Fn() -> std::result::Result<js_sys::Promise, JsValue>,
+) -> Result<(), Error> {
+    for pause in PAUSES {
+        match answer(ask()).await {
+            Err(error) if error.detail().is_some_and(|why| why.contains("429")) => {
+                Delay::from(Duration::from_millis(pause)).await;
+            }
+            outcome => return outcome.map(drop),
+        }
+    }
+    answer(ask()).await.map(drop)
 }
 
 /// What KV answers, if it does.
