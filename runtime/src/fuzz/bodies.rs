@@ -140,8 +140,14 @@ fn events_read_back() {
         assert_eq!(kind, "control");
         let said: Value = serde_json::from_slice(&said).unwrap();
         assert_eq!(said["streamNextOffset"], next.to_string());
-        assert_eq!(said["upToDate"], Value::from(control.up_to_date.then_some(true)));
-        assert_eq!(said["streamClosed"], Value::from(control.closed.then_some(true)));
+        assert_eq!(
+            said["upToDate"],
+            Value::from(control.up_to_date.then_some(true))
+        );
+        assert_eq!(
+            said["streamClosed"],
+            Value::from(control.closed.then_some(true))
+        );
         assert_eq!(read.next(), None);
     });
 }

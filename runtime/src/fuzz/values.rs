@@ -68,13 +68,22 @@ const SUBJECTS: &[Subject] = &[
     },
     Subject {
         name: "content type",
-        examples: &["application/json", "text/plain; charset=utf-8", "A/b;c=\"d\""],
+        examples: &[
+            "application/json",
+            "text/plain; charset=utf-8",
+            "A/b;c=\"d\"",
+        ],
         takes: |text| {
             let Some(content_type) = ContentType::parse(text) else {
                 return false;
             };
             // It goes back out as a header, and into a comment of SQL.
-            assert!(content_type.as_str().bytes().all(|b| (0x20..0x7f).contains(&b)));
+            assert!(
+                content_type
+                    .as_str()
+                    .bytes()
+                    .all(|b| (0x20..0x7f).contains(&b))
+            );
             let again = ContentType::parse(content_type.as_str());
             assert_eq!(again.as_ref(), Some(&content_type));
             assert!(content_type.matches(&content_type));
@@ -141,9 +150,7 @@ const SUBJECTS: &[Subject] = &[
     Subject {
         name: "version",
         examples: &["1", "2", "3"],
-        takes: |text| {
-            version::check("it", version::stated(Some(text)), version::SPOKEN).is_ok()
-        },
+        takes: |text| version::check("it", version::stated(Some(text)), version::SPOKEN).is_ok(),
     },
     Subject {
         name: "fork source",
@@ -170,7 +177,10 @@ const SUBJECTS: &[Subject] = &[
         takes: |text| {
             let created = Create::parse(text, &|_| None);
             let public = request::is_public(text);
-            assert_eq!(created.as_ref().map(|it| it.public), public.as_ref().copied());
+            assert_eq!(
+                created.as_ref().map(|it| it.public),
+                public.as_ref().copied()
+            );
             is_taken(created, &["public"])
         },
     },

@@ -5,7 +5,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::desk::{Desk, Kv, Pipe, Response};
+pub use super::desk::Response;
+use super::desk::{Desk, Kv, Pipe};
 use super::executor::{Executor, Group, once};
 use super::model::Model;
 use super::node::{Database, Instance, Node, NodePorts, Socket};
@@ -46,6 +47,8 @@ struct Inner {
     store: Store,
     kv: Kv,
     model: RefCell<Model>,
+    /// Whether what happens is held against the model.
+    is_observed: Cell<bool>,
     /// How many of a thousand messages, calls and turns go wrong.
     trouble: Cell<u64>,
     latency: Cell<u64>,
@@ -128,6 +131,7 @@ impl World {
             kv: Kv::new(),
             executor,
             model: RefCell::default(),
+            is_observed: Cell::new(true),
             trouble: Cell::new(0),
             latency: Cell::new(15),
             history: RefCell::new(is_told.then(Vec::new)),
@@ -146,6 +150,13 @@ impl World {
 
     pub fn model<T>(&self, look: impl FnOnce(&mut Model) -> T) -> T {
         look(&mut self.0.model.borrow_mut())
+    }
+
+    /// A world in which nothing goes wrong, for requests that the model knows nothing of.
+    pub fn unobserved(seed: u64) -> Self {
+        let world = Self::new(seed, false);
+        world.0.is_observed.set(false);
+        world
     }
 
     pub fn trouble(&self) -> u64 {
@@ -346,7 +357,9 @@ impl World {
             clock.spawn(group, async move {
                 has_started.set(true);
                 let outcome = object.wake().await;
-                world.model(|model| model.look(&observed, world.executor().now()));
+                if world.0.is_observed.get() {
+                    world.model(|model| model.look(&observed, world.executor().now()));
+                }
                 sender.send(outcome);
             });
             self.may_crash(node, 3_000);
@@ -492,6 +505,9 @@ impl World {
             format!("{} {} -> {status}", request.method, request.url)
         });
         self.count(&format!("{} {}", request.method, answer.reply.status));
+        if !self.0.is_observed.get() {
+            return answer;
+        }
         let now = clock.now();
         let outcome = self.model(|model| model.observe(node, request, body, &answer.reply, now));
         if let Err(what) = outcome {
