@@ -13,6 +13,7 @@ mod forks;
 mod format;
 mod large;
 mod live;
+mod noise;
 mod placement;
 mod projects;
 mod restart;
