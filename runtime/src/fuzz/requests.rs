@@ -140,9 +140,11 @@ fn request(noise: &mut Noise, now: u64) -> Request {
 
 /// The target of a request as a worker gets it.
 fn as_url(target: &str) -> String {
-    let mut url = String::new();
+    // One that does not start like this is refused before it gets to a worker.
+    let mut url = "/".to_owned();
     let mut is_path = true;
-    for c in target.split('#').next().unwrap().chars() {
+    let target = target.split('#').next().unwrap();
+    for c in target.strip_prefix('/').unwrap_or(target).chars() {
         is_path &= c != '?';
         match c {
             '\t' | '\r' | '\n' => {}
