@@ -216,6 +216,28 @@ fn there_is_no_other_auth() {
 }
 
 #[test]
+fn where_streams_are_is_written_for_the_worker_and_for_the_bucket() {
+    let place = Place::new();
+    let options = ["--jurisdiction", "eu", "--location-hint", "eeur"];
+    place
+        .init(&[&["my-streams"], &options[..]].concat())
+        .succeeds();
+    let wrangler = fs::read_to_string(place.work("my-streams/wrangler.toml")).unwrap();
+    for line in [
+        "bucket_name = \"my-streams\"\njurisdiction = \"eu\"\n\n",
+        "\nJURISDICTION = \"eu\"\n",
+        "\nLOCATION_HINT = \"eeur\"\n",
+    ] {
+        assert!(wrangler.contains(line), "{line} in {wrangler}");
+    }
+    for (option, value) in [("--jurisdiction", "mars"), ("--location-hint", "EU")] {
+        place
+            .init(&["other", option, value])
+            .fails(2, &["possible values"]);
+    }
+}
+
+#[test]
 fn values_of_the_template_can_be_set_and_only_those() {
     let place = Place::new();
     place

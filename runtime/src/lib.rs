@@ -30,6 +30,8 @@ mod settings;
 pub mod stream;
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod simulation;
 
 pub use auth::{AuthorizeMutation, AuthorizeRead, NoAuth, ProjectJwt};

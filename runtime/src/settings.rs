@@ -25,6 +25,15 @@ pub struct Number {
     pub default: u64,
 }
 
+/// A setting that is one of a few words; unset or empty, it is none of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Word {
+    /// The variable.
+    pub name: &'static str,
+    /// What it may be.
+    pub words: &'static [&'static str],
+}
+
 /// Whether responses say what they cost.
 pub const DEBUG_TIMING: Switch = Switch {
     name: "DEBUG_TIMING",
@@ -111,6 +120,21 @@ pub const SEGMENT_MERGE_BYTES: Number = Number {
     default: 64 << 20,
 };
 
+/// Within which borders streams are kept and served: those that both Durable Objects and R2 know. A
+/// stream is found in the jurisdiction only in which it was created.
+pub const JURISDICTION: Word = Word {
+    name: "JURISDICTION",
+    words: &["eu", "us", "fedramp"],
+};
+
+/// Near whom new streams are placed, as far as the platform can.
+pub const LOCATION_HINT: Word = Word {
+    name: "LOCATION_HINT",
+    words: &[
+        "wnam", "enam", "sam", "weur", "eeur", "apac", "oc", "afr", "me",
+    ],
+};
+
 /// The largest value of limits on what is held in memory: requests, responses and segments are, a
 /// few times over, and an isolate has 128 MB.
 const MOST_BYTES: u64 = 32 << 20;
@@ -124,6 +148,7 @@ const MOST_MERGED_BYTES: u64 = 1 << 30;
 const MOST_MESSAGES: u64 = 1 << 30;
 
 const SWITCHES: &[Switch] = &[DEBUG_TIMING];
+const WORDS: &[Word] = &[JURISDICTION, LOCATION_HINT];
 const NUMBERS: &[Number] = &[
     MAX_APPEND_BYTES,
     READ_MAX_BYTES,
@@ -176,6 +201,24 @@ impl Number {
     }
 }
 
+impl Word {
+    /// What the variable says, if anything.
+    ///
+    /// # Errors
+    ///
+    /// A message that names the variable, its value, and what would be right.
+    pub fn parse(&self, value: Option<&str>) -> Result<Option<&'static str>, String> {
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        let known = self.words.iter().find(|word| **word == value);
+        known.map(|word| Some(*word)).ok_or_else(|| {
+            let words = self.words.join("\", \"");
+            format!("{} is {value:?}, not one of \"{words}\"", self.name)
+        })
+    }
+}
+
 /// Whether a variable may have this value; any value will do where the variable is no setting.
 ///
 /// # Errors
@@ -188,6 +231,9 @@ impl Number {
 pub fn check(name: &str, value: &str) -> Result<(), String> {
     if let Some(switch) = SWITCHES.iter().find(|switch| switch.name == name) {
         return switch.parse(Some(value)).map(drop);
+    }
+    if let Some(word) = WORDS.iter().find(|word| word.name == name) {
+        return word.parse(Some(value)).map(drop);
     }
     match NUMBERS.iter().find(|number| number.name == name) {
         Some(number) => number.parse::<u64>(Some(value)).map(drop),
@@ -208,6 +254,9 @@ mod tests {
         for switch in SWITCHES {
             assert_eq!(switch.parse(None), Ok(false));
         }
+        for word in WORDS {
+            assert_eq!(word.parse(None), Ok(None));
+        }
     }
 
     #[test]
@@ -226,6 +275,23 @@ mod tests {
             let expected = format!("DEBUG_TIMING is {value:?}, not \"0\" or \"1\"");
             assert_eq!(message, expected);
         }
+    }
+
+    #[test]
+    fn a_word_is_one_of_a_few_or_none() {
+        for Word { name, words } in WORDS {
+            words.iter().for_each(|word| check(name, word).unwrap());
+            check(name, "").unwrap();
+            for value in ["EU", " eu", "mars", "null", "weur,eeur"] {
+                check(name, value).unwrap_err();
+            }
+        }
+        assert_eq!(JURISDICTION.parse(Some("eu")), Ok(Some("eu")));
+        assert_eq!(LOCATION_HINT.parse(Some("")), Ok(None));
+        assert_eq!(
+            check("JURISDICTION", "EU").unwrap_err(),
+            "JURISDICTION is \"EU\", not one of \"eu\", \"us\", \"fedramp\""
+        );
     }
 
     #[test]

@@ -177,8 +177,13 @@ function script(name) {
   return found
 }
 
-function bucket(name) {
-  const found = find(cloud.buckets, "name", name)
+/** A bucket of this name in a jurisdiction, where alone it can be found. */
+function findBucket(name, jurisdiction) {
+  return cloud.buckets.find((one) => one.name === name && one.jurisdiction === jurisdiction)
+}
+
+function bucket(name, jurisdiction) {
+  const found = findBucket(name, jurisdiction)
   if (!found) throw new Refusal(404, 10006, "The specified bucket does not exist.")
   return found
 }
@@ -217,7 +222,7 @@ function checkBindings(name, metadata, classes) {
   for (const binding of metadata.bindings) {
     if (binding.type === "kv_namespace" && !find(cloud.namespaces, "id", binding.namespace_id))
       throw new Refusal(400, 10041, `KV namespace ${binding.namespace_id} not found`)
-    if (binding.type === "r2_bucket" && !find(cloud.buckets, "name", binding.bucket_name))
+    if (binding.type === "r2_bucket" && !findBucket(binding.bucket_name, binding.jurisdiction))
       throw new Refusal(400, 10085, `R2 bucket ${binding.bucket_name} not found`)
     if (binding.type === "durable_object_namespace" && !classes[binding.class_name])
       throw new Refusal(400, 10061, `${name} has no Durable Object class ${binding.class_name}`)
@@ -302,14 +307,15 @@ async function remove(name) {
 /** A route for a method and a path below the account, whose `:x` are arguments. */
 const routes = [
   ["GET", "/r2/buckets", () => ({ buckets: cloud.buckets })],
-  ["GET", "/r2/buckets/:b", (b) => bucket(b)],
+  ["GET", "/r2/buckets/:b", (b, { jurisdiction }) => bucket(b, jurisdiction)],
   [
     "POST",
     "/r2/buckets",
-    async ({ body }) => {
-      if (find(cloud.buckets, "name", body.name))
+    async ({ body, jurisdiction }) => {
+      if (findBucket(body.name, jurisdiction))
         throw new Refusal(409, 10004, "The bucket you tried to create already exists, and you own it.")
-      const made = { name: body.name, creation_date: now(), location: "WNAM" }
+      const location = body.locationHint?.toUpperCase() ?? "WNAM"
+      const made = { name: body.name, creation_date: now(), location, jurisdiction }
       cloud.buckets.push(made)
       await run(cloud.scripts)
       return made
@@ -318,10 +324,11 @@ const routes = [
   [
     "DELETE",
     "/r2/buckets/:b",
-    async (b) => {
-      const { objects } = await (await storage(bucket(b).name)).list({ limit: 1 })
+    async (b, { jurisdiction }) => {
+      const found = bucket(b, jurisdiction)
+      const { objects } = await (await storage(found.name)).list({ limit: 1 })
       if (objects.length > 0) throw new Refusal(409, 10008, "The bucket is not empty.")
-      cloud.buckets = cloud.buckets.filter((one) => one.name !== b)
+      cloud.buckets = cloud.buckets.filter((one) => one !== found)
       await run(cloud.scripts)
       return {}
     },
@@ -329,16 +336,17 @@ const routes = [
   [
     "GET",
     "/r2/buckets/:b/objects",
-    async (b, { query }) => {
-      const { objects } = await (await storage(bucket(b).name)).list({ limit: Number(query.per_page) })
+    async (b, { query, jurisdiction }) => {
+      const store = await storage(bucket(b, jurisdiction).name)
+      const { objects } = await store.list({ limit: Number(query.per_page) })
       return objects.map(({ key }) => ({ key }))
     },
   ],
   [
     "DELETE",
     "/r2/buckets/:b/objects/:k",
-    async (b, k) => {
-      await (await storage(bucket(b).name)).delete(k)
+    async (b, k, { jurisdiction }) => {
+      await (await storage(bucket(b, jurisdiction).name)).delete(k)
       return { key: k }
     },
   ],
@@ -561,6 +569,7 @@ async function api(request, response) {
     path: request.path,
     query: request.query,
     contentType: request.headers["content-type"]?.split(";")[0],
+    jurisdiction: request.jurisdiction,
     body: request.body?.log ? { multipart: request.body.log } : request.body,
   })
   const fault = faultFor(request)
@@ -656,6 +665,7 @@ const server = createServer(async (incoming, response) => {
     path: url.pathname,
     query: Object.fromEntries(url.searchParams),
     headers: incoming.headers,
+    jurisdiction: incoming.headers["cf-r2-jurisdiction"],
     host: incoming.headers.host,
     bytes,
     page: {},

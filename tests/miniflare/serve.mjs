@@ -27,14 +27,18 @@ const counts = {
   r2_reads: 0,
   r2_writes: 0,
   r2_deletions: 0,
+  // Requests to objects, by where they are said to be.
+  places: {},
 }
-const note = (kind) => {
+const note = (kind, place) => {
   if (kind) counts[kind] += 1
+  if (place) counts.places[place] = (counts.places[place] ?? 0) + 1
   writeFileSync(join(state, "calls.json"), JSON.stringify(counts))
 }
 note()
 const COUNT = (request) => {
-  note(new URL(request.url).pathname.slice(1))
+  const { pathname, search } = new URL(request.url)
+  note(pathname.slice(1), search.slice(1))
   return new Response()
 }
 

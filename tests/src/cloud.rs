@@ -45,6 +45,8 @@ pub struct Request {
     pub query: Value,
     /// What the body is.
     pub content_type: Option<String>,
+    /// Within which borders the bucket is that it is about.
+    pub jurisdiction: Option<String>,
     /// The body, when it is a document or has parts.
     #[serde(default)]
     pub body: Value,
@@ -225,9 +227,14 @@ impl Drop for Cloud {
 
 /// A project whose bundle stands for a real one: it is small, and is not built.
 pub fn small_project(scratch: &Scratch, name: &str) -> Result<PathBuf> {
+    small_project_with(scratch, name, &[])
+}
+
+/// The same, with more options of `init`.
+pub fn small_project_with(scratch: &Scratch, name: &str, options: &[&str]) -> Result<PathBuf> {
     let dir = scratch.path().join(name);
     let mut init = command(&cli()?)?;
-    init.arg("init").arg(&dir);
+    init.arg("init").arg(&dir).args(options);
     run(init.args(["--yes", "--auth", "none", "--no-git", "--runtime", "0.1.0"]))?;
     let fixture = places::repository().join("tests/small");
     fs::create_dir(dir.join("build"))?;

@@ -75,20 +75,33 @@ impl Client {
 
     /// The same with `headers`, each with its line end, which need not be text either.
     pub fn raw_with(&self, request_line: &str, headers: &[u8]) -> Result<Response> {
+        self.raw_bytes(request_line.as_bytes(), headers, b"")
+    }
+
+    /// The same with a request line that need not be text, and a body, whose length is sent if it has
+    /// any.
+    pub fn raw_bytes(&self, request_line: &[u8], headers: &[u8], body: &[u8]) -> Result<Response> {
         let host = self.base.trim_start_matches("http://");
         let mut socket = TcpStream::connect(host).context("connecting")?;
         socket.set_read_timeout(Some(TIMEOUT))?;
+        let mut request = request_line.to_vec();
         write!(
-            socket,
-            "{request_line} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
+            request,
+            " HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n"
         )?;
-        socket.write_all(headers)?;
-        socket.write_all(b"\r\n")?;
+        if !body.is_empty() {
+            write!(request, "Content-Length: {}\r\n", body.len())?;
+        }
+        request.extend_from_slice(headers);
+        request.extend_from_slice(b"\r\n");
+        request.extend_from_slice(body);
+        socket.write_all(&request)?;
         // Otherwise the server waits for a next request, whatever `Connection` says.
         socket.shutdown(Shutdown::Write)?;
         let mut bytes = Vec::new();
         socket.read_to_end(&mut bytes)?;
-        parse(&bytes).with_context(|| format!("parsing the answer to {request_line}"))
+        let line = || String::from_utf8_lossy(request_line).into_owned();
+        parse(&bytes).with_context(|| format!("parsing the answer to {}", line()))
     }
 }
 

@@ -51,6 +51,8 @@ pub enum Kv {
     Usual,
     /// The same, and every call is counted: [`Server::calls`].
     Counted,
+    /// One that takes one write a second for each key, as Cloudflare's does.
+    Busy,
     /// One that fails.
     Failing,
     /// One that never answers.
@@ -60,7 +62,7 @@ pub enum Kv {
 }
 
 /// How often a worker has asked for what Cloudflare bills.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Calls {
     /// Requests from the edge to an object, or from one object to another.
     pub object_requests: u32,
@@ -74,6 +76,8 @@ pub struct Calls {
     pub r2_writes: u32,
     /// R2, to delete, which is free.
     pub r2_deletions: u32,
+    /// Requests to objects, by where they were said to be: `jurisdiction=…&near=…`.
+    pub places: BTreeMap<String, u32>,
 }
 
 /// What a server is given besides its worker and its state.

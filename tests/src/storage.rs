@@ -19,6 +19,17 @@ pub fn tables_and_rows(state: &Path) -> Result<i64> {
     Ok(count)
 }
 
+/// How many alarms are set below a server's state.
+pub fn alarms(state: &Path) -> Result<i64> {
+    let file = state.join("do/streams-StreamDO/metadata.sqlite");
+    if !file.exists() {
+        return Ok(0);
+    }
+    let copies = Scratch::new("alarm-copies")?;
+    let count = "SELECT count(*) FROM _cf_ALARM";
+    Ok(copy(&file, &copies)?.query_row(count, [], |row| row.get(0))?)
+}
+
 /// An object in the bucket, as any program that reads it finds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Object {

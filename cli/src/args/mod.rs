@@ -9,8 +9,9 @@ use clap::{Args, Parser, Subcommand};
 
 use self::{
     global::Global,
-    values::{Auth, DEFAULT_PORT, Scope, key_value, lifetime},
+    values::{Auth, DEFAULT_PORT, Scope, key_value, lifetime, word},
 };
+use crate::settings;
 
 /// From nothing to your own Durable Streams server on Cloudflare.
 #[derive(Debug, Parser)]
@@ -71,6 +72,12 @@ pub struct Init {
     /// Who may use the streams
     #[arg(long, value_enum, default_value_t = Auth::ProjectJwt)]
     pub auth: Auth,
+    /// Keep the streams and what moves to R2 within these borders; cannot be changed later
+    #[arg(long, value_name = "WORD", value_parser = word(settings::JURISDICTION))]
+    pub jurisdiction: Option<String>,
+    /// Near whom new streams are placed, as far as Cloudflare can [default: whoever creates one]
+    #[arg(long, value_name = "WORD", value_parser = word(settings::LOCATION_HINT))]
+    pub location_hint: Option<String>,
     /// A cargo-generate template to use instead of the built-in one
     #[arg(long, value_name = "PATH|GIT")]
     pub template: Option<String>,

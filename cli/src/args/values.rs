@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
-use clap::ValueEnum;
+use clap::{ValueEnum, builder::PossibleValuesParser};
 use serde::Serialize;
+
+use crate::settings::Word;
 
 /// The port `dev` serves on when none is named.
 pub const DEFAULT_PORT: u16 = 4437;
@@ -45,6 +47,11 @@ pub fn key_value(text: &str) -> Result<(String, String), String> {
         }
         _ => Err(format!("`{text}` is not of the form KEY=VALUE")),
     }
+}
+
+/// Takes one of the words of a setting of the worker.
+pub fn word(setting: Word) -> PossibleValuesParser {
+    PossibleValuesParser::new(setting.words)
 }
 
 /// Reads `90s`, `15m`, `1h`, `30d`.

@@ -8,7 +8,7 @@ use std::{
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
     Method,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER},
+    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
     multipart::{Form, Part},
     redirect::Policy,
 };
@@ -36,6 +36,8 @@ const TRIES: u32 = 3;
 const BACK_OFF: Duration = Duration::from_millis(500);
 /// A longer wait than this is left to the person.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The header that says within which borders a thing is.
+const JURISDICTION: &str = "cf-r2-jurisdiction";
 /// What stays as it is in a part of a path.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -111,6 +113,8 @@ pub struct Request<'a> {
     pub path: String,
     /// What is sent along.
     pub body: Body<'a>,
+    /// Within which borders the thing is that it is about.
+    pub jurisdiction: Option<HeaderValue>,
 }
 
 impl<'a> Request<'a> {
@@ -127,6 +131,17 @@ impl<'a> Request<'a> {
             method,
             path: path.into(),
             body: Body::None,
+            jurisdiction: None,
+        }
+    }
+
+    /// The same, about a thing in a jurisdiction. It can be found there only.
+    pub fn within(self, jurisdiction: Option<&str>) -> Self {
+        // A word that is no header's value is none that the API knows.
+        let jurisdiction = jurisdiction.and_then(|word| HeaderValue::from_str(word).ok());
+        Self {
+            jurisdiction,
+            ..self
         }
     }
 
@@ -339,6 +354,10 @@ impl Client {
             .header(ACCEPT, "application/json")
             .timeout(REQUEST_LIMIT);
         let builder = self.credentials.sign(builder);
+        let builder = match &request.jurisdiction {
+            Some(jurisdiction) => builder.header(JURISDICTION, jurisdiction.clone()),
+            None => builder,
+        };
         Ok(match &request.body {
             Body::None => builder,
             Body::Json(document) => builder

@@ -1,12 +1,14 @@
 //! R2 buckets, and the objects in them.
 
+use std::fmt;
+
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
     account::Account,
-    client::{Body, Page, escape},
+    client::{Body, Page, Request, escape},
     error::{Endpoint, Error, Result},
 };
 
@@ -20,15 +22,34 @@ struct Object {
     key: String,
 }
 
+/// Where a bucket can be, when it is said where its readers are.
+const LOCATIONS: &[&str] = &["wnam", "enam", "weur", "eeur", "apac", "oc"];
+
+/// The name of a bucket, and the jurisdiction it is in. It can be found there only: another may have a
+/// bucket of the same name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Bucket {
+    /// Its name.
+    pub name: String,
+    /// Within which borders it is.
+    pub jurisdiction: Option<String>,
+}
+
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.name)?;
+        match &self.jurisdiction {
+            Some(jurisdiction) => write!(f, " in jurisdiction {jurisdiction}"),
+            None => Ok(()),
+        }
+    }
+}
+
 impl Account {
-    /// Whether there is a bucket of this name.
-    pub fn has_bucket(&self, name: &str) -> Result<bool> {
-        let request = self.request(
-            Endpoint::R2,
-            format!("looking for the bucket {name}"),
-            Method::GET,
-            &bucket(name),
-        );
+    /// Whether there is such a bucket.
+    pub fn has_bucket(&self, bucket: &Bucket) -> Result<bool> {
+        let what = format!("looking for the bucket {bucket}");
+        let request = self.about(bucket, what, Method::GET, "");
         match self.client.tell(&request) {
             Ok(()) => Ok(true),
             Err(error) if error.is_missing() => Ok(false),
@@ -36,16 +57,24 @@ impl Account {
         }
     }
 
-    /// Makes a bucket; false when there is one already.
-    pub fn create_bucket(&self, name: &str) -> Result<bool> {
+    /// Makes a bucket, near `location` if that is a place where buckets can be; false when there is
+    /// one already.
+    pub fn create_bucket(&self, bucket: &Bucket, location: Option<&str>) -> Result<bool> {
+        let mut document = json!({ "name": bucket.name });
+        let location = location.filter(|location| LOCATIONS.contains(location));
+        // Of the two, the borders say where it is.
+        if let (Some(location), None) = (location, &bucket.jurisdiction) {
+            document["locationHint"] = json!(location);
+        }
         let request = self
             .request(
                 Endpoint::R2,
-                format!("creating the bucket {name}"),
+                format!("creating the bucket {bucket}"),
                 Method::POST,
                 "/r2/buckets",
             )
-            .with(Body::Json(json!({ "name": name })));
+            .with(Body::Json(document))
+            .within(bucket.jurisdiction.as_deref());
         match self.client.tell(&request) {
             Ok(()) => Ok(true),
             Err(error) if error.has(EXISTS) => Ok(false),
@@ -54,24 +83,17 @@ impl Account {
     }
 
     /// Removes a bucket, which has to be empty.
-    pub fn delete_bucket(&self, name: &str) -> Result<()> {
-        let request = self.request(
-            Endpoint::R2,
-            format!("deleting the bucket {name}"),
-            Method::DELETE,
-            &bucket(name),
-        );
+    pub fn delete_bucket(&self, bucket: &Bucket) -> Result<()> {
+        let what = format!("deleting the bucket {bucket}");
+        let request = self.about(bucket, what, Method::DELETE, "");
         done_or_gone(self.client.tell(&request))
     }
 
     /// The keys of some objects of a bucket; none when it is empty.
-    pub fn some_objects(&self, name: &str) -> Result<Vec<String>> {
-        let request = self.request(
-            Endpoint::R2,
-            format!("listing the objects of the bucket {name}"),
-            Method::GET,
-            &format!("{}/objects?per_page={PAGE}", bucket(name)),
-        );
+    pub fn some_objects(&self, bucket: &Bucket) -> Result<Vec<String>> {
+        let what = format!("listing the objects of the bucket {bucket}");
+        let below = format!("/objects?per_page={PAGE}");
+        let request = self.about(bucket, what, Method::GET, &below);
         let page: Page<Vec<Object>> = match self.client.page(&request) {
             Err(error) if error.is_missing() => return Ok(Vec::new()),
             outcome => outcome?,
@@ -80,19 +102,19 @@ impl Account {
     }
 
     /// Removes an object.
-    pub fn delete_object(&self, name: &str, key: &str) -> Result<()> {
-        let request = self.request(
-            Endpoint::R2,
-            format!("deleting {key} of the bucket {name}"),
-            Method::DELETE,
-            &format!("{}/objects/{}", bucket(name), escape(key)),
-        );
+    pub fn delete_object(&self, bucket: &Bucket, key: &str) -> Result<()> {
+        let what = format!("deleting {key} of the bucket {bucket}");
+        let below = format!("/objects/{}", escape(key));
+        let request = self.about(bucket, what, Method::DELETE, &below);
         done_or_gone(self.client.call::<Value>(&request).map(drop))
     }
-}
 
-fn bucket(name: &str) -> String {
-    format!("/r2/buckets/{}", escape(name))
+    /// A request about a bucket, or what is `below` its path.
+    fn about(&self, bucket: &Bucket, what: String, method: Method, below: &str) -> Request<'_> {
+        let path = format!("/r2/buckets/{}{below}", escape(&bucket.name));
+        self.request(Endpoint::R2, what, method, &path)
+            .within(bucket.jurisdiction.as_deref())
+    }
 }
 
 /// What is gone already need not be removed.

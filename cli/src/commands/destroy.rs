@@ -8,8 +8,8 @@ use serde_json::json;
 
 use crate::{
     args::Destroy,
-    cloudflare::Account,
-    deployment::{Deployment, Kind, Resource},
+    cloudflare::{Account, Bucket},
+    deployment::{Deployment, Kind, Resource, recorded},
     error::problem,
     interrupt,
     project::edit,
@@ -94,7 +94,7 @@ fn plan(deployment: &Deployment, keep_data: bool) -> Result<Plan> {
             .resources
             .into_iter()
             .partition(|resource| match resource.kind {
-                Kind::Bucket => created.buckets.contains(&resource.name),
+                Kind::Bucket => created.buckets.contains(&recorded(&resource.bucket())),
                 Kind::Namespace => created.namespaces.contains(&resource.name),
             });
     let others = others.iter().filter(|resource| resource.exists);
@@ -169,15 +169,17 @@ fn remove(deployment: &mut Deployment, resource: &Resource) -> Result<()> {
     let ui = deployment.ui;
     match resource.kind {
         Kind::Bucket => {
+            let bucket = resource.bucket();
             ui.counting(&format!("Emptying the bucket {name}"), |count| {
-                empty(account, name, count)
+                empty(account, &bucket, count)
             })?;
             ui.step(&format!("Removing the bucket {name}"), || {
-                Ok(account.delete_bucket(name)?)
+                Ok(account.delete_bucket(&bucket)?)
             })?;
+            let name = recorded(&bucket);
             deployment
                 .record
-                .note(|created| created.buckets.retain(|one| one != name))
+                .note(|created| created.buckets.retain(|one| *one != name))
         }
         Kind::Namespace => {
             if let Some(id) = &resource.id {
@@ -196,7 +198,7 @@ fn remove(deployment: &mut Deployment, resource: &Resource) -> Result<()> {
 }
 
 /// Removes all objects of a bucket, as only an empty bucket can be removed.
-fn empty(account: &Account, bucket: &str, count: &dyn Fn(u64)) -> Result<()> {
+fn empty(account: &Account, bucket: &Bucket, count: &dyn Fn(u64)) -> Result<()> {
     let mut removed = 0;
     let mut last = None;
     loop {

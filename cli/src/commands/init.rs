@@ -1,6 +1,7 @@
 //! `init`: write a new project.
 
 use std::{
+    collections::BTreeMap,
     ffi::OsStr,
     path::{Path, PathBuf},
 };
@@ -40,7 +41,7 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
         runtime: runtime(&args)?,
         name,
         template: args.template.clone(),
-        define: args.define.iter().cloned().collect(),
+        define: definitions(&args),
         github_actions: wants_github_actions(&args, &dir, git, ask)?,
         dir,
     };
@@ -176,6 +177,19 @@ fn absolute(dir: &Path) -> Result<PathBuf> {
         Err(_) => std::path::absolute(dir)
             .with_context(|| format!("`{}` cannot be the project's folder", dir.display())),
     }
+}
+
+/// Values of the template, those that have an option of their own among them.
+fn definitions(args: &Init) -> BTreeMap<String, String> {
+    let placement = [
+        ("jurisdiction", &args.jurisdiction),
+        ("location_hint", &args.location_hint),
+    ];
+    let given = placement.into_iter().filter_map(|(key, value)| {
+        let value = value.clone()?;
+        Some((key.to_owned(), value))
+    });
+    args.define.iter().cloned().chain(given).collect()
 }
 
 fn runtime(args: &Init) -> Result<RuntimeSource> {

@@ -103,6 +103,9 @@ fn compare(deployment: &Deployment, findings: &Findings) -> Vec<Check> {
         Ok(Some(_)) => Check::new("migrations", false, "the next deploy carries some out"),
         Err(error) => Check::new("migrations", false, error.to_string()),
     }];
+    if let Err(error) = deployment.check_placement(findings) {
+        checks.push(Check::new("jurisdiction", false, error.to_string()));
+    }
     let settings: &Settings = &findings.settings;
     let same = deployment.has_same_settings(settings);
     checks.push(match same {

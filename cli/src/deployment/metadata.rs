@@ -70,11 +70,15 @@ fn bindings(wrangler: &Wrangler) -> Vec<Value> {
         binding
     });
     let buckets = wrangler.r2_buckets.iter().map(|bucket| {
-        json!({
+        let mut binding = json!({
             "name": bucket.binding,
             "type": "r2_bucket",
             "bucket_name": bucket.bucket_name,
-        })
+        });
+        if let Some(jurisdiction) = &bucket.jurisdiction {
+            binding["jurisdiction"] = json!(jurisdiction);
+        }
+        binding
     });
     let datasets = wrangler.analytics_engine_datasets.iter().map(|dataset| {
         let mut binding = json!({ "name": dataset.binding, "type": "analytics_engine" });

@@ -2,12 +2,13 @@
 
 mod address;
 mod metadata;
+mod placement;
 mod record;
 mod resources;
 
 pub use address::{Health, addresses, ask, wait_until_healthy};
 pub use record::Record;
-pub use resources::{Kind, Resource};
+pub use resources::{Kind, Resource, recorded};
 
 use std::{
     fs::{self, File},
@@ -92,6 +93,7 @@ impl<'a> Deployment<'a> {
         if findings.script.is_some() {
             self.check_owner(&findings.settings)?;
         }
+        self.check_placement(&findings)?;
         findings.migrations = self.missing_migrations(&findings)?;
         if findings.subdomain.is_none() && self.project.wrangler.on_workers_dev() {
             return Err(self.no_subdomain());
@@ -157,6 +159,7 @@ impl<'a> Deployment<'a> {
                 "`env.{environment}` of wrangler.toml is left out: the top level is what is deployed"
             ));
         }
+        placement::check(wrangler)?;
         metadata::check_classes(wrangler)
     }
 
@@ -174,6 +177,15 @@ impl<'a> Deployment<'a> {
             ),
             "change `name` in wrangler.toml, or delete that worker in the dashboard",
         ))
+    }
+
+    /// Refuses to look for streams and their data in another jurisdiction than they are in.
+    pub fn check_placement(&self, findings: &Findings) -> Result<()> {
+        let wrangler = &self.project.wrangler;
+        if findings.script.is_some() {
+            placement::check_streams(wrangler, &findings.settings)?;
+        }
+        placement::check_buckets(wrangler, &self.record.created().buckets)
     }
 
     /// Whether the deployed worker is this project's: made by it, or with its classes.

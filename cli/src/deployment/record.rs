@@ -31,7 +31,7 @@ pub struct Created {
     /// The worker.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
-    /// Buckets, by name.
+    /// Buckets, by name; with its jurisdiction and a slash before it, where it has one.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub buckets: Vec<String>,
     /// KV namespaces, by title.

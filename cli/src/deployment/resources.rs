@@ -5,9 +5,10 @@ use serde::Serialize;
 
 use super::record::Record;
 use crate::{
-    cloudflare::Account,
+    cloudflare::{Account, Bucket},
     error::problem,
     project::{Project, edit},
+    settings,
     ui::Ui,
 };
 
@@ -32,6 +33,9 @@ pub struct Resource {
     pub name: String,
     /// The id of a namespace.
     pub id: Option<String>,
+    /// Within which borders a bucket is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub jurisdiction: Option<String>,
     /// It is there.
     pub exists: bool,
     /// This run made it.
@@ -73,15 +77,18 @@ pub fn look_whatever_is_there(account: &Account, project: &Project) -> Result<Ve
         let is_written = bucket.bucket_name.is_some();
         let default = || default_name(&project.name, &bucket.binding);
         let name = bucket.bucket_name.clone().unwrap_or_else(default);
-        resources.push(Resource {
+        let mut resource = Resource {
             kind: Kind::Bucket,
             binding: bucket.binding.clone(),
-            exists: account.has_bucket(&name)?,
+            exists: false,
             name,
             id: None,
+            jurisdiction: bucket.jurisdiction.clone(),
             created: false,
             is_written,
-        });
+        };
+        resource.exists = account.has_bucket(&resource.bucket())?;
+        resources.push(resource);
     }
     if wrangler.kv_namespaces.is_empty() {
         return Ok(resources);
@@ -101,6 +108,7 @@ pub fn look_whatever_is_there(account: &Account, project: &Project) -> Result<Ve
                 .id
                 .clone()
                 .or_else(|| found.map(|one| one.id.clone())),
+            jurisdiction: None,
             exists: found.is_some(),
             created: false,
             is_written: namespace.id.is_some(),
@@ -118,8 +126,16 @@ impl Resource {
     /// What it is and what it is called.
     pub fn title(&self) -> String {
         match self.kind {
-            Kind::Bucket => format!("R2 bucket {}", self.name),
+            Kind::Bucket => format!("R2 bucket {}", self.bucket()),
             Kind::Namespace => format!("KV namespace {}", self.name),
+        }
+    }
+
+    /// It as a bucket.
+    pub fn bucket(&self) -> Bucket {
+        Bucket {
+            name: self.name.clone(),
+            jurisdiction: self.jurisdiction.clone(),
         }
     }
 
@@ -137,7 +153,8 @@ impl Resource {
         record: &mut Record,
     ) -> Result<()> {
         if !self.exists {
-            self.create(ui, account, record)?;
+            let location = project.wrangler.word(settings::LOCATION_HINT);
+            self.create(ui, account, location, record)?;
         }
         if self.is_written {
             return Ok(());
@@ -171,13 +188,20 @@ impl Resource {
 
     /// Makes it. That it is there by now is as good: a first try, of which we have not heard, or
     /// another run has made it.
-    fn create(&mut self, ui: &Ui, account: &Account, record: &mut Record) -> Result<()> {
+    fn create(
+        &mut self,
+        ui: &Ui,
+        account: &Account,
+        location: Option<&str>,
+        record: &mut Record,
+    ) -> Result<()> {
         let name = self.name.clone();
         let what = format!("Creating the {}", self.title());
         match self.kind {
             Kind::Bucket => {
-                record.note(|created| add(&mut created.buckets, &name))?;
-                ui.step(&what, || Ok(account.create_bucket(&name)?))?;
+                let bucket = self.bucket();
+                record.note(|created| add(&mut created.buckets, &recorded(&bucket)))?;
+                ui.step(&what, || Ok(account.create_bucket(&bucket, location)?))?;
             }
             Kind::Namespace => {
                 record.note(|created| add(&mut created.namespaces, &name))?;
@@ -203,6 +227,14 @@ impl Resource {
         self.exists = true;
         self.created = true;
         Ok(())
+    }
+}
+
+/// How a bucket is written down in the record: no name of one has a slash.
+pub fn recorded(bucket: &Bucket) -> String {
+    match &bucket.jurisdiction {
+        Some(jurisdiction) => format!("{jurisdiction}/{}", bucket.name),
+        None => bucket.name.clone(),
     }
 }
 

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::layout::{BUILD_DIR, SCRIPT};
+use crate::settings::Word;
 
 /// Settings that only say how to work with the project, and nothing about what is served.
 const NEITHER: &[&str] = &["$schema", "build", "dev", "send_metrics"];
@@ -133,6 +134,8 @@ pub struct Bucket {
     pub binding: String,
     /// Its name.
     pub bucket_name: Option<String>,
+    /// Within which borders it is.
+    pub jurisdiction: Option<String>,
     #[serde(flatten)]
     rest: Rest,
 }
@@ -232,6 +235,12 @@ impl Wrangler {
             .map(|object| object.class_name.as_str())
     }
 
+    /// What a setting of the worker says.
+    pub fn word(&self, word: Word) -> Option<&'static str> {
+        let value = self.vars.get(word.name).and_then(Value::as_str);
+        word.parse(value).ok().flatten()
+    }
+
     /// All routes.
     pub fn all_routes(&self) -> Vec<FullRoute> {
         let routes = self.route.iter().chain(&self.routes);
@@ -325,6 +334,7 @@ remote = true
 [[r2_buckets]]
 binding = "R2"
 jurisdiction = "eu"
+remote = true
 [[migrations]]
 tag = "v1"
 new_sqlite_classes = ["A"]
@@ -339,7 +349,7 @@ odd = 1
                 "assets",
                 "d1_databases",
                 "migrations.v1.odd",
-                "r2_buckets.R2.jurisdiction",
+                "r2_buckets.R2.remote",
                 "kv_namespaces.REGISTRY.remote",
             ]
         );

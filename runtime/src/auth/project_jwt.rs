@@ -77,7 +77,8 @@ impl<E: Registry> AuthorizeMutation<E> for ProjectJwt {
                     registry.publish(stream, era).await?;
                 }
             }
-            ("DELETE", 200..300) => {
+            // And so may a deletion that finds none.
+            ("DELETE", 200..300 | 404 | 410) => {
                 let era = era_of(stream, registry).await?;
                 if registry.is_public(stream, era).await? {
                     registry.unpublish(stream, era).await?;

@@ -9,7 +9,7 @@ use worker::{Env, js_sys};
 use crate::edge::settings as edge;
 use crate::object::settings::Settings;
 use crate::protocol::error::Error;
-use crate::settings::{self, Number, Switch};
+use crate::settings::{self, Number, Switch, Word};
 use crate::stream::tier::upkeep::Limits;
 
 /// The binding of the [`StreamDO`](super::StreamDO) namespace.
@@ -65,6 +65,32 @@ fn parse_edge(variable: Lookup) -> edge::Settings {
     }
 }
 
+/// Where streams are, by the variables of `env`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placement {
+    /// Within which borders.
+    pub jurisdiction: Option<&'static str>,
+    /// Near whom.
+    pub location_hint: Option<&'static str>,
+}
+
+/// What the variables of `env` say of where streams are.
+///
+/// # Errors
+///
+/// [`Error::Misconfigured`]: a stream that is looked for in the wrong place is not found, and one
+/// that is created there is where it must not be.
+pub fn placement(env: &Env) -> Result<Placement, Error> {
+    parse_placement(&|name| variable(env, name))
+}
+
+fn parse_placement(variable: Lookup) -> Result<Placement, Error> {
+    Ok(Placement {
+        jurisdiction: word(variable, settings::JURISDICTION)?,
+        location_hint: word(variable, settings::LOCATION_HINT)?,
+    })
+}
+
 /// Looks up a variable by name.
 type Lookup<'a> = &'a dyn Fn(&str) -> Option<String>;
 
@@ -102,6 +128,11 @@ fn switch(variable: Lookup, switch: Switch) -> Result<bool, Error> {
 fn number<N: TryFrom<u64>>(variable: Lookup, number: Number) -> Result<N, Error> {
     let value = variable(number.name);
     number.parse(value.as_deref()).map_err(Error::Misconfigured)
+}
+
+fn word(variable: Lookup, word: Word) -> Result<Option<&'static str>, Error> {
+    let value = variable(word.name);
+    word.parse(value.as_deref()).map_err(Error::Misconfigured)
 }
 
 #[cfg(test)]
@@ -186,5 +217,30 @@ mod tests {
         let error = live.sse_timeout_ms.unwrap_err();
         let message = error.detail().unwrap();
         assert!(message.contains("milliseconds"), "{message}");
+    }
+
+    #[test]
+    fn a_place_is_two_words_and_neither_is_guessed() {
+        let place = |jurisdiction: &'static str, hint: &'static str| {
+            parse_placement(&|asked| match asked {
+                "JURISDICTION" => Some(jurisdiction.to_owned()),
+                "LOCATION_HINT" => Some(hint.to_owned()),
+                _ => None,
+            })
+        };
+        let nowhere = Placement {
+            jurisdiction: None,
+            location_hint: None,
+        };
+        assert_eq!(parse_placement(&|_| None), Ok(nowhere));
+        assert_eq!(place("", ""), Ok(nowhere));
+        let in_europe = Placement {
+            jurisdiction: Some("eu"),
+            location_hint: Some("weur"),
+        };
+        assert_eq!(place("eu", "weur"), Ok(in_europe));
+        for (jurisdiction, hint) in [("Europe", "weur"), ("eu", "paris")] {
+            place(jurisdiction, hint).unwrap_err();
+        }
     }
 }

@@ -40,10 +40,29 @@ export function withBody(request, started, then) {
   )
 }
 
-/** The way to the object of a name; nothing without the binding. */
-export function stubOf(env, binding, name) {
+/** Where the objects are, as far as it is said; nothing without the binding. */
+export function placeOf(env, binding, jurisdiction, locationHint) {
   const namespace = env[binding]
-  return namespace?.get(namespace.idFromName(name))
+  return namespace && {
+    namespace: jurisdiction ? within(namespace, jurisdiction) : namespace,
+    // For each request, not only for what creates: whoever comes first decides where an object is.
+    options: locationHint && { locationHint },
+  }
+}
+
+/** The objects of a jurisdiction. workerd alone, on the machine of its user, knows none. */
+function within(namespace, jurisdiction) {
+  try {
+    return namespace.jurisdiction(jurisdiction)
+  } catch (error) {
+    if (/not implemented in workerd/.test(error.message)) return namespace
+    throw error
+  }
+}
+
+/** The way to the object of a name. */
+export function stubOf({ namespace, options }, name) {
+  return namespace.get(namespace.idFromName(name), options)
 }
 
 /** Writes a data point. */

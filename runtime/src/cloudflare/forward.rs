@@ -1,5 +1,7 @@
 //! From the edge to a stream's object.
 
+use std::cell::OnceCell;
+
 use worker::js_sys::Promise;
 use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen::{JsCast, JsValue};
@@ -31,8 +33,20 @@ extern "C" {
     js_sys = worker::js_sys
 )]
 extern "C" {
+    /// Where objects are; see `exchange.js`.
+    #[derive(Clone)]
+    type Place;
+
+    #[wasm_bindgen(js_name = placeOf, catch)]
+    fn place_of(
+        env: &Env,
+        binding: &str,
+        jurisdiction: Option<&str>,
+        location_hint: Option<&str>,
+    ) -> Result<Option<Place>, JsValue>;
+
     #[wasm_bindgen(js_name = stubOf, catch)]
-    fn stub_of(env: &Env, binding: &str, name: &str) -> Result<Option<Stub>, JsValue>;
+    fn stub_of(place: &Place, name: &str) -> Result<Stub, JsValue>;
 
     #[wasm_bindgen(catch)]
     fn upgrade(stub: &Stub, url: &str, mark: Option<&str>) -> Result<Promise, JsValue>;
@@ -46,16 +60,34 @@ type Refuse = Closure<dyn Fn(JsValue) -> Result<Response, JsValue>>;
 
 thread_local! {
     static REFUSE: Refuse = Closure::new(|error| refuse(&unavailable(error)));
+    /// Bindings and variables stay as they are for as long as the isolate lives.
+    static PLACE: OnceCell<Result<Place, Error>> = const { OnceCell::new() };
 }
 
 /// The way to the object of the stream at a decoded path.
 ///
 /// # Errors
 ///
-/// [`Error::Misconfigured`] without the binding, [`Error::Unavailable`].
+/// [`Error::Misconfigured`] without the binding or with a malformed variable,
+/// [`Error::Unavailable`].
 pub fn stub(env: &Env, path: &str) -> Result<Stub, Error> {
-    let stub = stub_of(env, config::STREAMS, path).map_err(unavailable)?;
-    stub.ok_or_else(|| {
+    PLACE.with(|place| match place.get_or_init(|| find_place(env)) {
+        Ok(place) => stub_of(place, path).map_err(unavailable),
+        Err(error) => Err(error.clone()),
+    })
+}
+
+fn find_place(env: &Env) -> Result<Place, Error> {
+    let config::Placement {
+        jurisdiction,
+        location_hint,
+    } = config::placement(env)?;
+    let place = place_of(env, config::STREAMS, jurisdiction, location_hint);
+    let place = place.map_err(|error| {
+        let what = format!("the Durable Objects are not to be had: {error:?}");
+        Error::Misconfigured(what)
+    })?;
+    place.ok_or_else(|| {
         let what = format!("the Durable Object binding {} is missing", config::STREAMS);
         Error::Misconfigured(what)
     })

@@ -33,6 +33,8 @@ const LIMITS: Limits = Limits {
     miss: 5_000,
     entries: 1000,
 };
+/// KV takes one write a second for a key. How long to wait before each further try, in milliseconds.
+const PAUSES: [u64; 2] = [1_100, 2_200];
 /// KV answers within milliseconds, or a few hundred from afar.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -86,16 +88,22 @@ impl Registry for Env {
     }
 
     async fn publish(&self, stream: &StreamPath, era: Option<Era>) -> Result<(), Error> {
-        let written = namespace(self)?.put(stream.as_str(), &announcement(era));
-        answer(written).await?;
-        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.put(&stream.name(era), Some(()), now()));
-        Ok(())
+        let (name, kv) = (stream.name(era), namespace(self)?);
+        let outcome = write(|| kv.put(stream.as_str(), &announcement(era))).await;
+        // What may not be done does not count as done, so that whoever tries again does it.
+        let known = outcome.is_ok().then_some(());
+        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.put(&name, known, now()));
+        outcome
     }
 
     async fn unpublish(&self, stream: &StreamPath, era: Option<Era>) -> Result<(), Error> {
-        answer(namespace(self)?.delete(stream.as_str())).await?;
-        PUBLIC_STREAMS.with_borrow_mut(|cache| cache.forget(&stream.name(era)));
-        Ok(())
+        let (name, kv) = (stream.name(era), namespace(self)?);
+        let outcome = write(|| kv.delete(stream.as_str())).await;
+        PUBLIC_STREAMS.with_borrow_mut(|cache| match outcome {
+            Ok(()) => cache.forget(&name),
+            Err(_) => cache.put(&name, Some(()), now()),
+        });
+        outcome
     }
 }
 
@@ -129,6 +137,21 @@ fn namespace(env: &Env) -> Result<Namespace, Error> {
         return Err(Error::Misconfigured(what));
     }
     Ok(binding.unchecked_into())
+}
+
+/// Writes a key, which may have been written just before.
+async fn write(
+    ask: impl Fn() -> std::result::Result<js_sys::Promise, JsValue>,
+) -> Result<(), Error> {
+    for pause in PAUSES {
+        match answer(ask()).await {
+            Err(error) if error.detail().is_some_and(|why| why.contains("429")) => {
+                Delay::from(Duration::from_millis(pause)).await;
+            }
+            outcome => return outcome.map(drop),
+        }
+    }
+    answer(ask()).await.map(drop)
 }
 
 /// What KV answers, if it does.

@@ -107,7 +107,8 @@ pub enum Error {
     /// What is stored, or what another part of the server said, is of a newer release than this
     /// one; the request changed nothing.
     Newer(String),
-    /// The registry of projects and public streams cannot be reached; nothing was decided.
+    /// The registry of projects and public streams cannot be reached. Nothing was decided, or a
+    /// stream was created or deleted and is not registered so; the same request again does that.
     RegistryUnavailable(String),
     /// A variable or binding of the worker is wrong; the text says which, and what would be
     /// right.
@@ -220,7 +221,9 @@ impl Error {
             Self::UnsupportedEncoding(_) => {
                 vec![(header::ACCEPT_ENCODING, "gzip, deflate".to_owned())]
             }
-            Self::Unavailable(_) => vec![(header::RETRY_AFTER, "1".to_owned())],
+            Self::Unavailable(_) | Self::RegistryUnavailable(_) => {
+                vec![(header::RETRY_AFTER, "1".to_owned())]
+            }
             Self::Newer(_) => vec![(header::RETRY_AFTER, "60".to_owned())],
             Self::StaleEpoch { current } => vec![(header::PRODUCER_EPOCH, current.to_string())],
             Self::SequenceGap { expected, received } => vec![
@@ -292,10 +295,13 @@ impl fmt::Display for Error {
             Self::Full => f.write_str("the stream has reached the largest offset"),
             // What went wrong inside is for the log, not for the client.
             Self::Storage(_) => f.write_str("storage failed; nothing was changed"),
-            Self::Unavailable(_) => f.write_str("the stream cannot be reached; try again"),
+            Self::Unavailable(_) => f.write_str(
+                "the stream did not answer, and may have done what was asked; try again, and with an \
+                 append only if a producer sends it or its end shows that it is not there",
+            ),
             Self::Newer(_) => f.write_str("the stream is of a newer release; try again later"),
             Self::RegistryUnavailable(_) => {
-                f.write_str("the registry of projects cannot be reached; try again")
+                f.write_str("the registry of projects cannot be reached; repeat the request")
             }
             Self::Misconfigured(_) => f.write_str("the server is misconfigured; its log says how"),
         }

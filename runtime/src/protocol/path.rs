@@ -157,6 +157,10 @@ impl StreamPath {
                 "must be at most 512 bytes after percent-decoding",
             ));
         }
+        // It stands where something was no UTF-8, and whatever that was, it is not the same.
+        if decoded.contains(char::REPLACEMENT_CHARACTER) {
+            return Err(PathError::Invalid("must be UTF-8, and hold no U+FFFD"));
+        }
         if decoded.chars().any(char::is_control) {
             return Err(PathError::Invalid("must hold no control characters"));
         }
@@ -336,6 +340,7 @@ mod tests {
             "%",
             "%4",
             "%ff",
+            "caf%EF%BF%BD",
             "a%2f",
             "a%2f%2Fb",
             "%2fa",

@@ -439,6 +439,9 @@ impl World {
         if self.model(|model| model.lives[incarnation].earliest()) == 0 {
             return 0;
         }
+        if data.is_empty() {
+            return next;
+        }
         if encoding == Encoding::Json {
             let items = items_of(data.as_bytes(), true);
             let count = items.map_or(0, |items| items.len() as u64);
@@ -449,15 +452,7 @@ impl World {
             let tail = life.items.len().min(next as usize);
             let is_it =
                 |start: &usize| sse_reader::normalised(&life.items[*start..tail].concat()) == data;
-            let starts = if life.earliest() == 0 {
-                0..1
-            } else {
-                0..tail + 1
-            };
-            let start = match data {
-                "" => Some(tail),
-                _ => starts.into_iter().find(is_it),
-            };
+            let start = (0..tail).find(is_it);
             start.unwrap_or(0) as u64
         })
     }

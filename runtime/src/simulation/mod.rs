@@ -25,7 +25,7 @@ mod node;
 mod run;
 mod store;
 mod workload;
-mod world;
+pub(crate) mod world;
 
 use std::collections::BTreeMap;
 use std::fmt::Write;

@@ -14,7 +14,7 @@ use crate::stream::family::claims::RECHECK;
 use crate::stream::tier::segment;
 
 /// More turns than any run needs.
-const MOST_TURNS: u64 = 400_000;
+const MOST_TURNS: u64 = 4_000_000;
 
 /// What came of a run.
 pub struct Outcome {

@@ -5,7 +5,8 @@ use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::desk::{Desk, Isolate, Kv, Pipe, Response};
+pub use super::desk::Response;
+use super::desk::{Desk, Isolate, Kv, Pipe};
 use super::executor::{Executor, Group, once};
 use super::model::Model;
 use super::node::{Database, Instance, Node, NodePorts, Socket};
@@ -47,6 +48,8 @@ struct Inner {
     kv: Kv,
     model: RefCell<Model>,
     isolate: Isolate,
+    /// Whether what happens is held against the model.
+    is_observed: Cell<bool>,
     /// How many of a thousand messages, calls and turns go wrong.
     trouble: Cell<u64>,
     latency: Cell<u64>,
@@ -136,6 +139,7 @@ impl World {
             executor,
             model: RefCell::default(),
             isolate: Isolate::default(),
+            is_observed: Cell::new(true),
             trouble: Cell::new(0),
             latency: Cell::new(15),
             history: RefCell::new(is_told.then(Vec::new)),
@@ -154,6 +158,13 @@ impl World {
 
     pub fn model<T>(&self, look: impl FnOnce(&mut Model) -> T) -> T {
         look(&mut self.0.model.borrow_mut())
+    }
+
+    /// A world in which nothing goes wrong, for requests that the model knows nothing of.
+    pub fn unobserved(seed: u64) -> Self {
+        let world = Self::new(seed, false);
+        world.0.is_observed.set(false);
+        world
     }
 
     pub fn trouble(&self) -> u64 {
@@ -357,7 +368,9 @@ impl World {
             clock.spawn(group, async move {
                 has_started.set(true);
                 let outcome = object.wake().await;
-                world.model(|model| model.look(&observed, world.executor().now()));
+                if world.0.is_observed.get() {
+                    world.model(|model| model.look(&observed, world.executor().now()));
+                }
                 sender.send(outcome);
             });
             self.may_crash(node, 3_000);
@@ -504,6 +517,9 @@ impl World {
             format!("{} {} -> {status}", request.method, request.url)
         });
         self.count(&format!("{} {}", request.method, answer.reply.status));
+        if !self.0.is_observed.get() {
+            return answer;
+        }
         let now = clock.now();
         let outcome = self.model(|model| model.observe(node, request, body, &answer.reply, now));
         if let Err(what) = outcome {

@@ -3,6 +3,7 @@
 mod faults;
 mod interrupted;
 mod journey;
+mod placement;
 mod recorded;
 mod registry;
 mod repeated;

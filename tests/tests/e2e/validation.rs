@@ -54,6 +54,21 @@ fn paths_that_name_no_stream_are_refused() -> Result<()> {
 }
 
 #[test]
+fn bytes_that_are_no_text_name_no_stream() -> Result<()> {
+    // The runtime puts the same character in the place of each of them.
+    for path in [&b"caf\xe9"[..], b"caf\xe8", b"caf%EF%BF%BD"] {
+        let line = [b"PUT /v1/stream/validation/", path].concat();
+        let answer = shared()?.raw_bytes(&line, b"", b"")?;
+        refused(
+            &String::from_utf8_lossy(&line),
+            "the stream path",
+            Ok(answer),
+        )?;
+    }
+    Ok(())
+}
+
+#[test]
 fn dots_in_a_path_never_lead_out_of_it() -> Result<()> {
     let client = shared()?;
     // URLs are normalised before the worker sees them: what is left is no stream's path, or one

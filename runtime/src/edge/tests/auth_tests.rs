@@ -308,7 +308,7 @@ fn an_object_of_an_era_is_asked_as_one() {
         ),
         (
             request("GET", "p/s?offset=-1&live=sse", &[]),
-            format!("http://live/live{base}?offset=-1&live=sse"),
+            format!("http://live/live{base}?offset=-1&live=sse&most=100"),
         ),
     ] {
         let world = world([Does::Says(Response::new(404, &[], b""))]);

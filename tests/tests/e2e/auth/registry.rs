@@ -47,6 +47,22 @@ fn a_busy_project_costs_no_kv_read_per_request() -> Result<()> {
 }
 
 #[test]
+fn public_streams_come_and_go_as_fast_as_anyone_wants() -> Result<()> {
+    let (server, _state) = server("auth-kv-busy", Kv::Busy)?;
+    let client = writer(server.client());
+    let path = "/v1/stream/p/hasty";
+    let anyone = || server.client().call(Method::GET, path).send();
+    for _ in 0..2 {
+        let public = client.call(Method::PUT, "/v1/stream/p/hasty?public=true");
+        public.send()?.expect(201)?;
+        anyone()?.expect(200)?;
+        client.call(Method::DELETE, path).send()?.expect(204)?;
+        anyone()?.expect(401)?;
+    }
+    server.stop()
+}
+
+#[test]
 fn reads_without_a_token_ask_kv_only_now_and_then() -> Result<()> {
     let (server, _state) = server("auth-kv-anyone", Kv::Counted)?;
     let client = writer(server.client());
