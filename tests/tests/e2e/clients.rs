@@ -55,7 +55,7 @@ struct Check {
 }
 
 /// Runs a script of `tests/clients`, which must report that all of `expected` passed.
-fn run(script: &str, args: &[&str], expected: &[&str]) -> Result<()> {
+pub fn run(script: &str, args: &[&str], expected: &[&str]) -> Result<()> {
     let mut node = Command::new("node")
         .arg(script)
         .args(args)

@@ -1,6 +1,7 @@
 //! What a client sees of the scaffolded project when it runs on workerd.
 
 mod auth;
+mod bodies;
 mod clients;
 mod cold;
 mod costs;
@@ -13,6 +14,7 @@ mod forks;
 mod format;
 mod large;
 mod live;
+mod memory;
 mod projects;
 mod restart;
 mod session;
