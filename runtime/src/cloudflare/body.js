@@ -25,18 +25,8 @@ export function plainLength(request) {
  * Shows `take` all bytes of a request's body, in order, until it says no. Resolves with whether it
  * never did. What it is shown is overwritten afterwards.
  */
-export async function readBody(request, take) {
-  const reader = request.body.getReader({ mode: "byob" })
-  try {
-    let part = new Uint8Array(PART)
-    for (;;) {
-      const { value, done } = await reader.read(part)
-      if (done || !take(value)) return done
-      part = new Uint8Array(value.buffer)
-    }
-  } finally {
-    reader.releaseLock()
-  }
+export function readBody(request, take) {
+  return takeParts(request.body, PART, take)
 }
 
 /**
@@ -47,35 +37,42 @@ export async function decodeBody(request, format, most, take) {
   const { readable, writable } = new DecompressionStream(format)
   let outcome
   const settle = (value) => (outcome ??= value)
-  const decoded = takeAll(readable, take).then(settle, (error) => settle(String(error)))
+  const decoded = takeParts(readable, PART, take).then(settle, (error) => settle(String(error)))
   const writer = writable.getWriter()
-  const reader = request.body.getReader()
+  // That something fails here is heard of by whoever takes what is decoded.
+  const ignore = () => {}
+  let length = 0
   try {
-    let length = 0
-    for (;;) {
-      const { value, done } = await reader.read()
-      if (done) break
-      length += value.length
-      if (length > most) return false
-      for (let at = 0; at < value.length; at += STEP) {
-        // That it fails is heard of by whoever takes what is decoded.
-        writer.write(value.subarray(at, at + STEP)).catch(() => {})
-        // Then everything is taken: time goes on only when nothing else can.
-        await scheduler.wait(0)
-        if (outcome !== undefined) return outcome
-      }
+    const isWhole = await takeParts(request.body, STEP, async (part) => {
+      length += part.length
+      if (length > most) return settle(false)
+      await writer.write(part).catch(ignore)
+      // Then everything is taken: time goes on only when nothing else can.
+      await scheduler.wait(0)
+      return outcome === undefined
+    })
+    if (isWhole) {
+      writer.close().catch(ignore)
+      await decoded
     }
-    writer.close().catch(() => {})
-    return await decoded
+    return outcome
   } finally {
-    writer.abort().catch(() => {})
-    reader.releaseLock()
+    writer.abort().catch(ignore)
   }
 }
 
-async function takeAll(readable, take) {
-  for await (const chunk of readable) if (!take(chunk)) return false
-  return true
+async function takeParts(stream, size, take) {
+  const reader = stream.getReader({ mode: "byob" })
+  try {
+    let part = new Uint8Array(size)
+    for (;;) {
+      const { value, done } = await reader.read(part)
+      if (done || !(await take(value))) return done
+      part = new Uint8Array(value.buffer)
+    }
+  } finally {
+    reader.releaseLock()
+  }
 }
 
 /**
