@@ -6,11 +6,12 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use worker::wasm_bindgen::{JsCast, JsValue};
-use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
+use worker::wasm_bindgen_futures::spawn_local;
 use worker::web_sys::{Headers, Request, Response, ResponseInit, WebSocket};
 use worker::{Delay, Env};
 
 use super::answer::Coming;
+use super::body;
 use super::config;
 use super::forward::{self, Stub, unavailable};
 use super::live::{self, Events};
@@ -23,13 +24,9 @@ use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Out
 use crate::edge::room::Room;
 use crate::edge::settings::Settings;
 use crate::protocol::error::Error;
-use crate::protocol::header;
 use crate::protocol::number::number;
 use crate::protocol::part::Part;
 use crate::protocol::reply::Reply;
-
-/// The longest body that is read for nothing, in bytes.
-const MAX_DRAINED: u32 = 1 << 16;
 
 impl Incoming for Request {
     fn method(&self) -> String {
@@ -112,19 +109,8 @@ impl Ports for Edge {
         worker::console_error!("{text}");
     }
 
-    /// workerd closes a connection on which a body was left, and the client's next request may be
-    /// on its way on it already. So a short one is read.
     async fn drain(&self, request: &Request) {
-        let length = Incoming::header(request, header::CONTENT_LENGTH);
-        let length = length.and_then(|length| length.parse::<u32>().ok());
-        let is_short = length.is_some_and(|length| (1..=MAX_DRAINED).contains(&length));
-        if is_short && !request.body_used() {
-            let Ok(rest) = request.array_buffer() else {
-                return;
-            };
-            // A body that breaks off takes the connection with it anyway.
-            let _ = JsFuture::from(rest).await;
-        }
+        body::drain(request).await;
     }
 
     fn changed(

@@ -14,7 +14,7 @@
 //! | [`sql`] | its SQLite as the sequencer's storage |
 //! | [`r2`] | the bucket |
 //! | [`registry`] | projects and public streams in KV |
-//! | [`body`] | reading request bodies up to a limit |
+//! | [`body`] | request bodies: reading them up to a limit, decoding them, throwing them away |
 //! | [`config`] | bindings and variables |
 //! | [`respond`] | replies as platform responses |
 //! | [`timing`] | the time |

@@ -72,28 +72,34 @@ impl StreamDO {
     pub fn fetch(&self, request: Request) -> Result<JsValue, JsValue> {
         let object = &self.object;
         let asked = Asked::new(request, object.ports().tick());
-        if !asked.needs_body() {
-            return answer(object, asked, Ok(Vec::new()));
-        }
         let limit = match asked.method() {
+            "GET" | "HEAD" => return answer(object, asked, Ok(Vec::new())),
             ASK => Ok(MAX_QUESTION),
-            _ => object.settings().max_append_bytes.clone(),
+            _ if asked.needs_body() => object.settings().max_append_bytes.clone(),
+            _ => Ok(0),
         };
-        match limit.and_then(|limit| Ok((body::coming(&asked.request, limit)?, limit))) {
-            Ok((Coming::Nothing, _)) => answer(object, asked, Ok(Vec::new())),
-            Ok((Coming::Whole, _)) => {
+        match body::coming(&asked.request, limit.clone().unwrap_or(0)) {
+            Coming::Nothing => answer(object, asked, limit.map(|_| Vec::new())),
+            Coming::Whole => {
                 let answer = body::await_whole(&asked.request, asked.started(), &self.on_body);
                 Ok(answer?.into())
             }
-            Ok((Coming::Chunks, limit)) => {
+            Coming::Parts(length) => {
                 let object = Rc::clone(object);
                 let answer = async move {
-                    let body = body::chunks(&asked.request, limit).await;
+                    let body = match limit {
+                        Ok(limit) if asked.needs_body() => {
+                            body::parts(&asked.request, length, limit).await
+                        }
+                        unwanted => {
+                            body::drain(&asked.request).await;
+                            unwanted.map(|_| Vec::new())
+                        }
+                    };
                     answer(&object, asked, body)
                 };
                 Ok(future_to_promise(answer).into())
             }
-            Err(error) => answer(object, asked, Err(error)),
         }
     }
 

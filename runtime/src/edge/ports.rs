@@ -82,7 +82,8 @@ pub trait Ports: Clone + 'static {
     /// Tells those who run the server what went wrong.
     fn log(&self, text: fmt::Arguments<'_>);
 
-    /// Reads what came with a request that nobody looked at, as far as its connection needs it.
+    /// Reads what came with a request that nobody wants, and throws it away, so that its client gets
+    /// to see the answer. It takes a while, but never for ever.
     fn drain(&self, request: &Self::Request) -> impl Future<Output = ()>;
 
     /// The same request for another URL, if there is one, and with this header set to `true`, if

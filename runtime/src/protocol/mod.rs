@@ -5,6 +5,7 @@
 //! | [`path`] | which URL paths name a stream |
 //! | [`offset`] | offset tokens and positions |
 //! | [`content_type`] | media types and what they mean for a stream |
+//! | [`encoding`] | in which encodings bodies may come |
 //! | [`json`] | JSON mode: validation, flattening, one message a line |
 //! | [`expiry`] | `Stream-TTL` and `Stream-Expires-At` |
 //! | [`producer`] | the idempotent producer state machine |
@@ -28,6 +29,7 @@ pub mod checksum;
 pub mod condition;
 pub mod content_type;
 pub mod cursor;
+pub mod encoding;
 pub mod error;
 pub mod etag;
 pub mod expiry;

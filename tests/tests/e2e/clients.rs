@@ -126,7 +126,7 @@ struct Check {
 }
 
 /// Runs a program that must report that all of `expected` passed.
-fn run(program: &mut Command, expected: &[&str]) -> Result<()> {
+pub fn run(program: &mut Command, expected: &[&str]) -> Result<()> {
     let mut child = program
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -154,7 +154,7 @@ fn run(program: &mut Command, expected: &[&str]) -> Result<()> {
 }
 
 /// Node.js with a script of `tests/clients`.
-fn node(script: &str) -> Result<Command> {
+pub fn node(script: &str) -> Result<Command> {
     let mut node = Command::new("node");
     node.arg(script).current_dir(npm::installed("clients")?);
     Ok(node)

@@ -1,8 +1,9 @@
 //! What a client sees of the scaffolded project when it runs on workerd.
 
 mod auth;
+mod bodies;
 mod clients;
-mod clients_later;
+mod clients_of_events;
 mod cold;
 mod costs;
 mod dev;
@@ -14,6 +15,7 @@ mod forks;
 mod format;
 mod large;
 mod live;
+mod memory;
 mod microtasks;
 mod noise;
 mod overtaken;

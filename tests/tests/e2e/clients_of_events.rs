@@ -1,4 +1,4 @@
-//! Clients that need more than there is yet.
+//! Clients that read events as they see fit, and what may stand between them and a server.
 
 use anyhow::Result;
 
@@ -26,27 +26,23 @@ const TRACING: [&str; 2] = [
 ];
 
 #[test]
-#[ignore = "until events have ids"]
 fn the_event_source_of_npm_resumes() -> Result<()> {
     run_checks(&["event-source-npm.mjs"], &VARS, &EVENT_SOURCE)
 }
 
 #[test]
-#[ignore = "until the messages of a batch are on one line that starts with `data: `"]
 fn decoders_of_lines_work() -> Result<()> {
     run_checks(&["line-decoders.mjs"], &VARS, &LINE_DECODERS)
 }
 
 /// An answer lasts for longer than a check, so that an event that is held back is not there in time.
 #[test]
-#[ignore = "until answers with events say no-transform"]
 fn a_proxy_that_compresses_hands_events_on_at_once() -> Result<()> {
     let vars = [("SSE_TIMEOUT_MS", "120000")];
     run_checks(&["compression.mjs"], &vars, &COMPRESSION)
 }
 
 #[test]
-#[ignore = "until preflights allow whatever headers are asked for"]
 fn a_page_may_send_the_headers_of_its_tools() -> Result<()> {
     run_in_browser(&["tracing.mjs"], &TRACING)
 }
