@@ -56,7 +56,7 @@ fn range(object: &Object) -> Result<(u64, u64)> {
 }
 
 fn offset(position: u64) -> String {
-    format!("{:016}_{position:016}", 0)
+    format!("{:016}_{position:016}_0000", 0)
 }
 
 #[test]

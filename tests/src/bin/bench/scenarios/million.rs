@@ -61,7 +61,7 @@ impl Subject for Million {
         ensure!(bytes > self.messages * MESSAGE.len(), "only {bytes} bytes");
         let messages = stream.head()?.expect(200)?;
         let tail = messages.header("stream-next-offset").context("no tail")?;
-        let expected = format!("_{:016}", self.messages + 1);
+        let expected = format!("_{:016}_0000", self.messages + 1);
         ensure!(tail.ends_with(&expected), "the tail is {tail}");
         let (now, peak) = running.process.memory()?;
         Ok(vec![
