@@ -16,6 +16,10 @@ pub const SEPARATOR: &[u8] = b",\n";
 /// each message takes a separator that is one byte longer than the sender's.
 pub const MAX_MESSAGES: u64 = 1_000_000;
 
+/// How deep arrays and objects may lie in each other. Whoever checks them remembers a byte or two for
+/// each that is open.
+const MAX_DEPTH: usize = 1_000_000;
+
 /// RFC 8259 section 8.1 lets whoever parses JSON pass over it.
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
@@ -46,6 +50,10 @@ pub fn parse(body: &[u8]) -> Result<Batch, Error> {
 
 fn parse_at_most(body: &[u8], limit: u64) -> Result<Batch, Error> {
     let body = body.strip_prefix(BYTE_ORDER_MARK).unwrap_or(body);
+    if body.len() > MAX_DEPTH && depth(body) > MAX_DEPTH {
+        let rule = format!("must not nest arrays and objects deeper than {MAX_DEPTH}");
+        return Err(Error::invalid("the body", rule));
+    }
     let first = body.iter().find(|byte| !is_space(**byte));
     let mut messages = Messages {
         batch: Batch {
@@ -122,6 +130,26 @@ fn without_spaces(json: &[u8], to: &mut Vec<u8>) {
         rest = after;
     }
     tokens(rest, to);
+}
+
+/// How deep arrays and objects of some JSON lie in each other.
+fn depth(json: &[u8]) -> usize {
+    let (mut depth, mut deepest) = (0_usize, 0);
+    let mut rest = json;
+    while let Some(byte) = rest.first() {
+        let mut length = 1;
+        match byte {
+            b'"' => length = string_length(rest),
+            b'[' | b'{' => {
+                depth = depth.saturating_add(1);
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        rest = rest.get(length..).unwrap_or(&[]);
+    }
+    deepest
 }
 
 /// Copies what stands outside of strings.
@@ -253,6 +281,15 @@ mod tests {
     fn deep_nesting_does_not_exhaust_the_stack() {
         let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
         assert_eq!(parse(deep.as_bytes()).unwrap().count, 1);
+    }
+
+    #[test]
+    fn depth_is_bounded() {
+        assert_eq!(depth(br#"{"a[[[\"[":[[]],"b":[{}]}"#), 3);
+        let at = |depth: usize| [vec![b'['; depth], vec![b']'; depth]].concat();
+        assert_eq!(parse(&at(MAX_DEPTH)).unwrap().count, 1);
+        let refused = parse(&at(MAX_DEPTH + 1)).unwrap_err().to_string();
+        assert!(refused.contains("deeper than 1000000"), "{refused}");
     }
 
     fn any_json() -> impl Strategy<Value = Value> {
