@@ -58,6 +58,29 @@ impl<S> Done<S> {
     }
 }
 
+/// The URL of the stream that was asked for as its client knows it (section 5.1): proxies say which
+/// scheme and host they were reached by.
+fn location(asked: &impl Incoming) -> String {
+    let (here, _) = asked.url().split_once("://").unwrap_or_default();
+    let behind = asked.url().get(here.len().saturating_add(3)..);
+    let host = behind.and_then(|rest| rest.split(['/', '?']).next());
+    let said = |name: &str| {
+        let value = asked.header(name)?;
+        let first = value.split(',').next()?.trim();
+        let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
+        (!first.is_empty() && first.bytes().all(is_host)).then(|| first.to_owned())
+    };
+    let scheme = said(header::X_FORWARDED_PROTO);
+    let scheme = scheme.filter(|scheme| matches!(scheme.as_str(), "http" | "https"));
+    let forwarded = said(header::X_FORWARDED_HOST);
+    format!(
+        "{}://{}{}",
+        scheme.as_deref().unwrap_or(here),
+        forwarded.as_deref().or(host).unwrap_or_default(),
+        asked.public_path()
+    )
+}
+
 impl<P: Ports> Object<P> {
     /// Answers a request that does not [take time](Incoming::takes_time), with its body or what it
     /// broke off with.
@@ -224,8 +247,7 @@ impl<P: Ports> Object<P> {
             }
             self.after_append();
         }
-        // A path alone: the host and scheme that clients know may be those of a proxy.
-        let reply = Reply::created(created, asked.public_path());
+        let reply = Reply::created(created, &location(asked));
         Done::new(reply, created.count, body.len())
     }
 

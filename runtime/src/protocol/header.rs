@@ -42,6 +42,8 @@ pub const STREAM_SSE_DATA_ENCODING: &str = "Stream-SSE-Data-Encoding";
 pub const STREAM_TRUNCATE_BEFORE: &str = "Stream-Truncate-Before";
 pub const STREAM_TTL: &str = "Stream-TTL";
 pub const STREAM_UP_TO_DATE: &str = "Stream-Up-To-Date";
+pub const X_FORWARDED_HOST: &str = "X-Forwarded-Host";
+pub const X_FORWARDED_PROTO: &str = "X-Forwarded-Proto";
 
 /// What a browser may send across origins, where its preflight does not say what it wants to.
 /// `*` would not do: it never stands for `Authorization`.

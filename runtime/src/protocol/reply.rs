@@ -190,10 +190,10 @@ impl Reply {
         self.with_some(name, set.then_some("true"))
     }
 
-    /// The answer to a PUT of the stream at a path of URLs.
-    pub fn created(created: &Created, path: &str) -> Self {
+    /// The answer to a PUT of the stream at `url`.
+    pub fn created(created: &Created, url: &str) -> Self {
         Self::new(if created.is_new { 201 } else { 200 })
-            .with_some(header::LOCATION, created.is_new.then_some(path))
+            .with_some(header::LOCATION, created.is_new.then_some(url))
             .with(header::CONTENT_TYPE, created.content_type.as_str())
             .with(header::STREAM_NEXT_OFFSET, created.tail.to_string())
             .with_flag(header::STREAM_CLOSED, created.closed)

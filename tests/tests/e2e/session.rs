@@ -24,7 +24,21 @@ fn a_stream_is_created_filled_read_and_deleted() -> Result<()> {
 
     let created = stream.put().send()?.expect(201)?;
     let location = created.header("location").context("no Location")?;
-    assert_eq!(location, stream.path());
+    assert_eq!(location, format!("{}{}", client.base(), stream.path()));
+    let behind = Stream::named(&client, "session/behind", JSON).put();
+    let behind = behind.header("x-forwarded-proto", "https, http");
+    let behind = behind.header("x-forwarded-host", "streams.example:8443");
+    let created = behind.send()?.expect(201)?;
+    let location = created.header("location");
+    let expected = "https://streams.example:8443/v1/stream/session/behind";
+    assert_eq!(location, Some(expected));
+    let odd = Stream::named(&client, "session/odd", JSON).put();
+    let odd = odd
+        .header("x-forwarded-proto", "javascript")
+        .send()?
+        .expect(201)?;
+    let location = odd.header("location").context("no Location")?;
+    assert!(location.starts_with(client.base()), "{location}");
     assert_eq!(created.header("stream-next-offset"), Some(START));
     stream.put().send()?.expect(200)?;
     let other = stream.call(Method::PUT).header("content-type", "text/css");
