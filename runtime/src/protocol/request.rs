@@ -49,7 +49,7 @@ pub struct Fork {
 }
 
 impl Create {
-    /// The headers that are read.
+    /// The headers that are read, also by who answers.
     pub const HEADERS: &[&str] = &[
         header::CONTENT_TYPE,
         header::STREAM_TTL,
@@ -59,6 +59,8 @@ impl Create {
         header::STREAM_FORK_OFFSET,
         header::STREAM_FORK_SUB_OFFSET,
         header::STREAM_RETENTION,
+        header::X_FORWARDED_PROTO,
+        header::X_FORWARDED_HOST,
     ];
 
     /// Reads the query (without `?`) and headers of a PUT.
@@ -458,6 +460,9 @@ mod tests {
         };
         let listed = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
         Create::parse("", &note).unwrap();
+        // What the answer's `Location` is made of.
+        note(header::X_FORWARDED_PROTO);
+        note(header::X_FORWARDED_HOST);
         assert_eq!(read.take(), listed(Create::HEADERS));
         let typed = |name: &str| {
             note(name);
