@@ -245,7 +245,12 @@ impl<P: Ports> Object<P> {
                 self.ports
                     .spawn(async move { this.schedule_surely().await });
             }
-            self.after_append();
+            let starts_late = self.stream.borrow().starts_late();
+            if starts_late {
+                self.work_behind();
+            } else {
+                self.after_append();
+            }
         }
         let reply = Reply::created(created, &location(asked));
         Done::new(reply, created.count, body.len())
