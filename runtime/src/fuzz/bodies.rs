@@ -9,6 +9,7 @@ use super::feed;
 use crate::protocol::json::{self, SEPARATOR};
 use crate::protocol::offset::Offset;
 use crate::protocol::sse::{self, Control, Encoding};
+use crate::protocol::sse_reader::{Reader, normalised};
 
 const JSON: &[&[u8]] = &[
     b"1",
@@ -92,37 +93,6 @@ const DATA: &[&[u8]] = &[
     b"\xff\xfe\0",
 ];
 
-/// The events of a text, as the standard says that clients read them: type and data.
-fn events(text: &[u8]) -> Vec<(String, Vec<u8>)> {
-    let mut events = Vec::new();
-    let (mut kind, mut data): (String, Option<Vec<Vec<u8>>>) = Default::default();
-    let mut rest = text;
-    while let Some(end) = rest.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
-        let line = &rest[..end];
-        let is_pair = rest[end..].starts_with(b"\r\n");
-        rest = &rest[end + 1 + usize::from(is_pair)..];
-        let colon = line.iter().position(|byte| *byte == b':');
-        let (name, value) = match colon {
-            Some(colon) => (&line[..colon], &line[colon + 1..]),
-            None => (line, &line[line.len()..]),
-        };
-        let value = value.strip_prefix(b" ").unwrap_or(value);
-        match name {
-            b"" if line.is_empty() => {
-                if let Some(lines) = data.take() {
-                    events.push((std::mem::take(&mut kind), lines.join(&b'\n')));
-                }
-                kind.clear();
-            }
-            b"event" => kind = String::from_utf8(value.to_vec()).unwrap(),
-            b"data" => data.get_or_insert_default().push(value.to_vec()),
-            _ => {}
-        }
-    }
-    assert!(rest.is_empty(), "an event is not ended");
-    events
-}
-
 #[test]
 fn events_read_back() {
     feed("events", 20_000, |noise| {
@@ -140,44 +110,20 @@ fn events_read_back() {
         };
         let text = sse::event(&data, encoding, &control);
         assert_eq!(sse::next_after(&text), Some(next));
-        let mut read = events(&text).into_iter();
-        if !data.is_empty() {
-            let (kind, read) = read.next().expect("an event");
-            assert_eq!(kind, "data");
-            match encoding {
-                // A reader cannot tell how a line ended.
-                Encoding::Text => {
-                    let text = String::from_utf8_lossy(&data);
-                    assert_eq!(read, with_newlines(text.as_bytes()));
-                }
-                Encoding::Json => panic!("nobody asked for it"),
-                Encoding::Base64 => assert_eq!(STANDARD.decode(read).unwrap(), data),
-            }
+        let mut reader = Reader::of(encoding);
+        let read = reader.take(&text).expect("events");
+        assert!(reader.is_between(), "an event is not ended");
+        let [piece] = &read[..] else {
+            panic!("{read:?}");
+        };
+        match encoding {
+            // A reader cannot tell how a line ended.
+            Encoding::Text => assert_eq!(piece.data, normalised(&data)),
+            Encoding::Base64 => assert_eq!(STANDARD.decode(&piece.data).unwrap(), data),
+            Encoding::Json => panic!("nobody asked for it"),
         }
-        let (kind, said) = read.next().expect("a control event");
-        assert_eq!(kind, "control");
-        let said: Value = serde_json::from_slice(&said).unwrap();
-        assert_eq!(said["streamNextOffset"], next.to_string());
-        assert_eq!(
-            said["upToDate"],
-            Value::from(control.up_to_date.then_some(true))
-        );
-        assert_eq!(
-            said["streamClosed"],
-            Value::from(control.closed.then_some(true))
-        );
-        assert_eq!(read.next(), None);
+        assert_eq!(piece.next, next);
+        assert_eq!(piece.up_to_date, control.up_to_date);
+        assert_eq!(piece.closed, control.closed);
     });
-}
-
-fn with_newlines(data: &[u8]) -> Vec<u8> {
-    let mut text = Vec::new();
-    let mut bytes = data.iter().peekable();
-    while let Some(byte) = bytes.next() {
-        if *byte == b'\r' {
-            bytes.next_if(|next| **next == b'\n');
-        }
-        text.push(if *byte == b'\r' { b'\n' } else { *byte });
-    }
-    text
 }

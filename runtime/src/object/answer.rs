@@ -58,29 +58,6 @@ impl<S> Done<S> {
     }
 }
 
-/// The URL of the stream that was asked for as its client knows it (section 5.1): proxies say which
-/// scheme and host they were reached by.
-fn location(asked: &impl Incoming) -> String {
-    let (here, _) = asked.url().split_once("://").unwrap_or_default();
-    let behind = asked.url().get(here.len().saturating_add(3)..);
-    let host = behind.and_then(|rest| rest.split(['/', '?']).next());
-    let said = |name: &str| {
-        let value = asked.header(name)?;
-        let first = value.split(',').next()?.trim();
-        let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
-        (!first.is_empty() && first.bytes().all(is_host)).then(|| first.to_owned())
-    };
-    let scheme = said(header::X_FORWARDED_PROTO);
-    let scheme = scheme.filter(|scheme| matches!(scheme.as_str(), "http" | "https"));
-    let forwarded = said(header::X_FORWARDED_HOST);
-    format!(
-        "{}://{}{}",
-        scheme.as_deref().unwrap_or(here),
-        forwarded.as_deref().or(host).unwrap_or_default(),
-        asked.public_path()
-    )
-}
-
 impl<P: Ports> Object<P> {
     /// Answers a request that does not [take time](Incoming::takes_time), with its body or what it
     /// broke off with.
@@ -245,14 +222,9 @@ impl<P: Ports> Object<P> {
                 self.ports
                     .spawn(async move { this.schedule_surely().await });
             }
-            let starts_late = self.stream.borrow().starts_late();
-            if starts_late {
-                self.work_behind();
-            } else {
-                self.after_append();
-            }
+            self.after_append();
         }
-        let reply = Reply::created(created, &location(asked));
+        let reply = Reply::created(created, &asked.public_url());
         Done::new(reply, created.count, body.len())
     }
 

@@ -39,7 +39,8 @@ pub struct Batch {
 }
 
 /// Validates a request body and flattens one level of array (section 9.1.2), in one pass and into
-/// one buffer that never has to grow.
+/// one buffer that never has to grow. Before that, one that is long enough for it is looked through
+/// for its depth.
 ///
 /// # Errors
 ///

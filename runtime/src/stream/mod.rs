@@ -155,11 +155,6 @@ impl<S: Storage> Stream<S> {
         }
     }
 
-    /// Whether the stream has lost its beginning; a fork has what its source had not removed yet.
-    pub fn starts_late(&self) -> bool {
-        matches!(&self.cache, Cache::Present(present) if present.earliest() > Offset::START)
-    }
-
     /// Where the stream lies.
     pub fn storage(&self) -> &S {
         &self.storage

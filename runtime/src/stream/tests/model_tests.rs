@@ -852,14 +852,18 @@ fn whoever_was_faster_has_won() {
     assert_eq!(anywhere.unwrap().tail, at(5));
 }
 
+fn with_a_message(database: &Sqlite) -> Stream<&Sqlite> {
+    let mut stream = Stream::new(database);
+    let creation = create(json(), false);
+    let created = stream.create(&creation, None, b"[1]", named("1"), KEY, 0);
+    assert_eq!(created.unwrap().count, 1);
+    stream
+}
+
 #[test]
 fn a_close_is_overtaken_like_any_append() {
     let database = Sqlite::new();
-    let mut stream = Stream::new(&database);
-    let creation = create(json(), false);
-    stream
-        .create(&creation, None, b"[1]", named("1"), KEY, 0)
-        .unwrap();
+    let mut stream = with_a_message(&database);
     let at = |position| Offset::new(position).unwrap();
     let close = |tail| Append {
         content_type: None,
@@ -886,11 +890,7 @@ fn a_close_is_overtaken_like_any_append() {
 #[test]
 fn another_producer_has_not_closed_the_stream() {
     let database = Sqlite::new();
-    let mut stream = Stream::new(&database);
-    let creation = create(json(), false);
-    stream
-        .create(&creation, None, b"[1]", named("1"), KEY, 0)
-        .unwrap();
+    let mut stream = with_a_message(&database);
     let close = |producer| Append {
         content_type: None,
         close: true,

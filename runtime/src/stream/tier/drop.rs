@@ -25,7 +25,7 @@ const ROWS: usize = 256;
 const ROWS: usize = 4;
 
 /// At most so many segments.
-const SEGMENTS: usize = 32;
+const SEGMENTS: i64 = 32;
 
 /// As long as the earliest position moves by itself, it is looked for something to drop whenever
 /// it has moved so many messages or bytes: a batch costs a few rows for what it is part of.
@@ -34,9 +34,9 @@ const SLACK: (u64, u64) = (256, 65_536);
 #[cfg(test)]
 const SLACK: (u64, u64) = (4, 30);
 
-/// Finds the segments that start before a position (its row id in `?1`), but not many.
+/// Finds the segments that start before a position (its row id in `?1`), but not more than `?2`.
 const SELECT_SEGMENTS: &str = "SELECT id, count, body, seq FROM stream \
-    WHERE id BETWEEN -4503599627370496 AND ?1 ORDER BY id LIMIT 32";
+    WHERE id BETWEEN -4503599627370496 AND ?1 ORDER BY id LIMIT ?2";
 
 /// Finds the row that holds a position (its row id in `?1`).
 const SELECT_HOLDER: &str = "SELECT coalesce(max(id), 0) FROM stream WHERE id BETWEEN 0 AND ?1";
@@ -77,22 +77,11 @@ impl Old {
 
 /// Some segments that end at `earliest` or before.
 fn segments(storage: &impl Storage, earliest: Offset) -> Result<Vec<Segment>, StorageError> {
-    let mut segments = Vec::new();
-    let mut outcome = Ok(());
-    let last = Param::Integer(segment::row_id(earliest).saturating_sub(1));
-    storage.query(SELECT_SEGMENTS, &[last], &mut |row| {
-        let segment = Segment::from_row(row).and_then(|segment| Ok((segment.end()?, segment)));
-        match segment {
-            Ok((end, segment)) if end <= earliest && segments.len() < SEGMENTS => {
-                segments.push(segment);
-                return ControlFlow::Continue(());
-            }
-            Ok(_) => {}
-            Err(error) => outcome = Err(error),
-        }
-        ControlFlow::Break(())
-    })?;
-    outcome.map(|()| segments)
+    let last = segment::row_id(earliest).saturating_sub(1);
+    let params = [last, SEGMENTS].map(Param::Integer);
+    segment::select(storage, SELECT_SEGMENTS, &params, |segment| {
+        Ok(segment.end()? <= earliest)
+    })
 }
 
 /// The row before which some rows have nothing that can be read.
@@ -129,8 +118,9 @@ pub(in crate::stream) fn any(
 }
 
 impl<S: Storage> Stream<S> {
-    /// Whether it is time to look for something to drop. Cheap enough to be asked after each
-    /// append. Only retention moves the earliest position by itself.
+    /// Whether it is time to look for something to drop: nobody has yet, and a fork may have been
+    /// given what its source had not dropped, or the earliest position has moved since. Cheap
+    /// enough to be asked after each append.
     ///
     /// # Errors
     ///
@@ -144,7 +134,7 @@ impl<S: Storage> Stream<S> {
                 return Ok(false);
             };
             let earliest = present.earliest();
-            if present.birth.retention.is_none() || earliest == Offset::START {
+            if earliest == Offset::START {
                 return Ok(false);
             }
             let (messages, bytes) = SLACK;

@@ -4,8 +4,6 @@
 //! threshold and together reach it. So each byte is copied once a threshold, and between two
 //! thresholds there are never many segments.
 
-use std::ops::ControlFlow;
-
 use super::generation;
 use super::marks::{self, Mark};
 use super::record::Record;
@@ -187,22 +185,10 @@ fn last(
     earliest: Offset,
 ) -> Result<Vec<Segment>, StorageError> {
     let largest = limits.merge_bytes.div_ceil(2);
-    let mut segments = Vec::new();
-    let mut outcome = Ok(());
-    storage.query(segment::SELECT_BACKWARDS, &[], &mut |row| {
-        match Segment::from_row(row) {
-            Ok(segment) if segment.is_own() && segment.record.size < largest => {
-                if segment.end().is_ok_and(|end| end > earliest) {
-                    segments.push(segment);
-                    return ControlFlow::Continue(());
-                }
-            }
-            Ok(_) => {}
-            Err(error) => outcome = Err(error),
-        }
-        ControlFlow::Break(())
+    let mut segments = segment::select(storage, segment::SELECT_BACKWARDS, &[], |segment| {
+        let is_small = segment.is_own() && segment.record.size < largest;
+        Ok(is_small && segment.end().is_ok_and(|end| end > earliest))
     })?;
-    outcome?;
     segments.reverse();
     Ok(segments)
 }

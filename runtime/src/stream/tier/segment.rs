@@ -289,14 +289,37 @@ pub fn between(
     start: Offset,
     end: Offset,
 ) -> Result<Vec<Segment>, StorageError> {
-    let mut segments = Vec::new();
     let first = Param::Integer(row_id(start));
     let last = Param::Integer(row_id(end).saturating_sub(1));
-    storage.query(SELECT_BETWEEN, &[first, last], &mut |row| {
-        segments.push(Segment::from_row(row));
-        ControlFlow::Continue(())
+    select(storage, SELECT_BETWEEN, &[first, last], |_| Ok(true))
+}
+
+/// The segments that a query finds, up to the first that is not wanted.
+///
+/// # Errors
+///
+/// As [`before`], and what `is_wanted` fails with.
+pub(super) fn select(
+    storage: &impl Storage,
+    sql: &'static str,
+    params: &[Param<'_>],
+    mut is_wanted: impl FnMut(&Segment) -> Result<bool, StorageError>,
+) -> Result<Vec<Segment>, StorageError> {
+    let mut segments = Vec::new();
+    let mut outcome = Ok(());
+    storage.query(sql, params, &mut |row| {
+        let segment = Segment::from_row(row);
+        match segment.and_then(|segment| Ok((is_wanted(&segment)?, segment))) {
+            Ok((true, segment)) => {
+                segments.push(segment);
+                return ControlFlow::Continue(());
+            }
+            Ok(_) => {}
+            Err(error) => outcome = Err(error),
+        }
+        ControlFlow::Break(())
     })?;
-    segments.into_iter().collect()
+    outcome.map(|()| segments)
 }
 
 /// The row of the segment that starts at `position`.
