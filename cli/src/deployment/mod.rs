@@ -7,8 +7,8 @@ mod record;
 mod resources;
 
 pub use address::{Health, addresses, ask, wait_until_healthy};
-pub use record::Record;
-pub use resources::{Kind, Resource, recorded};
+pub use record::{Record, recorded};
+pub use resources::{Kind, Resource};
 
 use std::{
     fs::{self, File},

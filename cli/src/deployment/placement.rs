@@ -4,6 +4,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
+use super::record::bucket_of;
 use crate::{
     cloudflare::Settings, error::problem, project::wrangler::Wrangler, settings::JURISDICTION,
 };
@@ -71,19 +72,15 @@ pub fn check_buckets(wrangler: &Wrangler, made: &[String]) -> Result<()> {
         let Some(name) = &bucket.bucket_name else {
             continue;
         };
-        let elsewhere = made.iter().find_map(|made| {
-            let (jurisdiction, made) = match made.split_once('/') {
-                Some((jurisdiction, made)) => (Some(jurisdiction), made),
-                None => (None, made.as_str()),
-            };
-            let is_elsewhere = made == name && jurisdiction != bucket.jurisdiction.as_deref();
-            is_elsewhere.then_some(jurisdiction)
-        });
+        let elsewhere = made.iter().map(|made| bucket_of(made));
+        let elsewhere = elsewhere
+            .filter(|made| made.name == *name)
+            .find(|made| made.jurisdiction != bucket.jurisdiction);
         if let Some(elsewhere) = elsewhere {
             return Err(problem(
                 format!(
                     "this project has made the bucket {name} {}, and wrangler.toml looks for it {}",
-                    place(elsewhere),
+                    place(elsewhere.jurisdiction.as_deref()),
                     place(bucket.jurisdiction.as_deref())
                 ),
                 "set its `jurisdiction` as it was, or give it another `bucket_name`: a bucket cannot \

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::{
-    cloudflare::{Script, Upload},
+    cloudflare::{Bucket, Script, Upload},
     error::problem,
     project::{Project, wrangler::FullRoute},
 };
@@ -37,6 +37,26 @@ pub struct Created {
     /// KV namespaces, by title.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub namespaces: Vec<String>,
+}
+
+/// How a bucket is written down in the record: no name of one has a slash.
+pub fn recorded(bucket: &Bucket) -> String {
+    match &bucket.jurisdiction {
+        Some(jurisdiction) => format!("{jurisdiction}/{}", bucket.name),
+        None => bucket.name.clone(),
+    }
+}
+
+/// The bucket that was written down like this.
+pub fn bucket_of(recorded: &str) -> Bucket {
+    let (jurisdiction, name) = match recorded.split_once('/') {
+        Some((jurisdiction, name)) => (Some(jurisdiction.to_owned()), name),
+        None => (None, recorded),
+    };
+    Bucket {
+        name: name.to_owned(),
+        jurisdiction,
+    }
 }
 
 /// What was uploaded last.
@@ -208,6 +228,18 @@ fn write(path: &Path, document: &impl Serialize) -> Result<()> {
 mod tests {
     use super::*;
     use crate::cloudflare::Module;
+
+    #[test]
+    fn a_bucket_is_written_down_with_where_it_is() {
+        for (jurisdiction, text) in [(None, "b"), (Some("eu"), "eu/b")] {
+            let bucket = Bucket {
+                name: "b".to_owned(),
+                jurisdiction: jurisdiction.map(str::to_owned),
+            };
+            assert_eq!(recorded(&bucket), text);
+            assert_eq!(bucket_of(text), bucket);
+        }
+    }
 
     fn project() -> (tempfile::TempDir, Project) {
         let dir = tempfile::tempdir().unwrap();

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::record::Record;
+use super::record::{Record, recorded};
 use crate::{
     cloudflare::{Account, Bucket},
     error::problem,
@@ -227,14 +227,6 @@ impl Resource {
         self.exists = true;
         self.created = true;
         Ok(())
-    }
-}
-
-/// How a bucket is written down in the record: no name of one has a slash.
-pub fn recorded(bucket: &Bucket) -> String {
-    match &bucket.jurisdiction {
-        Some(jurisdiction) => format!("{jurisdiction}/{}", bucket.name),
-        None => bucket.name.clone(),
     }
 }
 

@@ -249,7 +249,7 @@ impl<P: Ports> Reader<P> {
         }
         if !self.is_greeted {
             // Who has everything is told so.
-            self.write_event(b"", before(tail, &self.held), true, false)
+            self.write_event(b"", tail.back(self.held.len()), true, false)
                 .await?;
         }
         let bounds = Bounds {
@@ -303,7 +303,7 @@ impl<P: Ports> Reader<P> {
         }
         if !data.is_empty() || is_closed {
             let up_to_date = is(header::STREAM_UP_TO_DATE);
-            let next = before(next, &self.held);
+            let next = next.back(self.held.len());
             self.write_event(&data, next, up_to_date, is_closed).await?;
         }
         if is_closed { Err(End::Whole) } else { Ok(next) }
@@ -369,10 +369,4 @@ impl<P: Ports> Reader<P> {
     fn until_stuck(&self) -> u64 {
         self.left().saturating_add(GRACE)
     }
-}
-
-/// The offset of a reader that has been given everything before another but the bytes held back.
-fn before(next: Offset, held: &[u8]) -> Offset {
-    let held = u64::try_from(held.len()).unwrap_or(u64::MAX);
-    Offset::new(next.position().saturating_sub(held)).unwrap_or_default()
 }

@@ -120,8 +120,8 @@ impl<P: Ports> Object<P> {
         if !is_news || !readers.any.get() || readers.unsent.get().is_some() {
             return;
         }
-        let before = appended.tail.position().saturating_sub(appended.count);
-        readers.unsent.set(Offset::new(before));
+        let before = appended.tail.back(appended.count);
+        readers.unsent.set(Some(before));
         self.ports.deliver_later();
     }
 
@@ -156,7 +156,7 @@ impl<P: Ports> Object<P> {
             self.close_all(Close::ComeAgain);
             return Ok(());
         };
-        let mut since = before(unsent, held);
+        let mut since = unsent.back(held);
         let mut lag = held;
         let mut sent = 0_usize;
         loop {
@@ -170,7 +170,7 @@ impl<P: Ports> Object<P> {
                 true => 0,
                 false => encoding.held_back(&page.body),
             };
-            since = before(page.next, held);
+            since = page.next.back(held);
             if page.body.len() > LARGE {
                 let readers = usize::try_from(self.ports.readers()).unwrap_or(usize::MAX);
                 sent = sent.saturating_add(page.body.len().saturating_mul(readers));
@@ -228,7 +228,7 @@ impl<P: Ports> Object<P> {
         if known.is_some() || encoding != Encoding::Text || offset == Offset::START {
             return Ok(Some(known.unwrap_or(0)));
         }
-        let start = before(offset, MOST_HELD);
+        let start = offset.back(MOST_HELD);
         let page = self.news(start)?;
         if !page.cold.is_empty() {
             return Ok(None);
@@ -262,7 +262,7 @@ impl<P: Ports> Object<P> {
         let current = cursor::current(self.ports.now());
         let event = |cursor: u64| {
             let control = Control {
-                next: before(page.next, held),
+                next: page.next.back(held),
                 cursor: cursor.max(current),
                 up_to_date: page.up_to_date,
                 closed: page.closed,
@@ -297,12 +297,6 @@ impl<P: Ports> Object<P> {
             self.ports.close(kind, why);
         }
     }
-}
-
-/// The offset so many bytes before another.
-fn before(offset: Offset, bytes: usize) -> Offset {
-    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
-    Offset::new(offset.position().saturating_sub(bytes)).unwrap_or_default()
 }
 
 fn tag(kind: &str, incarnation: &str) -> String {

@@ -37,6 +37,11 @@ impl Offset {
         self.0.checked_add(amount).and_then(Self::new)
     }
 
+    /// The offset `amount` before this one; the start where there is none.
+    pub fn back(self, amount: impl TryInto<u64>) -> Self {
+        Self(self.0.saturating_sub(amount.try_into().unwrap_or(u64::MAX)))
+    }
+
     /// How far this offset lies behind `earlier`; 0 when it does not.
     pub fn since(self, earlier: Self) -> u64 {
         self.0.saturating_sub(earlier.0)
@@ -84,6 +89,16 @@ mod tests {
         fn tokens_round_trip(position in 0..=Offset::MAX.0) {
             let offset = Offset::new(position).unwrap();
             prop_assert_eq!(offset.to_string().parse::<Offset>(), Ok(offset));
+        }
+
+        #[test]
+        fn back_undoes_advance(position in 0..=Offset::MAX.0, amount in 0..=Offset::MAX.0) {
+            let offset = Offset(position);
+            if let Some(further) = offset.advance(amount) {
+                prop_assert_eq!(further.back(amount), offset);
+            }
+            let none = offset.back(position) == Offset::START;
+            prop_assert!(none && offset.back(u64::MAX) == Offset::START);
         }
 
         #[test]

@@ -59,7 +59,7 @@ impl Retention {
     /// The first position that is kept of a stream that ends at `tail`.
     pub fn earliest(self, tail: Offset) -> Offset {
         let (Self::Messages(count) | Self::Bytes(count)) = self;
-        Offset::new(tail.position().saturating_sub(count)).unwrap_or(tail)
+        tail.back(count)
     }
 }
 
