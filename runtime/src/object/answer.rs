@@ -249,9 +249,8 @@ impl<P: Ports> Object<P> {
         // Whoever is at the tail gets what was appended, whatever becomes of it now.
         self.deliver();
         let truncated = self.stream.borrow_mut().truncate(truncate, now)?;
-        if truncated.is_new {
-            self.work_behind();
-        }
+        // Also where the retention was further: what it has let go may still be in storage.
+        self.work_behind();
         Ok(Done::new(Reply::truncated(&truncated), 0, 0))
     }
 
