@@ -23,6 +23,7 @@
 pub mod auth;
 mod cloudflare;
 pub mod edge;
+pub mod machine;
 pub mod object;
 pub mod patience;
 pub mod protocol;

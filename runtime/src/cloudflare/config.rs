@@ -14,6 +14,10 @@ use crate::stream::tier::upkeep::Limits;
 
 /// The binding of the [`StreamDO`](super::StreamDO) namespace.
 pub const STREAMS: &str = "STREAMS";
+/// The binding of the [`DirectoryDO`](super::DirectoryDO) namespace.
+pub const DIRECTORIES: &str = "DIRECTORIES";
+/// The binding of the [`SubscriptionDO`](super::SubscriptionDO) namespace.
+pub const SUBSCRIPTIONS: &str = "SUBSCRIPTIONS";
 /// The binding of the KV namespace with projects and public streams; [`ProjectJwt`] needs it.
 ///
 /// [`ProjectJwt`]: crate::auth::ProjectJwt

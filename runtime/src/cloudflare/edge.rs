@@ -23,6 +23,7 @@ use crate::edge::live::Poll;
 use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Outgoing, Ports};
 use crate::edge::room::Room;
 use crate::edge::settings::Settings;
+use crate::machine::Peer;
 use crate::protocol::error::Error;
 use crate::protocol::number::number;
 use crate::protocol::part::Part;
@@ -135,7 +136,7 @@ impl Ports for Edge {
     }
 
     fn object(&self, path: &str) -> Result<Stub, Error> {
-        forward::stub(&self.env, path)
+        forward::stub(&self.env, Peer::Stream(path))
     }
 
     fn pass_on(&self, object: &Stub, request: &Request) -> Result<Coming, Error> {

@@ -1,6 +1,7 @@
-//! From the edge to a stream's object.
+//! The way to an object.
 
 use std::cell::OnceCell;
+use std::thread::LocalKey;
 
 use worker::js_sys::Promise;
 use worker::wasm_bindgen::prelude::*;
@@ -11,8 +12,10 @@ use worker::{Env, js_sys};
 
 use super::config;
 use super::respond::refuse;
+use crate::machine::Peer;
 use crate::object::request::ASK;
 use crate::protocol::error::Error;
+use crate::protocol::path;
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
 extern "C" {
@@ -61,35 +64,51 @@ type Refuse = Closure<dyn Fn(JsValue) -> Result<Response, JsValue>>;
 thread_local! {
     static REFUSE: Refuse = Closure::new(|error| refuse(&unavailable(error)));
     /// Bindings and variables stay as they are for as long as the isolate lives.
-    static PLACE: OnceCell<Result<Place, Error>> = const { OnceCell::new() };
+    static STREAMS: OnceCell<Result<Place, Error>> = const { OnceCell::new() };
+    static DIRECTORIES: OnceCell<Result<Place, Error>> = const { OnceCell::new() };
+    static SUBSCRIPTIONS: OnceCell<Result<Place, Error>> = const { OnceCell::new() };
 }
 
-/// The way to the object of the stream at a decoded path.
+/// The way to an object.
 ///
 /// # Errors
 ///
 /// [`Error::Misconfigured`] without the binding or with a malformed variable,
 /// [`Error::Unavailable`].
-pub fn stub(env: &Env, path: &str) -> Result<Stub, Error> {
-    PLACE.with(|place| match place.get_or_init(|| find_place(env)) {
-        Ok(place) => stub_of(place, path).map_err(unavailable),
-        Err(error) => Err(error.clone()),
-    })
+pub fn stub(env: &Env, peer: Peer<'_>) -> Result<Stub, Error> {
+    match peer {
+        Peer::Stream(name) => stub_in(&STREAMS, env, config::STREAMS, name),
+        Peer::Shard(number) => stub_in(&DIRECTORIES, env, config::DIRECTORIES, &number.to_string()),
+        Peer::Subscription(name) => stub_in(&SUBSCRIPTIONS, env, config::SUBSCRIPTIONS, name),
+    }
 }
 
-fn find_place(env: &Env) -> Result<Place, Error> {
+fn stub_in(
+    place: &'static LocalKey<OnceCell<Result<Place, Error>>>,
+    env: &Env,
+    binding: &str,
+    name: &str,
+) -> Result<Stub, Error> {
+    place.with(
+        |place| match place.get_or_init(|| find_place(env, binding)) {
+            Ok(place) => stub_of(place, name).map_err(unavailable),
+            Err(error) => Err(error.clone()),
+        },
+    )
+}
+
+fn find_place(env: &Env, binding: &str) -> Result<Place, Error> {
     let config::Placement {
         jurisdiction,
         location_hint,
     } = config::placement(env)?;
-    let place = place_of(env, config::STREAMS, jurisdiction, location_hint);
+    let place = place_of(env, binding, jurisdiction, location_hint);
     let place = place.map_err(|error| {
         let what = format!("the Durable Objects are not to be had: {error:?}");
         Error::Misconfigured(what)
     })?;
     place.ok_or_else(|| {
-        let what = format!("the Durable Object binding {} is missing", config::STREAMS);
-        Error::Misconfigured(what)
+        Error::Misconfigured(format!("the Durable Object binding {binding} is missing"))
     })
 }
 
@@ -112,17 +131,20 @@ impl Stub {
         respond(self.fetch(request)).await
     }
 
-    /// Asks what only another object can, by a method that no request from outside gets through
-    /// with.
+    /// Asks what only the edge and other objects can, by a method that no request from outside gets
+    /// through with. Gives the status and the body of the answer.
     ///
     /// # Errors
     ///
     /// [`Error::Unavailable`] when the object does not answer.
-    pub async fn ask(&self, url: &str, body: &str) -> Result<Response, Error> {
+    pub async fn ask(&self, question: &str, body: &str) -> Result<(u16, Vec<u8>), Error> {
         let init = RequestInit::new();
         init.set_method(ASK);
         init.set_body_opt_str(Some(body));
-        respond(self.fetch_url(url, &init)).await
+        let url = format!("http://object{}{question}", path::ASKED);
+        let response = respond(self.fetch_url(&url, &init)).await?;
+        let body = body_of(&response).await?.to_vec();
+        Ok((response.status(), body))
     }
 
     /// Asks for a WebSocket at a URL, in a request with this header set to `true`. A response

@@ -5,7 +5,7 @@ use worker::wasm_bindgen::prelude::*;
 use worker::{Env, js_sys};
 
 use super::config;
-use crate::object::measure::DataPoint;
+use crate::machine::DataPoint;
 
 /// The longest index Analytics Engine takes, in bytes.
 const MAX_INDEX_BYTES: usize = 96;

@@ -8,8 +8,7 @@ use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::{SqlCursor, SqlStorage, SqlStorageValue, js_sys};
 
 use super::timing::Clock;
-use crate::object::measure::Usage;
-use crate::object::ports::Metered;
+use crate::machine::{Metered, Usage};
 use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen)]

@@ -18,12 +18,11 @@ use super::r2::Bucket;
 use super::sockets::Sockets;
 use super::sql::Sql;
 use super::timing::{self, Clock};
+use crate::machine::{DataPoint, Machine, Peer};
 use crate::object::Object;
-use crate::object::measure::DataPoint;
 use crate::object::ports::{Close, Ports};
 use crate::protocol::error::Error;
 use crate::protocol::number::{integer, number};
-use crate::protocol::path;
 
 #[wasm_bindgen(wasm_bindgen = worker::wasm_bindgen, js_sys = worker::js_sys)]
 extern "C" {
@@ -91,10 +90,8 @@ impl World {
     }
 }
 
-impl Ports for World {
+impl Machine for World {
     type Storage = Sql;
-    type Bucket = Bucket;
-    type Socket = WebSocket;
 
     fn now(&self) -> u64 {
         timing::now()
@@ -134,15 +131,30 @@ impl Ports for World {
         done(self.alarms.delete_all())
     }
 
-    fn bucket(&self) -> Option<&Bucket> {
-        self.bucket.as_ref()
+    async fn ask(
+        &self,
+        peer: Peer<'_>,
+        question: &str,
+        body: String,
+    ) -> Result<(u16, Vec<u8>), Error> {
+        forward::stub(&self.env, peer)?.ask(question, &body).await
     }
 
-    async fn ask(&self, path: &str, question: &str, body: String) -> Result<(u16, Vec<u8>), Error> {
-        let url = format!("http://fork{}{question}", path::FORK);
-        let response = forward::stub(&self.env, path)?.ask(&url, &body).await?;
-        let body = forward::body_of(&response).await?.to_vec();
-        Ok((response.status(), body))
+    fn measure(&self, point: impl FnOnce() -> DataPoint) {
+        self.metrics.write(point);
+    }
+
+    fn log(&self, text: fmt::Arguments<'_>) {
+        worker::console_error!("{text}");
+    }
+}
+
+impl Ports for World {
+    type Bucket = Bucket;
+    type Socket = WebSocket;
+
+    fn bucket(&self) -> Option<&Bucket> {
+        self.bucket.as_ref()
     }
 
     fn accept(&self, tags: &[&str], cursor: Option<u64>) -> Result<WebSocket, Error> {
@@ -169,14 +181,6 @@ impl Ports for World {
         if let Some(deliver) = self.deliver.get() {
             super::sockets::in_next_turn(deliver);
         }
-    }
-
-    fn measure(&self, point: impl FnOnce() -> DataPoint) {
-        self.metrics.write(point);
-    }
-
-    fn log(&self, text: fmt::Arguments<'_>) {
-        worker::console_error!("{text}");
     }
 }
 

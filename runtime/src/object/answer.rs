@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use super::Object;
 use super::family::Refusal;
-use super::ports::{Metered, Ports};
+use super::ports::Ports;
 use super::request::{ASK, Incoming};
+use crate::machine::Metered;
 use crate::protocol::cursor;
 use crate::protocol::error::Error;
 use crate::protocol::header;
@@ -139,7 +140,7 @@ impl<P: Ports> Object<P> {
         asked: &impl Incoming,
         body: &[u8],
     ) -> Result<Done<P::Socket>, Error> {
-        let question = asked.place().0.strip_prefix(path::FORK);
+        let question = asked.place().0.strip_prefix(path::ASKED);
         let reply = self.answer_question(question.ok_or(Error::UnknownRoute)?, body)?;
         Ok(Done::new(reply, 0, 0))
     }

@@ -3,8 +3,8 @@
 use std::rc::Rc;
 
 use super::Object;
-use super::measure::DataPoint;
 use super::ports::{Bucket, Ports};
+use crate::machine::DataPoint;
 use crate::patience::{self, within};
 use crate::stream::tier::purge::Purge;
 use crate::stream::tier::upkeep::{Abilities, Job, Outcome};

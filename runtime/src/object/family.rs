@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Object;
 use super::ports::Ports;
+use crate::machine::Peer;
 use crate::patience::{self, within};
 use crate::protocol::error::Error;
 use crate::protocol::header;
@@ -238,7 +239,7 @@ impl<P: Ports> Object<P> {
     }
 
     async fn ask(&self, path: &str, question: &str, body: String) -> Result<(u16, Vec<u8>), Error> {
-        let asked = self.ports.ask(path, question, body);
+        let asked = self.ports.ask(Peer::Stream(path), question, body);
         let answer = within(self.ports.sleep(patience::OBJECT), asked).await;
         answer.unwrap_or_else(|| Err(Error::Unavailable(format!("no answer from {path}"))))
     }

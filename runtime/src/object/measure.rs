@@ -2,55 +2,13 @@
 //! stand still while a worker computes (a measure against timing attacks), so times there show
 //! waiting, not work; rows are exact.
 
-use super::ports::{Metered, Ports};
+use super::ports::Ports;
 use super::request::Incoming;
 use super::{Done, Object};
+use crate::machine::{DataPoint, Metered, Usage};
 use crate::protocol::error::Error;
 use crate::protocol::number::{integer, thousandths};
 use crate::protocol::path::StreamPath;
-
-/// What a database was asked to do since the last time somebody looked.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Usage {
-    /// Rows read, as Cloudflare counts them.
-    pub rows_read: f64,
-    /// Rows written, as Cloudflare counts them: what costs.
-    pub rows_written: f64,
-    /// Milliseconds spent, if a clock runs.
-    pub millis: f64,
-}
-
-impl Usage {
-    /// Both together.
-    #[must_use]
-    pub fn and(self, other: Self) -> Self {
-        Self {
-            rows_read: self.rows_read + other.rows_read,
-            rows_written: self.rows_written + other.rows_written,
-            millis: self.millis + other.millis,
-        }
-    }
-}
-
-/// What an operation came to.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DataPoint {
-    /// The stream's path: the index, cut to 96 bytes.
-    pub stream: String,
-    /// The first segment of a path of several; blob 3.
-    pub project: String,
-    /// `create`, `append`, `read`, `head` or `delete`; for maintenance `drop`, `seal`, `merge`,
-    /// `sweep` or `purge`; blob 1.
-    pub operation: &'static str,
-    /// `ok` or the error's code; blob 2.
-    pub outcome: &'static str,
-    /// Messages or bytes appended, read or moved; double 1.
-    pub count: u64,
-    /// Length of the body that came or went; double 2.
-    pub bytes: usize,
-    /// Rows written; double 3.
-    pub rows: f64,
-}
 
 impl<P: Ports> Object<P> {
     /// Takes down what a request came to.

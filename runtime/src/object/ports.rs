@@ -1,79 +1,22 @@
-//! What an object needs of the world, apart from its database, whose port is
-//! [`Storage`]. The platform stands behind them in a worker, and a simulation in tests. Whatever is
-//! asked for may fail with its effect or without, come late, or never be answered.
+//! What a stream's object needs of the world. The platform stands behind it in a worker, and a
+//! simulation in tests. Whatever is asked for may fail with its effect or without, come late, or never
+//! be answered.
 
-use std::fmt;
 use std::future::Future;
 
-use super::measure::{DataPoint, Usage};
+use crate::machine::Machine;
 use crate::protocol::error::Error;
 use crate::protocol::part::Plan;
-use crate::stream::storage::Storage;
 
-/// A database that counts what it is asked to do.
-pub trait Metered: Storage {
-    /// What was used since the last call.
-    fn take_usage(&self) -> Usage;
-
-    /// Adds what was used to what is told at the next call of [`Metered::take_usage`].
-    fn give_back(&self, used: Usage);
-}
-
-/// All that an object needs. One for each object.
-pub trait Ports: 'static {
-    /// The object's database.
-    type Storage: Metered;
+/// All that a stream's object needs besides its [`Machine`].
+pub trait Ports: Machine {
     /// The bucket of cold segments.
     type Bucket: Bucket;
     /// The edge's end of a reader's socket.
     type Socket;
 
-    /// Milliseconds since the Unix epoch.
-    fn now(&self) -> u64;
-
-    /// Milliseconds since some instant, for `Server-Timing`; stands still unless somebody wants to
-    /// know.
-    fn tick(&self) -> f64;
-
-    /// Any number below 2^32.
-    fn random(&self) -> u64;
-
-    /// A number that nobody can guess.
-    ///
-    /// # Errors
-    ///
-    /// When there is none; the text is for the log.
-    fn secret(&self) -> Result<u128, String>;
-
-    /// Is done after so many milliseconds.
-    fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static;
-
-    /// Goes on with something while requests are answered. It starts in this turn.
-    fn spawn(&self, work: impl Future<Output = ()> + 'static);
-
-    /// Sets the object's only alarm to a time in milliseconds since the Unix epoch, or removes it.
-    /// It is asked for when this is called, together with what the turn writes; the future says
-    /// whether it worked.
-    fn set_alarm(&self, at: Option<u64>) -> impl Future<Output = Result<(), String>> + 'static;
-
-    /// Gives back the space of a database in which nothing is left. It takes effect when this is
-    /// called. An alarm that is set stays.
-    fn free_storage(&self) -> impl Future<Output = Result<(), String>> + 'static;
-
     /// The bucket, if there is one.
     fn bucket(&self) -> Option<&Self::Bucket>;
-
-    /// Asks the object of the stream at a path. Gives the status and the body of its answer.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`] when it does not answer: then nobody knows whether it has heard.
-    fn ask(
-        &self,
-        path: &str,
-        question: &str,
-        body: String,
-    ) -> impl Future<Output = Result<(u16, Vec<u8>), Error>>;
 
     /// Takes in a reader under these tags, and remembers a cursor with it. Gives the edge's end.
     ///
@@ -97,12 +40,6 @@ pub trait Ports: 'static {
     /// Has [`Object::deliver`](super::Object::deliver) called in a turn of its own, when the
     /// responses of this one are on their way.
     fn deliver_later(&self);
-
-    /// Takes down a data point, if anybody wants them.
-    fn measure(&self, point: impl FnOnce() -> DataPoint);
-
-    /// Tells those who run the server what went wrong.
-    fn log(&self, text: fmt::Arguments<'_>);
 }
 
 /// Why an object closes a reader's socket.

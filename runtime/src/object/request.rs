@@ -17,7 +17,7 @@ pub trait Incoming {
     /// The value of a header.
     fn header(&self, name: &str) -> Option<String>;
 
-    /// When it came, by the object's [`tick`](super::ports::Ports::tick).
+    /// When it came, by the object's [`tick`](crate::machine::Machine::tick).
     fn started(&self) -> f64;
 
     /// The path and the query of its URL.

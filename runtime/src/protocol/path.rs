@@ -31,9 +31,9 @@ pub const MOST: &str = "most";
 /// The status of an object's answer when there is no smaller one than the edge can take.
 pub const NEEDS_ROOM: u16 = 413;
 
-/// What objects ask each other about forks is below this path. No request from outside gets to
-/// an object with such a path.
-pub const FORK: &str = "/fork/";
+/// What objects ask each other is below this path. No request from outside gets to an object with
+/// such a path. (Forks were all that there was to ask about once.)
+pub const ASKED: &str = "/fork/";
 
 /// Stands before [`PREFIX`], and behind [`LIVE`], where the edge asks an object of an [`Era`], which
 /// follows. No request from outside gets to an object with such a path.

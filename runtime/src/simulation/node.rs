@@ -11,9 +11,9 @@ use std::task::{Poll, Waker};
 use super::executor::Group;
 use super::store::Store;
 use super::world::World;
+use crate::machine::{DataPoint, Machine, Metered, Peer, Usage};
 use crate::object::Object;
-use crate::object::measure::{DataPoint, Usage};
-use crate::object::ports::{Close, Metered, Ports};
+use crate::object::ports::{Close, Ports};
 use crate::object::wake::FLOOR;
 use crate::protocol::error::Error;
 use crate::stream::birth::{self, Birth};
@@ -218,10 +218,8 @@ pub struct NodePorts {
     pub object: OnceCell<Weak<Object<NodePorts>>>,
 }
 
-impl Ports for NodePorts {
+impl Machine for NodePorts {
     type Storage = Database;
-    type Bucket = Store;
-    type Socket = Rc<Socket>;
 
     fn now(&self) -> u64 {
         self.world.executor().now()
@@ -285,12 +283,32 @@ impl Ports for NodePorts {
         self.world.executor().pause(20).map(Ok)
     }
 
-    fn bucket(&self) -> Option<&Store> {
-        self.store.as_ref()
+    async fn ask(
+        &self,
+        peer: Peer<'_>,
+        question: &str,
+        body: String,
+    ) -> Result<(u16, Vec<u8>), Error> {
+        self.world.ask(&self.node.path, peer, question, body).await
     }
 
-    async fn ask(&self, path: &str, question: &str, body: String) -> Result<(u16, Vec<u8>), Error> {
-        self.world.ask(&self.node.path, path, question, body).await
+    fn measure(&self, point: impl FnOnce() -> DataPoint) {
+        let point = point();
+        self.world.measured(&point);
+    }
+
+    fn log(&self, text: fmt::Arguments<'_>) {
+        self.world
+            .note(|| format!("{} says: {text}", self.node.path));
+    }
+}
+
+impl Ports for NodePorts {
+    type Bucket = Store;
+    type Socket = Rc<Socket>;
+
+    fn bucket(&self) -> Option<&Store> {
+        self.store.as_ref()
     }
 
     fn accept(&self, tags: &[&str], cursor: Option<u64>) -> Result<Rc<Socket>, Error> {
@@ -338,16 +356,6 @@ impl Ports for NodePorts {
                 object.deliver();
             }
         });
-    }
-
-    fn measure(&self, point: impl FnOnce() -> DataPoint) {
-        let point = point();
-        self.world.measured(&point);
-    }
-
-    fn log(&self, text: fmt::Arguments<'_>) {
-        self.world
-            .note(|| format!("{} says: {text}", self.node.path));
     }
 }
 

@@ -13,7 +13,7 @@ use super::node::{Database, Instance, Node, NodePorts, Socket};
 use super::store::Store;
 use crate::auth::ProjectJwt;
 use crate::edge::Server;
-use crate::object::measure::DataPoint;
+use crate::machine::{DataPoint, Peer};
 use crate::object::request::{ASK, Incoming};
 use crate::object::settings::Settings;
 use crate::object::{Answer, Object};
@@ -535,14 +535,17 @@ impl World {
     pub async fn ask(
         &self,
         from: &str,
-        path: &str,
+        peer: Peer<'_>,
         question: &str,
         body: String,
     ) -> Result<(u16, Vec<u8>), Error> {
+        let Peer::Stream(path) = peer else {
+            return Err(Error::Misconfigured("there are streams alone".into()));
+        };
         self.note(|| format!("{from} asks {path} to {question}: {body}"));
         let request = Request {
             method: ASK,
-            url: format!("http://fork{}{question}", path::FORK),
+            url: format!("http://fork{}{question}", path::ASKED),
             headers: Vec::new(),
             body: body.into_bytes(),
         };

@@ -1,0 +1,138 @@
+//! The machine that an object is on: what every object needs of the world, whatever it is the object
+//! of. Its database has a port of its own, [`Storage`]. Whatever is asked for may fail with its effect
+//! or without, come late, or never be answered.
+
+use std::fmt;
+use std::future::Future;
+
+use crate::protocol::error::Error;
+use crate::stream::storage::Storage;
+
+/// What a database was asked to do since the last time somebody looked.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// Rows read, as Cloudflare counts them.
+    pub rows_read: f64,
+    /// Rows written, as Cloudflare counts them: what costs.
+    pub rows_written: f64,
+    /// Milliseconds spent, if a clock runs.
+    pub millis: f64,
+}
+
+impl Usage {
+    /// Both together.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        Self {
+            rows_read: self.rows_read + other.rows_read,
+            rows_written: self.rows_written + other.rows_written,
+            millis: self.millis + other.millis,
+        }
+    }
+}
+
+/// What an operation came to.
+#[derive(Clone, Debug, PartialEq)]
+pub struct DataPoint {
+    /// The stream's path: the index, cut to 96 bytes.
+    pub stream: String,
+    /// The first segment of a path of several; blob 3.
+    pub project: String,
+    /// `create`, `append`, `read`, `head` or `delete`; for maintenance `drop`, `seal`, `merge`,
+    /// `sweep` or `purge`; blob 1.
+    pub operation: &'static str,
+    /// `ok` or the error's code; blob 2.
+    pub outcome: &'static str,
+    /// Messages or bytes appended, read or moved; double 1.
+    pub count: u64,
+    /// Length of the body that came or went; double 2.
+    pub bytes: usize,
+    /// Rows written; double 3.
+    pub rows: f64,
+}
+
+/// A database that counts what it is asked to do.
+pub trait Metered: Storage {
+    /// What was used since the last call.
+    fn take_usage(&self) -> Usage;
+
+    /// Adds what was used to what is told at the next call of [`Metered::take_usage`].
+    fn give_back(&self, used: Usage);
+}
+
+/// Whom an object can ask, and the edge, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Peer<'a> {
+    /// The object of the stream of this name.
+    Stream(&'a str),
+    /// The shard of the directory that has this number.
+    Shard(u32),
+    /// The object of the subscription of this name.
+    Subscription(&'a str),
+}
+
+impl fmt::Display for Peer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Stream(name) | Self::Subscription(name) => f.write_str(name),
+            Self::Shard(number) => write!(f, "shard {number} of the directory"),
+        }
+    }
+}
+
+/// One for each object.
+pub trait Machine: 'static {
+    /// The object's database.
+    type Storage: Metered;
+
+    /// Milliseconds since the Unix epoch.
+    fn now(&self) -> u64;
+
+    /// Milliseconds since some instant, for `Server-Timing`; stands still unless somebody wants to
+    /// know.
+    fn tick(&self) -> f64;
+
+    /// Any number below 2^32.
+    fn random(&self) -> u64;
+
+    /// A number that nobody can guess.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; the text is for the log.
+    fn secret(&self) -> Result<u128, String>;
+
+    /// Is done after so many milliseconds.
+    fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static;
+
+    /// Goes on with something while requests are answered. It starts in this turn.
+    fn spawn(&self, work: impl Future<Output = ()> + 'static);
+
+    /// Sets the object's only alarm to a time in milliseconds since the Unix epoch, or removes it.
+    /// It is asked for when this is called, together with what the turn writes; the future says
+    /// whether it worked.
+    fn set_alarm(&self, at: Option<u64>) -> impl Future<Output = Result<(), String>> + 'static;
+
+    /// Gives back the space of a database in which nothing is left. It takes effect when this is
+    /// called. An alarm that is set stays.
+    fn free_storage(&self) -> impl Future<Output = Result<(), String>> + 'static;
+
+    /// Asks another object. Gives the status and the body of its answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when it does not answer: then nobody knows whether it has heard;
+    /// [`Error::Misconfigured`] where there are no such objects.
+    fn ask(
+        &self,
+        peer: Peer<'_>,
+        question: &str,
+        body: String,
+    ) -> impl Future<Output = Result<(u16, Vec<u8>), Error>>;
+
+    /// Takes down a data point, if anybody wants them.
+    fn measure(&self, point: impl FnOnce() -> DataPoint);
+
+    /// Tells those who run the server what went wrong.
+    fn log(&self, text: fmt::Arguments<'_>);
+}
