@@ -10,6 +10,9 @@
 //! | [`protocol`] | the protocol as pure values and rules |
 //! | [`stream`] | one stream over its database |
 //! | [`object`] | its object between requests, over ports |
+//! | [`directory`] | which streams and subscriptions there are |
+//! | [`subscription`] | cursors that wake workers |
+//! | [`machine`] | what every object needs of the world |
 //! | [`edge`] | what the worker decides before and after an object |
 //! | [`patience`] | what is not waited for any longer |
 //! | `cloudflare` | the platform: adapters of the ports |
@@ -22,6 +25,7 @@
 
 pub mod auth;
 mod cloudflare;
+pub mod directory;
 pub mod edge;
 pub mod machine;
 pub mod object;
@@ -29,6 +33,7 @@ pub mod patience;
 pub mod protocol;
 mod settings;
 pub mod stream;
+pub mod subscription;
 
 #[cfg(test)]
 mod fuzz;
@@ -36,4 +41,4 @@ mod fuzz;
 mod simulation;
 
 pub use auth::{AuthorizeMutation, AuthorizeRead, NoAuth, ProjectJwt};
-pub use cloudflare::{Answer, StreamDO, StreamWorker, Undecided};
+pub use cloudflare::{Answer, DirectoryDO, StreamDO, StreamWorker, SubscriptionDO, Undecided};

@@ -136,3 +136,53 @@ pub trait Machine: 'static {
     /// Tells those who run the server what went wrong.
     fn log(&self, text: fmt::Arguments<'_>);
 }
+
+/// Makes keys and signs with them: Ed25519 (RFC 8032).
+pub trait Signs: Machine {
+    /// A key that nobody has.
+    ///
+    /// # Errors
+    ///
+    /// When there is none; the text is for the log.
+    fn new_key(&self) -> impl Future<Output = Result<KeyPair, String>>;
+
+    /// The signature of some bytes, 64 bytes long, by a private key.
+    ///
+    /// # Errors
+    ///
+    /// When the key is none that [`new_key`](Self::new_key) made; the text is for the log.
+    fn sign(&self, private: &str, bytes: &[u8]) -> impl Future<Output = Result<Vec<u8>, String>>;
+}
+
+/// See [`Signs::new_key`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct KeyPair {
+    /// The private key, in whatever form it can be signed with again. It is never shown to anybody.
+    pub private: String,
+    /// The public key: unpadded base64url of its 32 bytes, `x` of a JSON Web Key.
+    pub public: String,
+}
+
+impl fmt::Debug for KeyPair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("KeyPair")
+            .field("public", &self.public)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Asks receivers of webhooks.
+pub trait Posts: Machine {
+    /// Sends a POST and gives the status of the answer and its body, or as much of it as anybody
+    /// needs. It is not sent on to wherever the answer says.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer; the text is for whoever owns the receiver.
+    fn post(
+        &self,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: Vec<u8>,
+    ) -> impl Future<Output = Result<(u16, Vec<u8>), String>>;
+}

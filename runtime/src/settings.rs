@@ -10,6 +10,14 @@ pub struct Switch {
     pub name: &'static str,
 }
 
+/// A setting that is where the server is reached, such as `https://streams.example`; unset or
+/// empty, that is wherever a request says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The variable.
+    pub name: &'static str,
+}
+
 /// A setting that is a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Number {
@@ -37,6 +45,28 @@ pub struct Word {
 /// Whether responses say what they cost.
 pub const DEBUG_TIMING: Switch = Switch {
     name: "DEBUG_TIMING",
+};
+
+/// Whether this is a server for development, on the machine of its user: webhooks may go there, and
+/// each is told of. No other server may be one.
+pub const DEV: Switch = Switch { name: "DEV" };
+
+/// Whether a directory knows which streams there are, which is so unless it is switched off.
+pub const DIRECTORY: Word = Word {
+    name: "DIRECTORY",
+    words: &["on", "off"],
+};
+
+/// Where clients and receivers of webhooks reach the server.
+pub const PUBLIC_URL: Origin = Origin { name: "PUBLIC_URL" };
+
+/// For how long a receiver of webhooks may fail before nothing is sent to it any more.
+pub const SUBSCRIPTION_PARK_DAYS: Number = Number {
+    name: "SUBSCRIPTION_PARK_DAYS",
+    unit: "days",
+    least: 1,
+    most: 30,
+    default: 3,
 };
 
 /// The largest body of a PUT or POST.
@@ -147,8 +177,8 @@ const MOST_MERGED_BYTES: u64 = 1 << 30;
 /// The largest value of the limit on messages: above that, bytes decide anyway.
 const MOST_MESSAGES: u64 = 1 << 30;
 
-const SWITCHES: &[Switch] = &[DEBUG_TIMING];
-const WORDS: &[Word] = &[JURISDICTION, LOCATION_HINT];
+const SWITCHES: &[Switch] = &[DEBUG_TIMING, DEV];
+const WORDS: &[Word] = &[JURISDICTION, LOCATION_HINT, DIRECTORY];
 const NUMBERS: &[Number] = &[
     MAX_APPEND_BYTES,
     READ_MAX_BYTES,
@@ -159,6 +189,7 @@ const NUMBERS: &[Number] = &[
     SEGMENT_MAX_MESSAGES,
     SEGMENT_MAX_BYTES,
     SEGMENT_MERGE_BYTES,
+    SUBSCRIPTION_PARK_DAYS,
 ];
 
 impl Switch {
@@ -201,6 +232,30 @@ impl Number {
     }
 }
 
+impl Origin {
+    /// What the variable says, if anything.
+    ///
+    /// # Errors
+    ///
+    /// A message that names the variable, its value, and what would be right.
+    pub fn parse<'a>(&self, value: Option<&'a str>) -> Result<Option<&'a str>, String> {
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            return Ok(None);
+        };
+        let host = ["https://", "http://"]
+            .iter()
+            .find_map(|scheme| value.strip_prefix(scheme));
+        let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
+        match host.filter(|host| !host.is_empty() && host.bytes().all(is_host)) {
+            Some(_) => Ok(Some(value)),
+            None => Err(format!(
+                "{} is {value:?}, not an origin such as \"https://streams.example\"",
+                self.name
+            )),
+        }
+    }
+}
+
 impl Word {
     /// What the variable says, if anything.
     ///
@@ -234,6 +289,9 @@ pub fn check(name: &str, value: &str) -> Result<(), String> {
     }
     if let Some(word) = WORDS.iter().find(|word| word.name == name) {
         return word.parse(Some(value)).map(drop);
+    }
+    if name == PUBLIC_URL.name {
+        return PUBLIC_URL.parse(Some(value)).map(drop);
     }
     match NUMBERS.iter().find(|number| number.name == name) {
         Some(number) => number.parse::<u64>(Some(value)).map(drop),
@@ -291,6 +349,32 @@ mod tests {
         assert_eq!(
             check("JURISDICTION", "EU").unwrap_err(),
             "JURISDICTION is \"EU\", not one of \"eu\", \"us\", \"fedramp\""
+        );
+    }
+
+    #[test]
+    fn an_origin_is_a_scheme_and_a_host() {
+        for good in [
+            "https://a.example",
+            "http://localhost:8787",
+            "http://[::1]:80",
+            "",
+        ] {
+            check("PUBLIC_URL", good).unwrap();
+        }
+        for bad in [
+            "a.example",
+            "https://",
+            "https://a/",
+            "https://a/b",
+            "ftp://a",
+            "https://u@a",
+        ] {
+            check("PUBLIC_URL", bad).unwrap_err();
+        }
+        assert_eq!(
+            check("PUBLIC_URL", "a.example/").unwrap_err(),
+            "PUBLIC_URL is \"a.example/\", not an origin such as \"https://streams.example\""
         );
     }
 

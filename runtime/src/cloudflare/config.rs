@@ -6,11 +6,13 @@ use std::thread::LocalKey;
 use worker::wasm_bindgen::JsValue;
 use worker::{Env, js_sys};
 
+use crate::directory::SHARDS;
 use crate::edge::settings as edge;
 use crate::object::settings::Settings;
 use crate::protocol::error::Error;
 use crate::settings::{self, Number, Switch, Word};
 use crate::stream::tier::upkeep::Limits;
+use crate::subscription;
 
 /// The binding of the [`StreamDO`](super::StreamDO) namespace.
 pub const STREAMS: &str = "STREAMS";
@@ -27,22 +29,48 @@ pub const METRICS: &str = "METRICS";
 /// The binding of the R2 bucket; without it, all data stays in the streams' objects.
 pub const R2: &str = "R2";
 
-/// What the variables of `env` mean for objects.
+/// What the variables of `env` mean for objects of streams.
 pub fn object_settings(env: &Env) -> Settings {
     thread_local! {
         static KNOWN: OnceCell<Settings> = const { OnceCell::new() };
     }
-    look_once(&KNOWN, || parse(&|name| variable(env, name)))
+    look_once(&KNOWN, || {
+        parse(&|name| variable(env, name), has(env, DIRECTORIES))
+    })
 }
 
-fn parse(variable: Lookup) -> Settings {
+fn parse(variable: Lookup, has_directory: bool) -> Settings {
     Settings {
         debug_timing: switch(variable, settings::DEBUG_TIMING).unwrap_or(false),
         max_append_bytes: number(variable, settings::MAX_APPEND_BYTES),
         read_max_bytes: number(variable, settings::READ_MAX_BYTES),
         max_live_readers: number(variable, settings::MAX_LIVE_READERS),
         segments: segments(variable),
+        shards: shards(variable, has_directory),
     }
+}
+
+/// How many shards the directory has. A worker that was set up before there was one goes on without.
+fn shards(variable: Lookup, has_directory: bool) -> Result<Option<u32>, Error> {
+    let is_on = word(variable, settings::DIRECTORY)? != Some("off");
+    Ok((is_on && has_directory).then_some(SHARDS))
+}
+
+/// What the variables of `env` mean for subscriptions.
+pub fn subscription_settings(env: &Env) -> subscription::Settings {
+    let lookup = |name: &str| variable(env, name);
+    let days = number::<u64>(&lookup, settings::SUBSCRIPTION_PARK_DAYS);
+    subscription::Settings {
+        shards: shards(&lookup, has(env, DIRECTORIES)),
+        is_dev: switch(&lookup, settings::DEV).unwrap_or(false),
+        park_after: days.map(|days| days.saturating_mul(86_400_000)),
+    }
+}
+
+/// Whether there is a binding of a name.
+fn has(env: &Env, binding: &str) -> bool {
+    let value = js_sys::Reflect::get(env, &JsValue::from_str(binding));
+    value.is_ok_and(|value| value.is_object())
 }
 
 fn segments(variable: Lookup) -> Result<Limits, Error> {
@@ -58,14 +86,22 @@ pub fn edge_settings(env: &Env) -> edge::Settings {
     thread_local! {
         static KNOWN: OnceCell<edge::Settings> = const { OnceCell::new() };
     }
-    look_once(&KNOWN, || parse_edge(&|name| variable(env, name)))
+    look_once(&KNOWN, || {
+        parse_edge(&|name| variable(env, name), has(env, DIRECTORIES))
+    })
 }
 
-fn parse_edge(variable: Lookup) -> edge::Settings {
+fn parse_edge(variable: Lookup, has_directory: bool) -> edge::Settings {
+    let public_url = variable(settings::PUBLIC_URL.name);
+    let public_url = settings::PUBLIC_URL.parse(public_url.as_deref());
     edge::Settings {
         long_poll_timeout_ms: number(variable, settings::LONG_POLL_TIMEOUT_MS),
         sse_timeout_ms: number(variable, settings::SSE_TIMEOUT_MS),
         sse_heartbeat_ms: number(variable, settings::SSE_HEARTBEAT_MS),
+        shards: shards(variable, has_directory),
+        public_url: public_url
+            .map(|url| url.map(str::to_owned))
+            .map_err(Error::Misconfigured),
     }
 }
 
@@ -144,7 +180,7 @@ mod tests {
     use super::*;
 
     fn with(name: &'static str, value: &'static str) -> Settings {
-        parse(&|asked| (asked == name).then(|| value.to_owned()))
+        parse(&|asked| (asked == name).then(|| value.to_owned()), true)
     }
 
     #[test]
@@ -159,14 +195,17 @@ mod tests {
                 max_bytes: 4_194_304,
                 merge_bytes: 67_108_864,
             }),
+            shards: Ok(Some(SHARDS)),
         };
-        assert_eq!(parse(&|_| None), expected);
+        assert_eq!(parse(&|_| None, true), expected);
         let live = edge::Settings {
             long_poll_timeout_ms: Ok(25_000),
             sse_timeout_ms: Ok(60_000),
             sse_heartbeat_ms: Ok(15_000),
+            shards: Ok(Some(SHARDS)),
+            public_url: Ok(None),
         };
-        assert_eq!(parse_edge(&|_| None), live);
+        assert_eq!(parse_edge(&|_| None, true), live);
     }
 
     #[test]
@@ -183,6 +222,15 @@ mod tests {
             segments("SEGMENT_MERGE_BYTES", "1073741824").merge_bytes,
             1_073_741_824
         );
+    }
+
+    #[test]
+    fn there_is_a_directory_where_it_is_bound_and_not_switched_off() {
+        let off = |name: &str| (name == "DIRECTORY").then(|| "off".to_owned());
+        assert_eq!(parse(&off, true).shards, Ok(None));
+        assert_eq!(parse(&|_| None, false).shards, Ok(None));
+        let wrong = |name: &str| (name == "DIRECTORY").then(|| "no".to_owned());
+        parse(&wrong, true).shards.unwrap_err();
     }
 
     #[test]
@@ -216,7 +264,7 @@ mod tests {
         }
         assert!(!with("DEBUG_TIMING", "yes").debug_timing);
         let asked = |name: &str| (name == "SSE_TIMEOUT_MS").then(|| "1 min".to_owned());
-        let live = parse_edge(&asked);
+        let live = parse_edge(&asked, true);
         assert_eq!(live.long_poll_timeout_ms, Ok(25_000));
         let error = live.sse_timeout_ms.unwrap_err();
         let message = error.detail().unwrap();

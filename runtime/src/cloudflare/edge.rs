@@ -114,6 +114,23 @@ impl Ports for Edge {
         body::drain(request).await;
     }
 
+    async fn question(
+        &self,
+        peer: Peer<'_>,
+        question: &str,
+        body: String,
+    ) -> Result<(u16, Vec<u8>), Error> {
+        forward::stub(&self.env, peer)?.ask(question, &body).await
+    }
+
+    async fn read_body(&self, request: &Request, limit: usize) -> Result<Vec<u8>, Error> {
+        match body::coming(request, limit) {
+            body::Coming::Nothing => Ok(Vec::new()),
+            body::Coming::Whole => body::parts(request, None, limit).await,
+            body::Coming::Parts(length) => body::parts(request, length, limit).await,
+        }
+    }
+
     fn changed(
         &self,
         request: &Request,

@@ -7,8 +7,9 @@
 //! | [`answer`] | what it answers, now or later |
 //! | [`forward`] | from the edge to a stream's object |
 //! | [`live`] | live reads: sockets and responses at the edge |
-//! | [`object`] | the Durable Object, as the runtime sees it |
+//! | [`object`] | the Durable Object of a stream, as the runtime sees it |
 //! | [`asked`] | a request as its object looks at it |
+//! | [`asked_object`] | the other Durable Objects: of the directory, and of subscriptions |
 //! | [`world`] | the object's ports |
 //! | [`sockets`] | the sockets of its live readers |
 //! | [`sql`] | its SQLite as the sequencer's storage |
@@ -22,6 +23,7 @@
 
 mod answer;
 mod asked;
+mod asked_object;
 mod body;
 mod config;
 mod edge;
@@ -39,5 +41,6 @@ mod worker;
 mod world;
 
 pub use answer::Answer;
+pub use asked_object::{DirectoryDO, SubscriptionDO};
 pub use object::StreamDO;
 pub use worker::{StreamWorker, Undecided};

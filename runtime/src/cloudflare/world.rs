@@ -18,7 +18,7 @@ use super::r2::Bucket;
 use super::sockets::Sockets;
 use super::sql::Sql;
 use super::timing::{self, Clock};
-use crate::machine::{DataPoint, Machine, Peer};
+use crate::machine::{DataPoint, KeyPair, Machine, Peer, Posts, Signs};
 use crate::object::Object;
 use crate::object::ports::{Close, Ports};
 use crate::protocol::error::Error;
@@ -181,6 +181,27 @@ impl Ports for World {
         if let Some(deliver) = self.deliver.get() {
             super::sockets::in_next_turn(deliver);
         }
+    }
+}
+
+impl Signs for World {
+    async fn new_key(&self) -> Result<KeyPair, String> {
+        Err("there are no keys yet".to_owned())
+    }
+
+    async fn sign(&self, _private: &str, _bytes: &[u8]) -> Result<Vec<u8>, String> {
+        Err("there are no keys yet".to_owned())
+    }
+}
+
+impl Posts for World {
+    async fn post(
+        &self,
+        _url: &str,
+        _headers: &[(&'static str, String)],
+        _body: Vec<u8>,
+    ) -> Result<(u16, Vec<u8>), String> {
+        Err("nothing is sent yet".to_owned())
     }
 }
 

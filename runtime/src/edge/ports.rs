@@ -10,6 +10,7 @@ use std::rc::Rc;
 use super::live::Poll;
 use super::room::Room;
 use super::settings::Settings;
+use crate::machine::Peer;
 use crate::protocol::error::Error;
 use crate::protocol::part::Part;
 use crate::protocol::reply::Reply;
@@ -123,6 +124,32 @@ pub trait Ports: Clone + 'static {
     ///
     /// [`Error::Misconfigured`] where there are no objects, [`Error::Unavailable`].
     fn object(&self, path: &str) -> Result<Self::Object, Error>;
+
+    /// Asks an object what only the edge and other objects can. Gives the status and the body of its
+    /// answer.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`] when it does not answer: then nobody knows whether it has heard;
+    /// [`Error::Misconfigured`] where there are no such objects.
+    fn question(
+        &self,
+        peer: Peer<'_>,
+        question: &str,
+        body: String,
+    ) -> impl Future<Output = Result<(u16, Vec<u8>), Error>>;
+
+    /// Reads what came with a request, `limit` bytes of it at most. Of what is refused, the rest is
+    /// thrown away.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TooLarge`], and whatever else can be wrong with a body.
+    fn read_body(
+        &self,
+        request: &Self::Request,
+        limit: usize,
+    ) -> impl Future<Output = Result<Vec<u8>, Error>>;
 
     /// Hands a request on as it is. It is on its way when this returns.
     ///

@@ -12,4 +12,8 @@ pub struct Settings {
     pub sse_timeout_ms: Result<u64, Error>,
     /// After how long without an event its reader is sent a comment, in milliseconds.
     pub sse_heartbeat_ms: Result<u64, Error>,
+    /// How many shards the directory has, if there is one.
+    pub shards: Result<Option<u32>, Error>,
+    /// Where clients reach the server, if that is not wherever their requests say.
+    pub public_url: Result<Option<String>, Error>,
 }

@@ -17,4 +17,6 @@ pub struct Settings {
     pub max_live_readers: Result<u32, Error>,
     /// When data moves to the bucket, and in objects of which size.
     pub segments: Result<Limits, Error>,
+    /// How many shards the directory has, if there is one.
+    pub shards: Result<Option<u32>, Error>,
 }

@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::header;
 use super::offset::Offset;
+use super::subscription_error::SubscriptionError;
 
 /// A refusal. [`Error::status`], [`Error::headers`] and the message are all a client sees of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,6 +101,8 @@ pub enum Error {
     },
     /// The stream has reached the largest position there is.
     Full,
+    /// A request about subscriptions is refused (sections 6 and 7).
+    Subscription(SubscriptionError),
     /// Storage failed; the request changed nothing.
     Storage(String),
     /// The server cannot be reached; the request may or may not have been carried out.
@@ -147,6 +150,7 @@ impl Error {
             Self::Storage(_) | Self::Misconfigured(_) => 500,
             Self::Unavailable(_) | Self::RegistryUnavailable(_) | Self::Newer(_) => 503,
             Self::Full => 507,
+            Self::Subscription(error) => error.status(),
         }
     }
 
@@ -189,6 +193,7 @@ impl Error {
             Self::EpochStart { .. } => "epoch_start",
             Self::SequenceGap { .. } => "sequence_gap",
             Self::Full => "stream_full",
+            Self::Subscription(error) => error.code(),
             Self::Storage(_) => "storage_error",
             Self::Unavailable(_) => "unavailable",
             Self::Newer(_) => "newer_version",
@@ -201,7 +206,10 @@ impl Error {
     pub fn headers(&self) -> Vec<(&'static str, String)> {
         match self {
             // RFC 9110 section 11.6.1 wants it of every 401.
-            Self::Unauthorized(_) => vec![("WWW-Authenticate", "Bearer".to_owned())],
+            Self::Unauthorized(_)
+            | Self::Subscription(SubscriptionError::Token(_) | SubscriptionError::TokenExpired) => {
+                vec![("WWW-Authenticate", "Bearer".to_owned())]
+            }
             Self::MethodNotAllowed => {
                 vec![("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS".to_owned())]
             }
@@ -233,6 +241,12 @@ impl Error {
             Self::TooManyReaders { .. } => vec![(header::RETRY_AFTER, "5".to_owned())],
             _ => Vec::new(),
         }
+    }
+}
+
+impl From<SubscriptionError> for Error {
+    fn from(error: SubscriptionError) -> Self {
+        Self::Subscription(error)
     }
 }
 
@@ -293,6 +307,7 @@ impl fmt::Display for Error {
                 write!(f, "the stream has {limit} live readers and takes no more")
             }
             Self::Full => f.write_str("the stream has reached the largest offset"),
+            Self::Subscription(error) => error.fmt(f),
             // What went wrong inside is for the log, not for the client.
             Self::Storage(_) => f.write_str("storage failed; nothing was changed"),
             Self::Unavailable(_) => f.write_str(

@@ -21,10 +21,16 @@
 //! | [`truncate`] | requests that drop the beginning of a stream |
 //! | [`reply`] | typed results to status and headers |
 //! | [`frame`] | a head and a body in one piece, for objects and the edges of waiting readers |
+//! | [`glob`] | patterns over paths of streams |
+//! | [`webhook_url`] | where webhooks may go |
+//! | [`root`] | roots: projects, or the place of all streams |
+//! | [`ask`] | what objects ask each other about streams of a root and subscriptions |
 //! | [`version`] | versions of records and messages |
 //! | [`number`] | integers as JavaScript's numbers, and numbers as text |
 //! | [`error`] | every refusal, with its status and headers |
+//! | [`subscription_error`] | those of requests about subscriptions |
 
+pub mod ask;
 pub mod checksum;
 pub mod condition;
 pub mod content_type;
@@ -34,6 +40,7 @@ pub mod error;
 pub mod etag;
 pub mod expiry;
 pub mod frame;
+pub mod glob;
 pub mod header;
 pub mod json;
 pub mod number;
@@ -44,8 +51,11 @@ pub mod producer;
 pub mod reply;
 pub mod request;
 pub mod retention;
+pub mod root;
 pub mod sse;
 #[cfg(test)]
 pub mod sse_reader;
+pub mod subscription_error;
 pub mod truncate;
 pub mod version;
+pub mod webhook_url;

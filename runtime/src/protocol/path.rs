@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use percent_encoding::percent_decode_str;
-use serde::Deserialize;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use serde::{Deserialize, Serialize};
 
 use super::error::Error;
 
@@ -42,7 +42,7 @@ const ERA: &str = "/era/";
 /// A project that takes the name of one that was deleted has an era of its own, and so have its
 /// streams: they have other objects than the streams that had their paths before. The first
 /// project of a name has none.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Era(u64);
 
 impl Era {
@@ -93,7 +93,8 @@ pub fn split_era(path: &str) -> (Option<Era>, &str) {
 /// from it can hold.
 pub const MAX_BYTES: usize = 512;
 
-/// The first segment the protocol reserves for its subscription APIs (section 6).
+/// The segment that the protocol reserves behind a [root](super::root::Root), for what is asked of
+/// it (section 6).
 pub const RESERVED: &str = "__ds";
 
 /// Cuts the URL of a request into its path, as sent, and its query without `?`.
@@ -112,6 +113,18 @@ pub fn split_url(url: &str) -> (&str, &str) {
 pub fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
     pairs.find_map(|(key, value)| (key == name).then_some(value))
+}
+
+/// What a segment of a URL may not hold as it is.
+const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
+/// A text as a segment of a URL.
+pub fn encoded(segment: &str) -> impl fmt::Display + '_ {
+    utf8_percent_encode(segment, ESCAPED)
 }
 
 /// A stream's path below [`PREFIX`] or [`OTHER_PREFIX`], percent-decoded and valid. Two URLs that
@@ -152,6 +165,11 @@ impl StreamPath {
         let decoded = percent_decode_str(raw)
             .decode_utf8()
             .map_err(|_| PathError::Invalid("must be UTF-8 after percent-decoding"))?;
+        Self::of_decoded(&decoded)
+    }
+
+    /// Takes a path that is decoded already.
+    pub fn of_decoded(decoded: &str) -> Result<Self, PathError> {
         if decoded.len() > MAX_BYTES {
             return Err(PathError::Invalid(
                 "must be at most 512 bytes after percent-decoding",
@@ -167,10 +185,15 @@ impl StreamPath {
         for segment in decoded.split('/') {
             check_segment(segment)?;
         }
-        if decoded.split('/').next() == Some(RESERVED) {
+        // A root is a project, too, and what is asked of it is below it.
+        if decoded
+            .split('/')
+            .take(2)
+            .any(|segment| segment == RESERVED)
+        {
             return Err(PathError::Reserved);
         }
-        Ok(Self(decoded.into_owned()))
+        Ok(Self(decoded.to_owned()))
     }
 
     /// The first segment of a path of several: what groups streams into projects.
@@ -318,7 +341,10 @@ mod tests {
             Err(PathError::Elsewhere)
         );
         assert_eq!(StreamPath::parse("/v1/stream"), Err(PathError::Elsewhere));
-        assert_eq!(parse("__ds/subscriptions/x"), Err(PathError::Reserved));
+        for reserved in ["__ds/subscriptions/x", "p/__ds/x", "p/__ds", "p%2F__ds/x"] {
+            assert_eq!(parse(reserved), Err(PathError::Reserved), "{reserved}");
+        }
+        assert_eq!(parse("p/x/__ds").as_deref(), Ok("p/x/__ds"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! From typed results to status and headers.
 
+use serde_json::Map;
+
 use super::content_type::ContentType;
 use super::error::Error;
 use super::expiry::Expiry;
@@ -340,9 +342,13 @@ impl Reply {
             .with(header::CONTENT_TYPE, "application/json")
             .with(header::CACHE_CONTROL, "no-store");
         reply.headers.extend(error.headers());
-        let document = serde_json::json!({
-            "error": { "code": error.code(), "message": error.to_string() }
-        });
+        let mut about = match error {
+            Error::Subscription(error) => error.more(),
+            _ => Map::new(),
+        };
+        about.insert("code".to_owned(), error.code().into());
+        about.insert("message".to_owned(), error.to_string().into());
+        let document = serde_json::json!({ "error": about });
         reply.body = format!("{document}\n").into_bytes();
         reply
     }

@@ -19,6 +19,7 @@ use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Out
 use crate::edge::refusal;
 use crate::edge::room::Room;
 use crate::edge::settings::Settings;
+use crate::machine::Peer;
 use crate::object::ports::Close;
 use crate::protocol::error::Error;
 use crate::protocol::frame;
@@ -362,6 +363,8 @@ impl Ports for Desk {
             sse_timeout_ms: Ok(self.window),
             // Few of them, as each takes its turn.
             sse_heartbeat_ms: Ok(15_000.max(self.window / 20)),
+            shards: Ok(None),
+            public_url: Ok(None),
         }
     }
 
@@ -390,6 +393,24 @@ impl Ports for Desk {
     }
 
     async fn drain(&self, _request: &Request) {}
+
+    async fn question(
+        &self,
+        peer: Peer<'_>,
+        question: &str,
+        body: String,
+    ) -> Result<(u16, Vec<u8>), Error> {
+        self.world.ask("an edge", peer, question, body).await
+    }
+
+    async fn read_body(&self, request: &Request, limit: usize) -> Result<Vec<u8>, Error> {
+        match request.body.len() > limit {
+            true => Err(Error::TooLarge {
+                limit: limit as u64,
+            }),
+            false => Ok(request.body.clone()),
+        }
+    }
 
     fn changed(
         &self,

@@ -104,6 +104,7 @@ pub fn settings(which: usize) -> (Settings, bool) {
         read_max_bytes: Ok(200),
         max_live_readers: Ok(50),
         segments: Ok(LIMITS),
+        shards: Ok(None),
     };
     match which {
         1 => {

@@ -16,6 +16,7 @@ use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Out
 use crate::edge::room::Room;
 use crate::edge::settings::Settings;
 use crate::edge::{Answer, Server};
+use crate::machine::Peer;
 use crate::protocol::error::Error;
 use crate::protocol::part::Part;
 use crate::protocol::reply::Reply;
@@ -218,6 +219,8 @@ impl Ports for World {
             long_poll_timeout_ms: Ok(25_000),
             sse_timeout_ms: Ok(60_000),
             sse_heartbeat_ms: Ok(15_000),
+            shards: Ok(None),
+            public_url: Ok(None),
         }
     }
 
@@ -252,6 +255,19 @@ impl Ports for World {
     }
 
     async fn drain(&self, _request: &Request) {}
+
+    async fn question(
+        &self,
+        _peer: Peer<'_>,
+        _question: &str,
+        _body: String,
+    ) -> Result<(u16, Vec<u8>), Error> {
+        Err(Error::Misconfigured("there are streams alone".into()))
+    }
+
+    async fn read_body(&self, _request: &Request, _limit: usize) -> Result<Vec<u8>, Error> {
+        Ok(Vec::new())
+    }
 
     fn changed(
         &self,

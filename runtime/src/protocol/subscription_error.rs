@@ -1,0 +1,119 @@
+//! How requests about subscriptions are refused (sections 6 and 7). The codes are the protocol's.
+
+use std::fmt;
+
+use serde_json::{Map, Value};
+
+/// See [`Error::Subscription`](super::error::Error::Subscription).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SubscriptionError {
+    /// A field of the request breaks a rule.
+    Invalid {
+        /// The field, as its client wrote it.
+        field: String,
+        /// What is wrong with it, and what would be right.
+        message: String,
+    },
+    /// No webhook goes to such a URL; the text says why (section 12.8).
+    WebhookUrl(&'static str),
+    /// The wake token is missing, or none of this subscription; the text says which.
+    Token(&'static str),
+    /// The wake token's time is over.
+    TokenExpired,
+    /// There is no such subscription, or nothing at this route.
+    NotFound,
+    /// There is one with another configuration (section 6.2).
+    Exists,
+    /// The wake that the request is about is not the current one (section 7.3).
+    Fenced,
+    /// Another worker holds the lease (section 7.2).
+    AlreadyClaimed {
+        /// Who.
+        holder: String,
+        /// The generation of the wake.
+        generation: u64,
+    },
+    /// There is nothing to claim.
+    NoPendingWork,
+    /// An offset that cannot be acknowledged; the text says of which stream, and why.
+    InvalidOffset(String),
+    /// There is no directory, and so nobody knows which streams there are.
+    DirectoryOff,
+}
+
+impl SubscriptionError {
+    /// A field that breaks a rule.
+    pub fn invalid(field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self::Invalid {
+            field: field.into(),
+            message: message.into(),
+        }
+    }
+
+    /// The HTTP status.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Invalid { .. } | Self::WebhookUrl(_) => 400,
+            Self::Token(_) | Self::TokenExpired => 401,
+            Self::NotFound => 404,
+            Self::Exists
+            | Self::Fenced
+            | Self::AlreadyClaimed { .. }
+            | Self::NoPendingWork
+            | Self::InvalidOffset(_) => 409,
+            Self::DirectoryOff => 501,
+        }
+    }
+
+    /// A stable name for programs.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "INVALID_REQUEST",
+            Self::WebhookUrl(_) => "WEBHOOK_URL_REJECTED",
+            Self::Token(_) => "TOKEN_INVALID",
+            Self::TokenExpired => "TOKEN_EXPIRED",
+            Self::NotFound => "SUBSCRIPTION_NOT_FOUND",
+            Self::Exists => "SUBSCRIPTION_ALREADY_EXISTS",
+            Self::Fenced => "FENCED",
+            Self::AlreadyClaimed { .. } => "ALREADY_CLAIMED",
+            Self::NoPendingWork => "NO_PENDING_WORK",
+            Self::InvalidOffset(_) => "INVALID_OFFSET",
+            Self::DirectoryOff => "DIRECTORY_OFF",
+        }
+    }
+
+    /// What the document says besides the code and the message.
+    pub fn more(&self) -> Map<String, Value> {
+        match self {
+            Self::AlreadyClaimed { holder, generation } => Map::from_iter([
+                ("current_holder".to_owned(), Value::from(holder.as_str())),
+                ("generation".to_owned(), Value::from(*generation)),
+            ]),
+            _ => Map::new(),
+        }
+    }
+}
+
+impl fmt::Display for SubscriptionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid { field, message } => write!(f, "{field} {message}"),
+            Self::WebhookUrl(why) => write!(f, "webhook.url {why}"),
+            Self::Token(what) => f.write_str(what),
+            Self::TokenExpired => f.write_str("the token has expired; wait for the next wake"),
+            Self::NotFound => f.write_str("there is no such subscription; create it with PUT"),
+            Self::Exists => f.write_str(
+                "a subscription of this id has another configuration; delete it, or take another id",
+            ),
+            Self::Fenced => f.write_str(
+                "the wake is over: its wake_id or generation is not the current one",
+            ),
+            Self::AlreadyClaimed { holder, .. } => write!(f, "{holder:?} holds the lease"),
+            Self::NoPendingWork => f.write_str("nothing is pending"),
+            Self::InvalidOffset(why) => f.write_str(why),
+            Self::DirectoryOff => f.write_str(
+                "this needs the directory of streams, which is switched off (DIRECTORY)",
+            ),
+        }
+    }
+}
