@@ -10,6 +10,7 @@ mod dev_vars;
 mod environment;
 mod error;
 mod git;
+mod http;
 mod interrupt;
 mod local;
 mod name;

@@ -2,6 +2,7 @@
 
 pub mod edit;
 mod layout;
+mod upgrade;
 pub mod wrangler;
 
 use std::path::{Path, PathBuf};
@@ -64,6 +65,25 @@ impl Project {
     /// Its `wrangler.toml`.
     pub fn manifest(&self) -> PathBuf {
         self.root.join(MANIFEST)
+    }
+
+    /// Adds to `wrangler.toml` what the bundle has and an older release did not know, and says what
+    /// that was. Nothing is written for a `dry_run`, but what would be counts from then on.
+    pub fn upgrade(&mut self, dry_run: bool) -> Result<Vec<String>> {
+        let manifest = self.manifest();
+        let read = |path: &Path| {
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+        };
+        let script = read(&self.build_dir().join(SCRIPT))?;
+        let Some(upgrade) = upgrade::upgrade(&read(&manifest)?, &script)? else {
+            return Ok(Vec::new());
+        };
+        self.wrangler = Wrangler::parse(&upgrade.text).map_err(anyhow::Error::msg)?;
+        if !dry_run {
+            edit::replace(&manifest, &upgrade.text)
+                .with_context(|| format!("cannot write {}", manifest.display()))?;
+        }
+        Ok(upgrade.added)
     }
 
     /// Settings of `wrangler.toml` that a local run does not follow.
