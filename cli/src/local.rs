@@ -19,6 +19,7 @@ use crate::{
     interrupt::{self, Interrupted},
     process,
     project::Project,
+    settings::DEV,
     toolchain::Toolchain,
 };
 
@@ -169,6 +170,10 @@ fn options(project: &Project, dev_vars: &DevVars, port: u16) -> Value {
     options["host"] = json!("127.0.0.1");
     options["port"] = json!(port);
     options["defaultPersistRoot"] = json!(project.root.join(STATE));
+    // Whoever wants it otherwise says so.
+    if project.wrangler.vars.get(DEV.name).is_none() {
+        options["bindings"][DEV.name] = json!("1");
+    }
     for (name, value) in dev_vars.entries() {
         options["bindings"][name] = value.clone();
     }

@@ -20,6 +20,7 @@ mod registry;
 mod render;
 mod runtime_source;
 mod scaffold;
+mod server;
 mod session;
 mod settings;
 mod snippets;

@@ -14,6 +14,7 @@ use crate::{
     interrupt::{self, Interrupted},
     local::{self, Server},
     project::Project,
+    server::Serving,
     toolchain::{self, Toolchain},
     ui::{self, Ui},
     variables,
@@ -35,6 +36,8 @@ pub struct Session<'a> {
     server: Server,
     port: u16,
     watch: Watch,
+    /// Says to other commands where it serves.
+    _serving: Option<Serving>,
 }
 
 impl<'a> Session<'a> {
@@ -62,6 +65,7 @@ impl<'a> Session<'a> {
         let server = ui.step("Starting workerd", || {
             Server::start(&project, &dev_vars, &toolchain, port)
         })?;
+        let serving = Serving::at(&project, &url(port))?;
         Ok(Self {
             ui,
             project,
@@ -70,12 +74,13 @@ impl<'a> Session<'a> {
             server,
             port,
             watch,
+            _serving: serving,
         })
     }
 
     /// Where it serves.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        url(self.port)
     }
 
     /// The port it serves on.
@@ -170,6 +175,10 @@ impl<'a> Session<'a> {
         self.toolchain = toolchain;
         Ok(())
     }
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
 }
 
 /// Gives an older `wrangler.toml` what the new bundle needs.

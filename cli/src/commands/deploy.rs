@@ -63,7 +63,7 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
     interrupt::note_interrupts();
     let mut times = Times::default();
     let project = Project::open(dir)?;
-    variables::check(&project)?;
+    variables::check_to_deploy(&project)?;
     if let Some(name) = &args.create_project {
         registry::check_name(name)?;
     }
@@ -72,7 +72,7 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
     if !args.dry_run {
         deployment.hold()?;
         // The file may have changed while another run was waited for.
-        variables::check(&deployment.project)?;
+        variables::check_to_deploy(&deployment.project)?;
     }
     if args.no_build {
         deployment.upload()?;

@@ -7,7 +7,7 @@ mod record;
 mod resources;
 
 pub use address::{Health, addresses, ask, wait_until_healthy};
-pub use record::{Record, recorded};
+pub use record::{Record, folder, recorded};
 pub use resources::{Kind, Resource};
 
 use std::{

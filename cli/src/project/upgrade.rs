@@ -4,6 +4,7 @@ use anyhow::Result;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 
 use super::wrangler::Wrangler;
+use crate::settings;
 /// The class that every project of this kind has.
 const FIRST: &str = "StreamDO";
 
@@ -42,10 +43,7 @@ pub struct Upgrade {
 /// that is there is changed.
 pub fn upgrade(text: &str, script: &str) -> Result<Option<Upgrade>> {
     let wrangler = Wrangler::parse(text).map_err(anyhow::Error::msg)?;
-    let is_off = wrangler
-        .vars
-        .get("DIRECTORY")
-        .is_some_and(|word| word == "off");
+    let is_off = wrangler.word(settings::DIRECTORY) == Some("off");
     if is_off || !wrangler.own_classes().any(|class| class == FIRST) {
         return Ok(None);
     }
