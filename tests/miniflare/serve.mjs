@@ -22,12 +22,14 @@ const moduleIn = (path) => ({
 // Keeps count of what the worker asks for where the test can read it.
 const counts = {
   object_requests: 0,
+  directory_requests: 0,
+  subscription_requests: 0,
   kv_reads: 0,
   kv_writes: 0,
   r2_reads: 0,
   r2_writes: 0,
   r2_deletions: 0,
-  // Requests to objects, by where they are said to be.
+  // Requests to objects of all classes, by where they are said to be.
   places: {},
 }
 const note = (kind, place) => {
@@ -57,12 +59,22 @@ const countedR2 = {
   serviceBindings: { COUNT },
 }
 
-const countedObjects = {
-  name: "counted-objects",
+// The worker's classes, by their bindings, and as what requests to them are counted. Not every worker
+// that is served has all of them.
+const source = readFileSync(script, "utf8")
+const classes = [
+  { binding: "STREAMS", className: "StreamDO", kind: "object_requests" },
+  { binding: "DIRECTORIES", className: "DirectoryDO", kind: "directory_requests" },
+  { binding: "SUBSCRIPTIONS", className: "SubscriptionDO", kind: "subscription_requests" },
+].filter(({ className }) => source.includes(className))
+
+const countedObjects = ({ binding, className, kind }) => ({
+  name: `counted-${binding}`,
   modules: [moduleIn("counted-objects.mjs")],
-  durableObjects: { OBJECTS: { className: "StreamDO", scriptName: "streams", useSQLite: true } },
+  bindings: { KIND: kind },
+  durableObjects: { OBJECTS: { className, scriptName: "streams", useSQLite: true } },
   serviceBindings: { COUNT },
-}
+})
 
 const faultyR2 = {
   name: "faulty-r2",
@@ -89,11 +101,18 @@ const streams = {
   modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"] }],
   compatibilityDate,
   compatibilityFlags,
-  durableObjects: { [isCounted ? "UNCOUNTED" : "STREAMS"]: { className: "StreamDO", useSQLite: true } },
+  durableObjects: Object.fromEntries(
+    classes.map(({ binding, className }) => [
+      isCounted ? `UNCOUNTED_${binding}` : binding,
+      { className, useSQLite: true },
+    ]),
+  ),
   kvNamespaces: registry === "usual" ? ["REGISTRY"] : [],
   r2Buckets: r2 === "works" && !isCounted ? ["R2"] : [],
   wrappedBindings: {
-    ...(isCounted && { R2: "counted-r2", STREAMS: "counted-objects" }),
+    ...(isCounted && { R2: "counted-r2" }),
+    ...(isCounted &&
+      Object.fromEntries(classes.map(({ binding }) => [binding, `counted-${binding}`]))),
     ...(isBetween && { REGISTRY: "between-kv" }),
     ...(isFaulty && { R2: "faulty-r2" }),
   },
@@ -106,7 +125,7 @@ const server = new Miniflare({
     streams,
     ...(isBetween ? [betweenKv] : []),
     ...(isFaulty ? [faultyR2] : []),
-    ...(isCounted ? [countedR2, countedObjects] : []),
+    ...(isCounted ? [countedR2, ...classes.map(countedObjects)] : []),
     own,
   ],
   defaultPersistRoot: state,

@@ -64,8 +64,12 @@ pub enum Kv {
 /// How often a worker has asked for what Cloudflare bills.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Calls {
-    /// Requests from the edge to an object, or from one object to another.
+    /// Requests to a stream's object: from the edge, or from another object.
     pub object_requests: u32,
+    /// Requests to an object of the directory.
+    pub directory_requests: u32,
+    /// Requests to the object of a subscription.
+    pub subscription_requests: u32,
     /// KV, to read.
     pub kv_reads: u32,
     /// KV, to write or delete.
