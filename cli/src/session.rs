@@ -186,7 +186,9 @@ fn upgrade(ui: &Ui, project: &mut Project) -> Result<()> {
     let added = project.upgrade(false)?;
     if !added.is_empty() {
         let added = added.join(", ");
-        ui.note(format!("wrangler.toml has got what it lacked: {added}"));
+        ui.note(format!(
+            "wrangler.toml has got what it lacked, to be kept with the project: {added}"
+        ));
     }
     Ok(())
 }

@@ -189,13 +189,13 @@ fn upgrade(
     dry_run: bool,
 ) -> Result<Vec<String>> {
     let added = deployment.project.upgrade(dry_run)?;
+    findings.migrations = deployment.missing_migrations(findings)?;
     if !added.is_empty() {
-        findings.migrations = deployment.missing_migrations(findings)?;
         let would = if dry_run { "would get" } else { "has got" };
         let added = added.join(", ");
-        deployment
-            .ui
-            .note(format!("wrangler.toml {would} what it lacked: {added}"));
+        deployment.ui.note(format!(
+            "wrangler.toml {would} what it lacked, to be kept with the project: {added}"
+        ));
     }
     Ok(added)
 }

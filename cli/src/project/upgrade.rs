@@ -38,10 +38,9 @@ pub struct Upgrade {
     pub added: Vec<String>,
 }
 
-/// Adds bindings and a migration for the classes that the worker's script exports and its
-/// `wrangler.toml` does not know. Nothing is added where the directory is switched off, and nothing
-/// that is there is changed.
-pub fn upgrade(text: &str, script: &str) -> Result<Option<Upgrade>> {
+/// Adds bindings and a migration for the classes that the worker has and its `wrangler.toml` does not
+/// know. Nothing is added where the directory is switched off, and nothing that is there is changed.
+pub fn upgrade(text: &str, has: impl Fn(&str) -> bool) -> Result<Option<Upgrade>> {
     let wrangler = Wrangler::parse(text).map_err(anyhow::Error::msg)?;
     let is_off = wrangler.word(settings::DIRECTORY) == Some("off");
     if is_off || !wrangler.own_classes().any(|class| class == FIRST) {
@@ -54,7 +53,7 @@ pub fn upgrade(text: &str, script: &str) -> Result<Option<Upgrade>> {
     };
     let new: Vec<&Class> = LATER
         .iter()
-        .filter(|class| exports(script, class.name) && !is_bound(class))
+        .filter(|class| has(class.name) && !is_bound(class))
         .collect();
     if new.is_empty() {
         return Ok(None);
@@ -83,7 +82,7 @@ pub fn upgrade(text: &str, script: &str) -> Result<Option<Upgrade>> {
 }
 
 /// Whether a bundled script has a word: it keeps the names of what it exports.
-fn exports(script: &str, name: &str) -> bool {
+pub fn exports(script: &str, name: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == '$';
     script.match_indices(name).any(|(at, _)| {
         let before = script.get(..at).and_then(|text| text.chars().next_back());
@@ -197,8 +196,12 @@ A = "1"
 "#;
     const SCRIPT: &str = "export{Te as StreamDO,a as DirectoryDO,b as SubscriptionDO,N as default}";
 
+    fn upgrade_for(text: &str, script: &str) -> Result<Option<Upgrade>> {
+        upgrade(text, |class| exports(script, class))
+    }
+
     fn upgraded(text: &str) -> Upgrade {
-        upgrade(text, SCRIPT).unwrap().unwrap()
+        upgrade_for(text, SCRIPT).unwrap().unwrap()
     }
 
     #[test]
@@ -238,7 +241,7 @@ new_sqlite_classes = ["DirectoryDO", "SubscriptionDO"]
                 "the migration v2 for DirectoryDO and SubscriptionDO",
             ]
         );
-        assert_eq!(upgrade(&text, SCRIPT).unwrap(), None);
+        assert_eq!(upgrade_for(&text, SCRIPT).unwrap(), None);
     }
 
     #[test]
@@ -306,14 +309,14 @@ migrations = [
             "export{a as StreamDO}",
             "class MyDirectoryDO{}; xSubscriptionDO",
         ] {
-            assert_eq!(upgrade(OLD, script).unwrap(), None, "{script}");
+            assert_eq!(upgrade_for(OLD, script).unwrap(), None, "{script}");
         }
         let off = OLD.replace("A = \"1\"", "DIRECTORY = \"off\"");
         let another = OLD.replace("StreamDO", "RoomDO");
         let elsewhere = OLD.replace("# why\n", "\nscript_name = \"other\"\n");
         for text in [off, another, elsewhere] {
-            assert_eq!(upgrade(&text, SCRIPT).unwrap(), None, "{text}");
+            assert_eq!(upgrade_for(&text, SCRIPT).unwrap(), None, "{text}");
         }
-        upgrade("name = ", SCRIPT).unwrap_err();
+        upgrade_for("name = ", SCRIPT).unwrap_err();
     }
 }

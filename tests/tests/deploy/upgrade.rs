@@ -65,7 +65,7 @@ fn a_deploy_adds_what_is_new_and_leaves_streams_and_all_else_alone() -> Result<(
     cloud.forget_requests()?;
 
     let second = cloud.run(&dir, DEPLOY)?.ok()?;
-    let said = "wrangler.toml has got what it lacked: the binding DIRECTORIES of DirectoryDO, the \
+    let said = "wrangler.toml has got what it lacked, to be kept with the project: the binding DIRECTORIES of DirectoryDO, the \
                 binding SUBSCRIPTIONS of SubscriptionDO, the migration v2 for DirectoryDO and \
                 SubscriptionDO";
     assert!(second.stderr.contains(said), "{}", second.stderr);
@@ -140,6 +140,30 @@ fn a_deploy_that_broke_off_after_the_file_was_written_is_made_up_for() -> Result
     assert_eq!(again["added"], json!([]));
     assert_eq!(cloud.state()?["scripts"]["my-streams"]["tag"], "v2");
     assert_eq!(manifest(&dir)?, written);
+    Ok(())
+}
+
+#[test]
+fn a_file_that_was_not_kept_is_upgraded_anew() -> Result<()> {
+    let scratch = Scratch::new("upgrade-lost")?;
+    let cloud = Cloud::answering(&scratch)?;
+    let dir = deployed(&scratch, &cloud)?;
+    let older = manifest(&dir)?;
+    cloud.run(&dir, DEPLOY)?.ok()?;
+    let newer = manifest(&dir)?;
+    // As in the next checkout that deploys itself.
+    fs::write(dir.join("wrangler.toml"), &older)?;
+    let again = cloud.run(&dir, DEPLOY)?.ok()?.json()?;
+    assert_eq!(again["changed"], false);
+    assert_eq!(again["migrations"], Value::Null);
+    assert_eq!(manifest(&dir)?, newer);
+    // Whose bundle does not have what is deployed is told so.
+    fs::write(dir.join("wrangler.toml"), &older)?;
+    fs::write(dir.join("build/index.js"), "export class StreamDO {}")?;
+    cloud
+        .run(&dir, DEPLOY)?
+        .fails(&["at migration `v2`, which wrangler.toml does not list"])?;
+    assert_eq!(manifest(&dir)?, older);
     Ok(())
 }
 
