@@ -188,6 +188,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_local_run_is_for_development_unless_that_is_said_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
+        let dev = |more: &str| {
+            std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
+            std::fs::write(dir.path().join("wrangler.toml"), format!("{base}{more}")).unwrap();
+            let project = Project::open(dir.path()).unwrap();
+            options(&project, &DevVars::default(), 0)["bindings"]["DEV"].clone()
+        };
+        assert_eq!(dev(""), "1");
+        assert_eq!(dev("[vars]\nDEV = \"0\""), "0");
+    }
+
+    #[test]
     fn a_port_in_use_is_refused_and_zero_takes_a_free_one() {
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let port = taken.local_addr().unwrap().port();

@@ -263,6 +263,10 @@ fn what_stands_in_the_way_is_said_with_the_way_out() {
     let busy = StandIn::answering(|_| refusal(503, "unavailable", "try again"));
     run(&place, &busy, &list).fails(1, &["unavailable: try again (status 503)"]);
     assert_eq!(busy.sent().len(), 3);
+    // Unless that could do it twice.
+    let rotate = ["subscriptions", "keys", "rotate"];
+    run(&place, &busy, &rotate).fails(1, &["unavailable"]);
+    assert_eq!(busy.sent().len(), 4);
 }
 
 #[test]

@@ -63,12 +63,14 @@ impl fmt::Debug for Server {
     }
 }
 
-/// A request, which can be sent more than once. It says who asks by a token, never in its path.
+/// A request. It says who asks by a token, never in its path.
 #[derive(Debug)]
 pub struct Request {
     method: Method,
     path: String,
     body: Option<Value>,
+    /// It can be sent again when nobody knows what became of it.
+    is_repeatable: bool,
 }
 
 impl Request {
@@ -78,6 +80,15 @@ impl Request {
             method,
             path: path.into(),
             body: None,
+            is_repeatable: true,
+        }
+    }
+
+    /// The same, which is sent only once: to repeat it does it again.
+    pub fn once(self) -> Self {
+        Self {
+            is_repeatable: false,
+            ..self
         }
     }
 
@@ -198,7 +209,7 @@ impl Server {
                 _ => return outcome,
             };
             let pause = asked.unwrap_or(wait);
-            if attempt >= TRIES || pause > LONGEST_WAIT {
+            if !request.is_repeatable || attempt >= TRIES || pause > LONGEST_WAIT {
                 return outcome;
             }
             tokio::time::sleep(pause).await;

@@ -62,7 +62,7 @@ impl Server {
 
     /// Makes another key the one that signs; at once if the old one is not to be trusted any more.
     pub fn rotate_keys(&self, now: bool) -> Result<Value, Error> {
-        let request = Request::new(Method::POST, "__ds/keys/rotate");
+        let request = Request::new(Method::POST, "__ds/keys/rotate").once();
         let request = match now {
             true => request.with(json!({ "now": true })),
             false => request,
