@@ -78,16 +78,19 @@ pub fn run(ui: &Ui, deletion: &Deletion) -> Result<()> {
         .and_then(|record| look(ui, &project, account.as_deref(), &record, deletion))
         .with_context(|| format!("which streams the project {name} has cannot be found out"));
     let streams = decide(ui, deletion, &holdings)?;
+    let number = holdings.as_ref().ok().map(number);
     let server = match streams {
         Streams::Keep => None,
         Streams::Remove => Some(holdings?.server),
     };
     if ui.can_ask() && !deletion.yes {
         let what = match streams {
-            Streams::Keep => "Nobody gets to its streams any more",
-            Streams::Remove => "All its streams and subscriptions are removed, too",
+            Streams::Keep => "nobody gets to its streams any more",
+            Streams::Remove => "all its streams and subscriptions are removed, too",
         };
-        let prompt = format!("Delete the project {name} ({place})? {what}");
+        let has = number.as_ref().map(|number| format!("It has {number}; "));
+        let has = has.unwrap_or_default();
+        let prompt = format!("Delete the project {name} ({place})? {has}{what}");
         if !Confirm::new()
             .with_prompt(prompt)
             .default(false)
@@ -102,11 +105,17 @@ pub fn run(ui: &Ui, deletion: &Deletion) -> Result<()> {
     };
     registry.delete(name)?;
     ui.result(
-        text(name, place, streams, &removed),
+        text(
+            name,
+            place,
+            number.as_deref(),
+            server.is_some().then_some(&removed),
+        ),
         &json!({
             "project": name,
             "place": place,
             "deleted": true,
+            "had": number,
             "removed": { "streams": removed.streams, "subscriptions": removed.subscriptions },
         }),
     );
@@ -150,7 +159,9 @@ fn decide(ui: &Ui, deletion: &Deletion, holdings: &Result<Holdings>) -> Result<S
             return Ok(Streams::Keep);
         }
         (Ok(holdings), None) if holdings.streams == 0 => return Ok(Streams::Keep),
-        (Ok(holdings), None) => has(deletion.name, holdings),
+        (Ok(holdings), None) => {
+            format!("The project {} has {}", deletion.name, number(holdings))
+        }
     };
     if !ui.can_ask() || deletion.yes {
         return Err(problem(
@@ -174,13 +185,14 @@ fn decide(ui: &Ui, deletion: &Deletion, holdings: &Result<Holdings>) -> Result<S
     })
 }
 
-fn has(name: &str, holdings: &Holdings) -> String {
-    let number = match (holdings.streams, holdings.are_more) {
+/// How many streams there are, as far as the first page tells.
+fn number(holdings: &Holdings) -> String {
+    match (holdings.streams, holdings.are_more) {
         (number, true) => format!("more than {number} streams"),
+        (0, false) => "no streams".to_owned(),
         (1, false) => "1 stream".to_owned(),
         (number, false) => format!("{number} streams"),
-    };
-    format!("The project {name} has {number}")
+    }
 }
 
 /// Removes all that a project has. What was removed before an end stays removed, and the project
@@ -256,18 +268,19 @@ fn remove_streams(ui: &Ui, server: &Server, removed: &Cell<u64>) -> Result<()> {
     })
 }
 
-fn text(name: &str, place: &str, streams: Streams, removed: &Removed) -> String {
+fn text(name: &str, place: &str, number: Option<&str>, removed: Option<&Removed>) -> String {
     let deleted = format!("Deleted the project {name} ({place})");
     let tokens = "A running server takes its tokens for up to a minute";
-    match streams {
-        Streams::Keep => format!(
-            "{deleted}. {tokens}; then nobody gets to its streams any more, not even with a new \
-             project of this name, which starts with none. What they hold stays stored until they \
-             expire."
-        ),
-        Streams::Remove => format!(
+    match (removed, number) {
+        (Some(removed), _) => format!(
             "{deleted}, with {} streams and {} subscriptions. {tokens}.\n{UNKNOWN}",
             removed.streams, removed.subscriptions
+        ),
+        (None, number) => format!(
+            "{deleted}{}. {tokens}; then nobody gets to its streams any more, not even with a new \
+             project of this name, which starts with none. What they hold stays stored until they \
+             expire.",
+            number.map_or(String::new(), |number| format!(", which had {number}"))
         ),
     }
 }

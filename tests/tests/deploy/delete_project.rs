@@ -224,6 +224,7 @@ fn streams_are_kept_when_that_is_said_and_where_nothing_is_known() -> Result<()>
     let server = serve(&holdings);
     let create = ["create-project", "chat", "--remote"];
     let ran = stage.delete(&server, &["--streams", "keep"])?.ok()?;
+    assert!(ran.stdout.contains("which had 1 stream."), "{}", ran.stdout);
     assert!(ran.stdout.contains("stays stored"), "{}", ran.stdout);
     assert_eq!(
         server.lines(),
@@ -268,7 +269,10 @@ fn a_person_is_asked_what_becomes_of_the_streams() -> Result<()> {
     let mut command = stage.cloud.command(&stage.dir)?;
     let mut terminal = Terminal::run(command.args(delete))?;
     terminal.answer("The project chat has 2 streams", "\x1b[B\r")?;
-    terminal.answer("All its streams and subscriptions are removed, too", "y")?;
+    terminal.answer(
+        "It has 2 streams; all its streams and subscriptions are removed, too",
+        "y",
+    )?;
     terminal.wait_for("2 streams and 2 subscriptions")?;
     assert_eq!(terminal.end()?.code(), Some(0));
     assert!(!stage.is_there()?);
