@@ -298,3 +298,34 @@ fn a_directory_is_rebuilt_page_by_page_and_goes_on_where_it_broke_off() {
     });
     run_rebuild(&breaks, &[]).fails(1, &["after 607 streams", "--after 'c'"]);
 }
+
+#[test]
+fn who_interrupts_a_rebuild_is_told_where_to_go_on() {
+    let place = place();
+    let (reached, waits) = std::sync::mpsc::channel();
+    let server = StandIn::answering(move |sent| {
+        if sent.target.contains("after=") {
+            let _ = reached.send(());
+            std::thread::sleep(std::time::Duration::from_secs(20));
+        }
+        (200, json!({ "found": 600, "next": "a/b" }))
+    });
+    let running = std::process::Command::new(assert_cmd::cargo::cargo_bin!("durable-streams"))
+        .args(["directory", "rebuild", "-C", "my-streams", "--url"])
+        .arg(&server.url)
+        .current_dir(place.path("work"))
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    waits.recv().unwrap();
+    let pid = running.id().to_string();
+    let told = std::process::Command::new("kill")
+        .args(["-INT", &pid])
+        .status();
+    assert!(told.unwrap().success());
+    let ended = running.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(130), "{said}");
+    assert!(said.contains("Found 600 streams so far"), "{said}");
+    assert!(said.contains("--after 'a/b'"), "{said}");
+}
