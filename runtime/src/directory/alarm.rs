@@ -1,4 +1,4 @@
-//! The alarm: the time at which what is gone is looked through.
+//! The alarm: the time at which what is gone is looked through, and what was not told is told.
 //!
 //! Such times are the same for all shards and at all times, [`GONE_FOR`] apart: so whoever does not
 //! know whether the alarm is set sets it to the time to which it is set already, and does not put it
@@ -26,7 +26,8 @@ pub fn next_time(now: u64) -> u64 {
 }
 
 impl<P: Signs> Shard<P> {
-    /// Does what has to be done at this time: forgets what has been gone for long.
+    /// Does what has to be done at this time: forgets what has been gone for long, and tells
+    /// registry streams what they were not told.
     ///
     /// # Errors
     ///
@@ -38,7 +39,11 @@ impl<P: Signs> Shard<P> {
             self.ports.log(format_args!("{error:?}"));
             true
         });
-        if !is_more || self.is_armed.get() {
+        let is_untold = self.tell().await.unwrap_or_else(|error| {
+            self.ports.log(format_args!("{error:?}"));
+            true
+        });
+        if !(is_more || is_untold) || self.is_armed.get() {
             return Ok(());
         }
         let set = self.ports.set_alarm(Some(next_time(self.ports.now())));

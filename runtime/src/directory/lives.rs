@@ -56,13 +56,15 @@ impl Known {
 }
 
 impl<S: Storage> Records<S> {
-    /// Hears that a life goes on, and what else is known of it.
+    /// Hears that a life goes on, and what else is known of it. When that is news, there is more to
+    /// be written with it.
     pub(super) fn goes_on(
         &mut self,
         kind: &Kind,
         name: &str,
         life: &Life,
         more: Option<&str>,
+        with: &[Statement],
     ) -> Result<Verdict, Error> {
         let storage = self.storage()?;
         let who = [Param::Text(name), Param::Text(&life.incarnation)];
@@ -84,25 +86,29 @@ impl<S: Storage> Records<S> {
         if verdict == Verdict::News {
             let [name, incarnation] = who;
             let more = more.map_or(Param::Null, Param::Text);
-            storage.write(&[Statement {
+            let mut batch = vec![Statement {
                 sql: kind.put,
                 params: vec![name, incarnation, time(life.born), more],
-            }])?;
+            }];
+            batch.extend_from_slice(with);
+            storage.write(&batch)?;
         }
         Ok(verdict)
     }
 
-    /// Hears that a life is over.
+    /// Hears that a life is over. There may be more to be written before.
     pub(super) fn is_over(
         &mut self,
         kind: &Kind,
         name: &str,
         life: &Life,
         now: u64,
+        before: &[Statement],
     ) -> Result<(), Error> {
         let who = [Param::Text(name), Param::Text(&life.incarnation)];
         let [name, incarnation] = who;
-        let batch = [
+        let mut batch = before.to_vec();
+        batch.extend([
             Statement {
                 sql: kind.delete,
                 params: who.to_vec(),
@@ -111,7 +117,7 @@ impl<S: Storage> Records<S> {
                 sql: GONE,
                 params: vec![name, incarnation, time(now)],
             },
-        ];
+        ]);
         Ok(self.storage()?.write(&batch)?)
     }
 }

@@ -10,6 +10,7 @@
 //! | [`watches`] | subscriptions, and which streams they watch |
 //! | [`list`] | both, page by page |
 //! | [`keys`] | the keys that webhooks are signed with |
+//! | [`registry`] | streams that say which streams came and went |
 //! | [`sweep`] | forgetting what is gone |
 //! | [`alarm`] | when that is done |
 //! | [`merge`] | pages of all shards as one, for the edge |
@@ -35,6 +36,7 @@ pub mod list;
 pub mod lives;
 pub mod merge;
 pub mod records;
+pub mod registry;
 pub mod span;
 pub mod streams;
 pub mod sweep;
@@ -61,6 +63,8 @@ pub struct Shard<P: Signs> {
     records: RefCell<Records<P::Storage>>,
     /// Whether the alarm is known to be set.
     is_armed: Cell<bool>,
+    /// Whether registry streams are being told.
+    is_telling: Cell<bool>,
 }
 
 impl<P: Signs> std::fmt::Debug for Shard<P> {
@@ -76,10 +80,20 @@ struct Noted {}
 impl<P: Signs> Shard<P> {
     /// The shard in a database. Nothing is read before the first question.
     pub fn new(ports: P, storage: P::Storage) -> Rc<Self> {
+        Self::of(ports, Records::new(storage))
+    }
+
+    /// The same where the registry streams of roots are to hear of streams; see [`registry`].
+    pub fn with_registry(ports: P, storage: P::Storage) -> Rc<Self> {
+        Self::of(ports, Records::new(storage).with_registry())
+    }
+
+    fn of(ports: P, records: Records<P::Storage>) -> Rc<Self> {
         Rc::new(Self {
             ports,
-            records: RefCell::new(Records::new(storage)),
+            records: RefCell::new(records),
             is_armed: Cell::new(false),
+            is_telling: Cell::new(false),
         })
     }
 
@@ -103,10 +117,15 @@ impl<P: Signs> Shard<P> {
     async fn carry_out(self: &Rc<Self>, question: &str, body: &[u8]) -> Result<String, Error> {
         let (records, now) = (&self.records, self.ports.now());
         Ok(match question {
-            ask::REGISTER => say(&records.borrow_mut().register(&hear(body)?)?),
+            ask::REGISTER => {
+                let registered = records.borrow_mut().register(&hear(body)?)?;
+                self.tell_behind();
+                say(&registered)
+            }
             ask::UNREGISTER => {
                 records.borrow_mut().unregister(&hear(body)?, now)?;
                 self.arm();
+                self.tell_behind();
                 say(&Noted {})
             }
             ask::WATCH => {

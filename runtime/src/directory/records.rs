@@ -2,6 +2,7 @@
 
 use std::ops::ControlFlow;
 
+use super::registry::Outbox;
 use super::span::Span;
 use super::watches::Patterns;
 use crate::protocol::error::Error;
@@ -13,7 +14,7 @@ const VERSION: u32 = 1;
 
 /// The tables and their columns. Names are compared by their bytes, and each row is where its name
 /// is: there is nothing else to write.
-const TABLES: [(&str, &str); 4] = [
+const TABLES: [(&str, &str); 5] = [
     // Streams.
     (
         "stream",
@@ -37,6 +38,12 @@ const TABLES: [(&str, &str); 4] = [
         "name TEXT NOT NULL, incarnation TEXT NOT NULL, at INTEGER NOT NULL, \
          PRIMARY KEY (name, incarnation)",
     ),
+    // What the registry streams of roots are to be told.
+    (
+        "event",
+        "registry TEXT NOT NULL, id INTEGER NOT NULL, message TEXT NOT NULL, \
+         PRIMARY KEY (registry, id)",
+    ),
 ];
 
 /// See the module's text.
@@ -45,6 +52,8 @@ pub struct Records<S> {
     storage: S,
     is_ready: bool,
     pub(super) patterns: Patterns,
+    /// Where there are registry streams.
+    pub(super) outbox: Option<Outbox>,
 }
 
 impl<S: Storage> Records<S> {
@@ -54,6 +63,16 @@ impl<S: Storage> Records<S> {
             storage,
             is_ready: false,
             patterns: Patterns::default(),
+            outbox: None,
+        }
+    }
+
+    /// The same where the registry streams of roots are to hear of streams.
+    #[must_use]
+    pub fn with_registry(self) -> Self {
+        Self {
+            outbox: Some(Outbox::default()),
+            ..self
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::lives::{Kind, Verdict};
 use super::records::Records;
+use super::registry::News;
 use crate::protocol::ask::{Register, Registered, Unregister};
 use crate::protocol::error::Error;
 use crate::stream::storage::Storage;
@@ -27,7 +28,13 @@ impl<S: Storage> Records<S> {
             life,
             content_type,
         } = stream;
-        let subscriptions = match self.goes_on(&STREAM, name, life, Some(content_type))? {
+        let news = self.news_of(name, Some((life, content_type)))?;
+        let put: Vec<_> = news.iter().map(News::put).collect();
+        let verdict = self.goes_on(&STREAM, name, life, Some(content_type), &put)?;
+        if verdict == Verdict::News {
+            self.has_put(&news);
+        }
+        let subscriptions = match verdict {
             Verdict::Late => Vec::new(),
             Verdict::Known | Verdict::News => self.watchers_of(name)?,
         };
@@ -40,6 +47,12 @@ impl<S: Storage> Records<S> {
     ///
     /// [`Error::Storage`], [`Error::Newer`].
     pub fn unregister(&mut self, stream: &Unregister, now: u64) -> Result<(), Error> {
-        self.is_over(&STREAM, &stream.name, &stream.life, now)
+        let Unregister { name, life } = stream;
+        let news = self.news_of(name, None)?;
+        let put = news.iter().map(|news| news.put_if_there(name, life));
+        let put: Vec<_> = put.collect();
+        self.is_over(&STREAM, name, life, now, &put)?;
+        self.has_put(&news);
+        Ok(())
     }
 }

@@ -63,7 +63,7 @@ impl<S: Storage> Records<S> {
         }
         let glob = pattern.as_deref().map(Glob::parse).transpose();
         let glob = glob.map_err(|message| Error::invalid("pattern", message))?;
-        if self.goes_on(&WATCH, name, life, pattern.as_deref())? != Verdict::News {
+        if self.goes_on(&WATCH, name, life, pattern.as_deref(), &[])? != Verdict::News {
             return Ok(());
         }
         if let Some(patterns) = self.patterns.0.get_mut(&place) {
@@ -92,7 +92,7 @@ impl<S: Storage> Records<S> {
             subscription: name,
             life,
         } = unwatch;
-        self.is_over(&WATCH, name, life, now)?;
+        self.is_over(&WATCH, name, life, now, &[])?;
         if let Some(patterns) = self.patterns.around(name)
             && patterns
                 .get(name)
@@ -147,7 +147,7 @@ impl<S: Storage> Records<S> {
 }
 
 /// The roots that a stream is below: that of all, unless it is of an era, and that of its project.
-fn roots_of(stream: &str) -> impl Iterator<Item = Root> {
+pub(super) fn roots_of(stream: &str) -> impl Iterator<Item = Root> {
     let (era, path) = match stream.strip_prefix(RESERVED) {
         Some(rest) => split_era(rest),
         None => (None, stream),

@@ -8,6 +8,7 @@
 //! | [`watch_tests`] | who is told of which stream |
 //! | [`key_tests`] | keys over time |
 //! | [`alarm_tests`] | what is gone, and is forgotten |
+//! | [`registry_tests`] | streams that say which streams came and went |
 //! | [`cost_tests`] | rows that are read and written, and a database that fails at any of them |
 
 mod alarm_tests;
@@ -15,6 +16,7 @@ mod cost_tests;
 mod key_tests;
 mod list_tests;
 mod lives_tests;
+mod registry_tests;
 mod watch_tests;
 mod world;
 

@@ -1,6 +1,7 @@
 //! The world of a shard: its ports, over a database that stays when the object is lost.
 
 use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn, ready};
 use std::ops::ControlFlow;
@@ -10,10 +11,11 @@ use std::task::{Context, Poll, Waker};
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::super::Shard;
 use crate::machine::{DataPoint, KeyPair, Machine, Metered, Peer, Signs, Usage};
-use crate::protocol::ask::{answered, say};
+use crate::protocol::ask::{EVENT, Event, answered, hear, say};
 use crate::protocol::error::Error;
 use crate::protocol::reply::Reply;
 use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
@@ -38,6 +40,11 @@ struct Inner {
     keys: Cell<u64>,
     work: RefCell<Vec<Work>>,
     said: RefCell<Vec<String>>,
+    /// Streams that events are appended to.
+    streams: RefCell<BTreeMap<String, Vec<Value>>>,
+    /// What becomes of the next questions: whether each is carried out, and whether that is heard of.
+    fates: RefCell<VecDeque<(bool, bool)>>,
+    asked: Cell<u32>,
 }
 
 impl World {
@@ -53,6 +60,9 @@ impl World {
             keys: Cell::new(0),
             work: RefCell::default(),
             said: RefCell::default(),
+            streams: RefCell::default(),
+            fates: RefCell::default(),
+            asked: Cell::new(0),
         }))
     }
 
@@ -60,6 +70,36 @@ impl World {
     pub fn load(&self) -> Rc<Shard<Self>> {
         self.0.work.borrow_mut().clear();
         Shard::new(self.clone(), Database(Rc::clone(&self.0.database)))
+    }
+
+    /// The same where there are registry streams.
+    pub fn load_with_registry(&self) -> Rc<Shard<Self>> {
+        self.0.work.borrow_mut().clear();
+        Shard::with_registry(self.clone(), Database(Rc::clone(&self.0.database)))
+    }
+
+    /// Makes a stream to which events can be appended.
+    pub fn make(&self, name: &str) {
+        let mut streams = self.0.streams.borrow_mut();
+        streams.insert(name.to_owned(), Vec::new());
+    }
+
+    /// What was appended to it.
+    pub fn stream(&self, name: &str) -> Vec<Value> {
+        self.0
+            .streams
+            .borrow()
+            .get(name)
+            .cloned()
+            .unwrap_or_default()
+    }
+
+    pub fn let_answers_be(&self, fates: impl IntoIterator<Item = (bool, bool)>) {
+        self.0.fates.borrow_mut().extend(fates);
+    }
+
+    pub fn asked(&self) -> u32 {
+        self.0.asked.get()
     }
 
     pub fn database(&self) -> &Sqlite {
@@ -198,8 +238,30 @@ impl Machine for World {
         ready(Err("nobody wants that".to_owned()))
     }
 
-    async fn ask(&self, _: Peer<'_>, _: &str, _: String) -> Result<(u16, Vec<u8>), Error> {
-        Err(Error::Unavailable("nobody is there".to_owned()))
+    async fn ask(
+        &self,
+        peer: Peer<'_>,
+        question: &str,
+        body: String,
+    ) -> Result<(u16, Vec<u8>), Error> {
+        let Peer::Stream(name) = peer else {
+            panic!("{peer} is asked");
+        };
+        assert_eq!(question, EVENT);
+        self.0.asked.set(self.asked() + 1);
+        self.sleep(1).await;
+        let fate = self.0.fates.borrow_mut().pop_front();
+        let (works, is_heard) = fate.unwrap_or((true, true));
+        let mut status = 404;
+        if works && let Some(stream) = self.0.streams.borrow_mut().get_mut(name) {
+            let event: Event = hear(body.as_bytes()).unwrap();
+            stream.push(event.message);
+            status = 200;
+        }
+        match works && is_heard {
+            true => Ok((status, Vec::new())),
+            false => Err(Error::Unavailable("injected".to_owned())),
+        }
     }
 
     fn measure(&self, _: impl FnOnce() -> DataPoint) {}
