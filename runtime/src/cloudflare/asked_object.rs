@@ -44,11 +44,14 @@ impl DirectoryDO {
     #[wasm_bindgen(constructor)]
     #[must_use]
     pub fn new(state: DurableObjectState, env: Env) -> Self {
+        let has_registry = config::registry_stream(&env);
         let world = World::new(State::from(state), env, Clock::new(false));
         let storage = world.sql();
-        Self {
-            shard: Shard::new(world, storage),
-        }
+        let shard = match has_registry {
+            true => Shard::with_registry(world, storage),
+            false => Shard::new(world, storage),
+        };
+        Self { shard }
     }
 
     /// Called by the runtime for each request.

@@ -67,6 +67,11 @@ pub fn subscription_settings(env: &Env) -> subscription::Settings {
     }
 }
 
+/// Whether registry streams are told which streams come and go.
+pub fn registry_stream(env: &Env) -> bool {
+    switch(&|name| variable(env, name), settings::REGISTRY_STREAM).unwrap_or(false)
+}
+
 /// Whether there is a binding of a name.
 fn has(env: &Env, binding: &str) -> bool {
     let value = js_sys::Reflect::get(env, &JsValue::from_str(binding));
