@@ -1,0 +1,222 @@
+//! What clients ask for, and how it is stored.
+
+use std::ops::ControlFlow;
+
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::world::HOOK;
+use crate::protocol::ask::Life;
+use crate::protocol::error::Error;
+use crate::protocol::root::Root;
+use crate::protocol::subscription_error::SubscriptionError;
+use crate::stream::storage::{Storage, StorageError};
+use crate::stream::tests::sqlite::Sqlite;
+use crate::subscription::config::{Config, Delivery, Wanted};
+use crate::subscription::links::{self, Link};
+use crate::subscription::record::{
+    self, Backfill, Failing, Farewell, Key, Record, Stage, Wake, decode, encode,
+};
+
+fn parse(body: &Value) -> Result<Wanted, Error> {
+    Wanted::parse(&body.to_string(), &Root::of_project("p"))
+}
+
+fn wanted() -> Value {
+    json!({
+        "type": "webhook", "pattern": "events/*", "streams": ["a", "b/c"],
+        "webhook": { "url": HOOK }, "lease_ttl_ms": 5000, "description": "d",
+    })
+}
+
+#[test]
+fn what_means_the_same_has_the_same_hash() {
+    let hash = parse(&wanted()).unwrap().hash;
+    let same = |name: &str, value: Value| {
+        let mut body = wanted();
+        body[name] = value;
+        parse(&body).unwrap().hash == hash
+    };
+    assert!(same("pattern", json!("/events/*/")));
+    assert!(same("streams", json!(["/b/c", "a", "a/", "b/c"])));
+    assert!(same("wake_stream", Value::Null));
+    assert!(same("wake_stream", json!("of/another/type")));
+    assert!(!same("pattern", json!("events/**")));
+    assert!(!same("pattern", Value::Null));
+    assert!(!same("streams", json!(["a"])));
+    assert!(!same("webhook", json!({ "url": "https://other.example/" })));
+    assert!(!same("lease_ttl_ms", json!(5001)));
+    assert!(!same("description", json!("e")));
+    let pull = json!({ "type": "pull-wake", "streams": ["a"], "wake_stream": "w" });
+    let parsed = parse(&pull).unwrap();
+    assert_eq!(parsed.config.lease_ttl_ms, 30_000);
+    assert_eq!(parsed.config.delivery, Delivery::PullWake("w".into()));
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    for (name, value, field) in [
+        ("type", json!("email"), "type"),
+        ("type", json!(1), "type"),
+        ("type", Value::Null, "type"),
+        ("type", json!("pull-wake"), "wake_stream"),
+        ("pattern", json!("a*"), "pattern"),
+        ("pattern", json!(["a"]), "pattern"),
+        ("streams", json!("a"), "streams"),
+        ("streams", json!(["a", 1]), "streams[1]"),
+        ("streams", json!(["a", ""]), "streams[1]"),
+        ("streams", json!(["a//b"]), "streams[0]"),
+        ("streams", json!(["__ds/x"]), "streams[0]"),
+        ("webhook", json!(HOOK), "webhook"),
+        ("webhook", Value::Null, "webhook.url"),
+        ("webhook", json!({}), "webhook.url"),
+        ("webhook", json!({ "url": 1 }), "webhook.url"),
+        (
+            "webhook",
+            json!({ "url": HOOK, "secret": "x" }),
+            "webhook.secret",
+        ),
+        ("wake_stream", json!(1), "wake_stream"),
+        ("wake_stream", json!("../x"), "wake_stream"),
+        ("lease_ttl_ms", json!(999), "lease_ttl_ms"),
+        ("lease_ttl_ms", json!(600_001), "lease_ttl_ms"),
+        ("lease_ttl_ms", json!(1000.5), "lease_ttl_ms"),
+        ("lease_ttl_ms", json!("5000"), "lease_ttl_ms"),
+        ("description", json!("x".repeat(1025)), "description"),
+        ("description", json!({}), "description"),
+        ("patern", json!("a"), "patern"),
+    ] {
+        let mut body = wanted();
+        body[name] = value;
+        match parse(&body) {
+            Err(Error::Subscription(SubscriptionError::Invalid { field: found, .. })) => {
+                assert_eq!(found, field);
+            }
+            other => panic!("{body}: {other:?}"),
+        }
+    }
+    let mut body = wanted();
+    body["pattern"] = json!("");
+    body["streams"] = json!([]);
+    parse(&body).unwrap_err();
+    let root = Root::ALL;
+    for body in ["[]", "{", "1", ""] {
+        Wanted::parse(body, &root).unwrap_err();
+    }
+    let long = Wanted::parse(&" ".repeat(65_537), &root);
+    assert_eq!(long, Err(Error::TooLarge { limit: 65_536 }));
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let delivery = prop_oneof![
+        "\\PC{1,9}".prop_map(Delivery::Webhook),
+        "\\PC{1,9}".prop_map(Delivery::PullWake),
+    ];
+    let pattern = proptest::option::of("\\PC{1,9}");
+    let description = proptest::option::of("\\PC{0,9}");
+    (delivery, pattern, 1000u64..600_000, description).prop_map(
+        |(delivery, pattern, lease_ttl_ms, description)| Config {
+            delivery,
+            pattern,
+            lease_ttl_ms,
+            description,
+        },
+    )
+}
+
+fn wake() -> impl Strategy<Value = Wake> {
+    let stage = prop_oneof![
+        any::<u64>().prop_map(|at| Stage::Due { at }),
+        (any::<u64>(), proptest::option::of("\\PC{0,9}"))
+            .prop_map(|(until, holder)| Stage::Held { until, holder }),
+        Just(Stage::Parked),
+    ];
+    ("\\PC{1,9}", any::<u32>(), stage).prop_map(|(path, told, stage)| Wake { path, told, stage })
+}
+
+fn life() -> impl Strategy<Value = Life> {
+    (any::<u64>(), "\\PC{1,9}").prop_map(|(born, incarnation)| Life { born, incarnation })
+}
+
+fn backfill() -> impl Strategy<Value = Backfill> {
+    prop_oneof![
+        Just(Backfill::Watch),
+        (any::<u32>(), proptest::option::of("\\PC{0,9}"))
+            .prop_map(|(shard, after)| Backfill::List { shard, after }),
+        Just(Backfill::Complete),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn records_round_trip(
+        (config, life, wake, backfill) in (config(), life(), proptest::option::of(wake()), backfill()),
+        (hash, id, base) in ("[0-9a-f]{64}", "\\PC{1,9}", "\\PC{1,9}"),
+        keys: (u128, u128),
+        (generation, linked, shards): (u64, u64, u32),
+        failing in proptest::option::of((any::<u64>(), any::<u32>(), "\\PC{0,9}")),
+        project in proptest::option::of("[a-z]{1,9}"),
+    ) {
+        let failing = failing.map(|(since, attempts, error)| Failing { since, attempts, error });
+        let root = project.map_or(Root::ALL, |project| Root::of_project(&project));
+        let key = Key::new(keys.0, keys.1);
+        let record = Record {
+            config, hash, root, id, base, life, key, generation, wake, failing, shards, backfill,
+            linked,
+        };
+        prop_assert_eq!(decode::<Record>(&encode(&record)), Ok(record));
+    }
+
+    #[test]
+    fn what_is_left_round_trips(name in "\\PC{1,9}", life in life(), shards: Vec<u32>) {
+        let farewell = Farewell { name, life, shards };
+        prop_assert_eq!(decode::<Farewell>(&encode(&farewell)), Ok(farewell));
+    }
+
+    #[test]
+    fn links_round_trip(
+        path in "\\PC{1,9}",
+        explicit: bool,
+        (acked, tail) in (0u64..1 << 50, proptest::option::of(0u64..1 << 50)),
+        (incarnation, born) in (proptest::option::of("\\PC{1,9}"), proptest::option::of(0u64..1 << 50)),
+    ) {
+        let link = Link { explicit, acked, tail, incarnation, born };
+        let database = Sqlite::new();
+        let storage = &&database;
+        let made = crate::stream::storage::Statement { sql: links::CREATE, params: vec![] };
+        storage.write(&[made, links::put(&path, Some(&link))]).unwrap();
+        prop_assert_eq!(links::get(storage, &path), Ok(Some(link)));
+        storage.write(&[links::put(&path, None)]).unwrap();
+        prop_assert_eq!(links::get(storage, &path), Ok(None));
+    }
+}
+
+#[test]
+fn what_is_newer_or_malformed_is_refused() {
+    assert!(matches!(
+        decode::<Record>(b"{\"v\":2}"),
+        Err(StorageError::Newer(_))
+    ));
+    assert!(matches!(
+        decode::<Record>(b"{}"),
+        Err(StorageError::Failed(_))
+    ));
+    let database = Sqlite::new();
+    let storage = &&database;
+    let made = crate::stream::storage::Statement {
+        sql: record::CREATE,
+        params: vec![],
+    };
+    storage
+        .write(&[made, record::put(record::ROW_ID, b"{\"v\":2}")])
+        .unwrap();
+    let mut core = crate::subscription::core::Core::new(storage);
+    assert!(matches!(core.look(0), Err(Error::Newer(_))));
+    let mut rows = 0;
+    let count = &mut |_: &dyn crate::stream::storage::Row| {
+        rows += 1;
+        ControlFlow::Continue(())
+    };
+    storage.query(record::SELECT, &[], count).unwrap();
+    assert_eq!(rows, 1);
+}
