@@ -1,8 +1,9 @@
 //! What is not waited for any longer. Nothing that is asked of the world has to answer, and
 //! whoever waits for ever for one thing does nothing else about it.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::pin;
+use std::task::Poll;
 
 use futures_util::future::{Either, select};
 
@@ -27,4 +28,27 @@ pub async fn within<T>(time: impl Future<Output = ()>, work: impl Future<Output 
         Either::Left((outcome, _)) => Some(outcome),
         Either::Right(_) => None,
     }
+}
+
+/// What comes of each of some works that are done at the same time, in their order. Whenever one of
+/// them moves, all that are left are looked at: there are to be few.
+pub async fn together<F: Future>(works: impl IntoIterator<Item = F>) -> Vec<F::Output> {
+    let mut works: Vec<_> = works.into_iter().map(|work| Ok(Box::pin(work))).collect();
+    poll_fn(|context| {
+        let mut is_over = true;
+        for work in &mut works {
+            if let Ok(left) = work {
+                match left.as_mut().poll(context) {
+                    Poll::Ready(outcome) => *work = Err(outcome),
+                    Poll::Pending => is_over = false,
+                }
+            }
+        }
+        match is_over {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
+    })
+    .await;
+    works.into_iter().filter_map(Result::err).collect()
 }

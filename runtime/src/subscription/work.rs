@@ -2,14 +2,13 @@
 
 use std::rc::Rc;
 
-use futures_util::future::join_all;
-
 use super::backfill::Step;
 use super::wake::back_off;
 use super::{Subscription, Work};
 use crate::directory::shard_of;
 use crate::machine::{Peer, Posts, Signs};
 use crate::object::wake::FLOOR;
+use crate::patience::together;
 use crate::protocol::ask::{self, Life, Link, Listed, Tail, Unwatch};
 use crate::protocol::error::Error;
 
@@ -110,7 +109,7 @@ impl<P: Signs + Posts> Subscription<P> {
                 let answer = self.ask(peer, ask::LINK, question.clone()).await?;
                 ask::answered::<Tail>(&answer)
             });
-            for (path, tail) in some.iter().zip(join_all(asked).await) {
+            for (path, tail) in some.iter().zip(together(asked).await) {
                 match tail {
                     Ok(tail) => tails.push((path.clone(), tail)),
                     Err(error) => self.complain(&error),
@@ -189,7 +188,7 @@ impl<P: Signs + Posts> Subscription<P> {
             }
             None
         });
-        join_all(asked).await.into_iter().flatten().collect()
+        together(asked).await.into_iter().flatten().collect()
     }
 
     fn finished(&self, work: &Work, outcome: Result<(), Error>) {
