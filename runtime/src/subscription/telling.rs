@@ -300,15 +300,13 @@ pub(super) fn entries<S: Storage>(
             pending.insert(path);
         }
     }
-    let is_all = usize::try_from(present.book.links).is_ok_and(|links| links <= MOST_STREAMS);
-    if is_all && u64::try_from(entries.len()) != Ok(present.book.links) {
-        let others = links::page(storage, "", usize::MAX)?;
-        entries.extend(
-            others
-                .into_iter()
-                .filter(|(path, link)| !link.is_gone() && !pending.contains(path)),
-        );
+    // Rows that only linger would be gone through, too.
+    let rows = present.book.links.saturating_add(present.book.gone);
+    if usize::try_from(rows).is_ok_and(|rows| rows <= MOST_STREAMS) {
+        let others = links::page(storage, "", MOST_STREAMS)?.into_iter();
+        entries.extend(others.filter(|(path, link)| !link.is_gone() && !pending.contains(path)));
     }
+    let is_all = u64::try_from(entries.len()) == Ok(present.book.links);
     Ok((entries, is_all))
 }
 

@@ -323,7 +323,9 @@ fn there_is_a_limit_of_named_streams() {
     for n in 0..1_200 {
         world.append(&format!("{n:04}"), 1);
     }
+    // The body is made when the key is there.
     world.held.borrow_mut().insert("signing-key");
+    world.run(100_000);
     world.tell();
     world.held.borrow_mut().clear();
     world.answers(|_, _| Ok((200, "{\"done\":true}".into())));
