@@ -58,7 +58,7 @@ impl<P: Signs + Posts> Subscription<P> {
         let call: Call = ask::hear(body)?;
         match question {
             "create" => self.create(&call).await,
-            "get" => self.describe(200, &call).await,
+            "get" => self.describe(200, &call, &Page::parse(&call.rest)?).await,
             "delete" => self.delete(),
             "add" => self.add(&call).await,
             "remove" => {
@@ -104,7 +104,8 @@ impl<P: Signs + Posts> Subscription<P> {
         }
         self.follow_up().await?;
         self.wait(|core| Ok(!core.has_steps()?)).await?;
-        self.describe(if is_new { 201 } else { 200 }, call).await
+        let status = if is_new { 201 } else { 200 };
+        self.describe(status, call, &Page::default()).await
     }
 
     /// Waits until something is so, or nobody would wait any longer. Says whether it is.
@@ -124,12 +125,7 @@ impl<P: Signs + Posts> Subscription<P> {
         }
     }
 
-    async fn describe(&self, status: u16, call: &Call) -> Result<Reply, Error> {
-        let page = match status {
-            // The query of another request is none of its own.
-            200 if call.body.is_empty() => Page::parse(&call.rest)?,
-            _ => Page::parse("")?,
-        };
+    async fn describe(&self, status: u16, call: &Call, page: &Page) -> Result<Reply, Error> {
         let is_webhook = self.core.borrow_mut().is_webhook()?;
         let key = match is_webhook {
             true => self.signing_key().await.map(Some),
@@ -141,7 +137,7 @@ impl<P: Signs + Posts> Subscription<P> {
         });
         let kid = key.as_ref().map(|key| key.kid.as_str());
         let mut core = self.core.borrow_mut();
-        let shown = core.describe(&call.base, kid, &page)?;
+        let shown = core.describe(&call.base, kid, page)?;
         Ok(document(status, shown.to_string()))
     }
 

@@ -20,6 +20,15 @@ pub struct Page {
     limit: usize,
 }
 
+impl Default for Page {
+    fn default() -> Self {
+        Self {
+            after: String::new(),
+            limit: MOST_STREAMS,
+        }
+    }
+}
+
 impl Page {
     /// Reads a query.
     ///
@@ -27,10 +36,7 @@ impl Page {
     ///
     /// [`SubscriptionError::Invalid`].
     pub fn parse(query: &str) -> Result<Self, SubscriptionError> {
-        let mut page = Self {
-            after: String::new(),
-            limit: MOST_STREAMS,
-        };
+        let mut page = Self::default();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             match &*name {
                 "after" => page.after = value.into_owned(),

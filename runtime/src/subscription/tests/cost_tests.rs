@@ -99,6 +99,9 @@ fn nothing_is_gone_through_but_at_the_start() {
     world.run_until(60_000, |world| {
         world.get()["backfill"]["state"] == "complete"
     });
+    // They tell of what was there already.
+    let told = cost(&world, || world.tell());
+    assert_eq!((told.written, told.read), (0, 2_000));
     let wake = cost(&world, || {
         world.push("events/0", 1);
         world.settle();
