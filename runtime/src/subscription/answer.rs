@@ -90,7 +90,10 @@ impl<P: Signs + Posts> Subscription<P> {
             })
         };
         let check = |config: &Config| match &config.delivery {
-            Delivery::Webhook(url) => Ok(webhook_url::check(url, self.settings.is_dev)?),
+            Delivery::Webhook(url) => {
+                webhook_url::check(url, self.settings.is_dev)?;
+                self.settings.park_after.clone().map(drop)
+            }
             Delivery::PullWake(_) => Ok(()),
         };
         let now = self.ports.now();
@@ -128,7 +131,7 @@ impl<P: Signs + Posts> Subscription<P> {
     async fn describe(&self, status: u16, call: &Call, page: &Page) -> Result<Reply, Error> {
         let is_webhook = self.core.borrow_mut().is_webhook()?;
         let key = match is_webhook {
-            true => self.signing_key().await.map(Some),
+            true => self.present_key().await.map(Some),
             false => Ok(None),
         };
         let key = key.unwrap_or_else(|error| {

@@ -55,6 +55,10 @@ impl<P: Signs + Posts> Subscription<P> {
                 .map_or_else(|| error.to_string(), str::to_owned);
             (Outcome::Failed(what), 0, 0)
         });
+        if let Outcome::Failed(_) = outcome {
+            // Receivers may know by now that the key is used no more.
+            self.key.take();
+        }
         let operation = if job.failures > 0 { "retry" } else { "deliver" };
         let name = outcome.name();
         let (now, random) = (self.ports.now(), self.ports.random());
@@ -138,12 +142,18 @@ impl<P: Signs + Posts> Subscription<P> {
     }
 
     /// The key to sign with.
-    pub(super) async fn signing_key(&self) -> Result<SigningKey, Error> {
+    async fn signing_key(&self) -> Result<SigningKey, Error> {
         let now = self.ports.now();
         let cached = self.key.borrow().clone();
-        if let Some((key, _)) = cached.filter(|(_, until)| now < *until) {
-            return Ok(key);
+        match cached.filter(|(_, until)| now < *until) {
+            Some((key, _)) => Ok(key),
+            None => self.present_key().await,
         }
+    }
+
+    /// The same, as the directory knows it now.
+    pub(super) async fn present_key(&self) -> Result<SigningKey, Error> {
+        let now = self.ports.now();
         let root = self.core.borrow_mut().root()?;
         let shard = shard_of(&root.prefix(), self.shards()?);
         let question = ask::say(&OfRoot { root });

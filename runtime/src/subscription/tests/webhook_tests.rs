@@ -452,3 +452,84 @@ fn operations_are_measured() {
     assert_eq!(point("deliver").outcome, "done");
     assert!(point("deliver").bytes > 100);
 }
+
+#[test]
+fn a_key_is_kept_for_a_while_and_asked_for_anew_after_a_failure() {
+    let world = World::new();
+    world.put(&hook(5000));
+    let kid = || {
+        world.push("events/a", 1);
+        world.settle();
+        let signature = world.posts().last().unwrap().signature.clone();
+        signature.split(',').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(kid(), "kid=ds_1");
+    world.kid.set("ds_2");
+    assert_eq!(kid(), "kid=ds_1");
+    let asked = world.questions.borrow().clone();
+    let asked = asked
+        .iter()
+        .filter(|asked| asked.starts_with("signing-key"));
+    assert_eq!(asked.count(), 1);
+    world.run(60_001);
+    assert_eq!(kid(), "kid=ds_2");
+    world.kid.set("ds_3");
+    world.answers(|_, _| Ok((401, String::new())));
+    assert_eq!(kid(), "kid=ds_2");
+    world.run(2_000);
+    let posts = world.posts();
+    assert!(posts.last().unwrap().signature.contains("kid=ds_3"));
+    world.kid.set("ds_4");
+    assert_eq!(world.get()["webhook"]["signing"]["kid"], "ds_4");
+}
+
+#[test]
+fn a_key_that_cannot_be_had_is_a_failure_and_hides_nothing() {
+    let world = World::new();
+    world.failing.borrow_mut().insert("signing-key");
+    let shown = world.put(&hook(5000));
+    assert_eq!(shown["webhook"]["signing"]["kid"], Value::Null);
+    world.push("events/a", 1);
+    world.settle();
+    assert_eq!(world.get()["status"], "failed");
+    world.failing.borrow_mut().clear();
+    world.run(2_000);
+    assert_eq!(world.cursor("events/a"), Some(("glob".into(), 1)));
+}
+
+#[test]
+fn without_a_directory_there_are_no_subscriptions() {
+    let world = World::new();
+    world.shards.set(None);
+    let refused = world.call("create", &hook(5000));
+    assert_eq!(code(&refused), (501, "DIRECTORY_OFF"));
+    world.shards.set(Some(2));
+    world.crash();
+    world.put(&hook(5000));
+    world.shards.set(None);
+    world.crash();
+    assert_eq!(world.call("delete", &Value::Null).0, 204);
+    world.run(10);
+    let tables = world.database.texts("SELECT name FROM sqlite_master");
+    assert!(tables.is_empty(), "{tables:?}");
+}
+
+#[test]
+fn the_same_request_says_where_the_server_is_now() {
+    let world = World::new();
+    world.put(&hook(5000));
+    let moved = call(&hook(5000), None, "").replace("streams.example", "moved.example");
+    let (status, shown) = seen(&world.ask("create", moved).unwrap());
+    assert_eq!(status, 200);
+    let url = &shown["webhook"]["signing"]["jwks_url"];
+    assert_eq!(url, "https://moved.example/v1/stream/p/__ds/jwks.json");
+    world.push("events/a", 1);
+    world.settle();
+    let callback = world.posts()[0].body["callback_url"].clone();
+    assert!(
+        callback
+            .as_str()
+            .unwrap()
+            .starts_with("https://moved.example/")
+    );
+}

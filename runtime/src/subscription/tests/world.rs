@@ -67,6 +67,9 @@ pub struct Inner {
     pub log: RefCell<Vec<String>>,
     pub points: RefCell<Vec<DataPoint>>,
     pub is_dev: Cell<bool>,
+    pub shards: Cell<Option<u32>>,
+    /// What the present key is called.
+    pub kid: Cell<&'static str>,
     secrets: Cell<u128>,
 }
 
@@ -130,6 +133,8 @@ impl World {
             log: RefCell::default(),
             points: RefCell::default(),
             is_dev: Cell::new(false),
+            shards: Cell::new(Some(SHARDS)),
+            kid: Cell::new("ds_1"),
             secrets: Cell::new(1),
         }))
     }
@@ -137,7 +142,7 @@ impl World {
     fn object(&self) -> Rc<Subscription<Ports>> {
         let mut object = self.object.borrow_mut();
         let settings = Settings {
-            shards: Ok(Some(SHARDS)),
+            shards: Ok(self.shards.get()),
             is_dev: self.is_dev.get(),
             park_after: Ok(3 * 86_400_000),
         };
@@ -407,7 +412,7 @@ impl World {
                 ask::say(&self.list(shard, &ask::hear(body).unwrap()))
             }
             (Peer::Shard(_), ask::SIGNING_KEY) => ask::say(&SigningKey {
-                kid: "ds_1".into(),
+                kid: self.kid.get().into(),
                 private: "secret".into(),
                 good_for: 60_000,
             }),
