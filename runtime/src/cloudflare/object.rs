@@ -16,7 +16,7 @@ use super::respond::respond_with;
 use super::timing::Clock;
 use super::world::World;
 use crate::machine::Machine;
-use crate::object::family::MAX_QUESTION;
+use crate::object::question::MAX_QUESTION;
 use crate::object::request::{ASK, Incoming};
 use crate::object::{Answer, Object};
 use crate::protocol::error::Error;

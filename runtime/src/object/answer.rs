@@ -78,7 +78,7 @@ impl<P: Ports> Object<P> {
         body: Result<Vec<u8>, Error>,
     ) -> Answer<P::Socket> {
         let outcome = match body {
-            Ok(body) if asked.method() == ASK => self.question(asked, &body),
+            Ok(body) if asked.method() == ASK => self.question(asked, &body).await,
             Ok(body) => self.put_fork(asked, &body).await,
             Err(error) => Err(error),
         };
@@ -135,14 +135,14 @@ impl<P: Ports> Object<P> {
         }
     }
 
-    fn question(
+    async fn question(
         self: &Rc<Self>,
         asked: &impl Incoming,
         body: &[u8],
     ) -> Result<Done<P::Socket>, Error> {
         let question = asked.place().0.strip_prefix(path::ASKED);
-        let reply = self.answer_question(question.ok_or(Error::UnknownRoute)?, body)?;
-        Ok(Done::new(reply, 0, 0))
+        let reply = self.answer_question(question.ok_or(Error::UnknownRoute)?, body);
+        Ok(Done::new(reply.await?, 0, 0))
     }
 
     /// The edge lets readers without credentials through to streams that may be public.
@@ -217,11 +217,15 @@ impl<P: Ports> Object<P> {
     ) -> Done<P::Socket> {
         if created.is_new {
             let ends = self.stream.borrow().deadline().is_some();
-            if ends {
+            let is_listed = self.born();
+            let is_awaited = self.tell_birth();
+            if ends || is_listed || is_awaited {
                 // In the turn that has made it.
                 let this = Rc::clone(self);
                 self.ports
                     .spawn(async move { this.schedule_surely().await });
+                self.register_behind();
+                self.part_behind();
             }
             self.after_append();
         }
@@ -242,6 +246,10 @@ impl<P: Ports> Object<P> {
         let appended = self.stream.borrow_mut().append(&append, body, now)?;
         self.note(&appended);
         self.after_append();
+        self.used();
+        if appended.is_new_data {
+            self.tell_news();
+        }
         let reply = Reply::appended(&appended);
         Ok(Done::new(reply, appended.count, body.len()))
     }
@@ -255,20 +263,22 @@ impl<P: Ports> Object<P> {
         Ok(Done::new(Reply::truncated(&truncated), 0, 0))
     }
 
-    fn get(&self, asked: &impl Incoming, now: u64) -> Result<Done<P::Socket>, Error> {
+    fn get(self: &Rc<Self>, asked: &impl Incoming, now: u64) -> Result<Done<P::Socket>, Error> {
         self.check_audience(asked, now)?;
         let (path, query) = asked.place();
         let read = Read::parse(query, &|name| asked.header(name))?;
-        match read.live {
+        let done = match read.live {
             Some(live) if path.starts_with(path::LIVE) => {
                 self.check_incarnation(query)?;
-                self.live(&read, live, query, now)
+                self.live(&read, live, query, now)?
             }
             _ => {
                 let max_bytes = self.settings.read_max_bytes.clone()?;
-                Ok(Done::page(self.page(&read, max_bytes, now)?))
+                Done::page(self.page(&read, max_bytes, now)?)
             }
-        }
+        };
+        self.used();
+        Ok(done)
     }
 
     /// A reader of events goes on in the stream it started in, not in one that came after it.

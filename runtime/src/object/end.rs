@@ -28,8 +28,11 @@ impl<P: Ports> Object<P> {
     }
 
     /// Does what has to be done when the stream has ended: lets its readers go, and arranges that
-    /// its family hears of it and its objects are deleted.
+    /// the directory, subscriptions and its family hear of it and its objects are deleted.
     pub(super) fn ended(self: &Rc<Self>, end: End) {
+        self.has_parted();
+        self.tell_end();
+        self.part_behind();
         match end {
             End::Kept => {
                 self.let_go(&Error::Gone);

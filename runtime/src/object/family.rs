@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::Object;
 use super::ports::Ports;
 use crate::machine::Peer;
-use crate::patience::{self, within};
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::reply::{Created, Reply};
@@ -21,13 +20,12 @@ use crate::protocol::version::{self, SPOKEN, Stated};
 use crate::stream::birth::Name;
 use crate::stream::family::lend::{Claim, Loan};
 
-/// The longest question between objects, in bytes: it holds a path and little else.
-pub const MAX_QUESTION: usize = 16_384;
-
-/// What one object can ask another.
-const CLAIM: &str = "claim";
-const RELEASE: &str = "release";
-const VERIFY: &str = "verify";
+/// A fork that is about to be made asks its source for what it starts with.
+pub(super) const CLAIM: &str = "claim";
+/// A fork that is gone tells its source.
+pub(super) const RELEASE: &str = "release";
+/// A source asks a fork whether it lives.
+pub(super) const VERIFY: &str = "verify";
 
 /// Whether a fork lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -106,7 +104,7 @@ impl<P: Ports> Object<P> {
         claim: &Claim,
         body: &[u8],
     ) -> Result<Created, Refusal> {
-        let asked = self.ask(fork.source.as_str(), CLAIM, claim.encode());
+        let asked = self.ask(Peer::Stream(fork.source.as_str()), CLAIM, claim.encode());
         let (status, answer) = asked.await?;
         if status != 200 {
             let mut reply = Reply::new(status)
@@ -129,50 +127,52 @@ impl<P: Ports> Object<P> {
         is_called.unwrap_or(true)
     }
 
-    /// Answers what another object asks; `question` is the end of the URL's path.
+    /// Hands over what a fork starts with.
     ///
     /// # Errors
     ///
-    /// Whatever is to be said against a claim; [`Error::Storage`].
-    pub(super) fn answer_question(
-        self: &Rc<Self>,
-        question: &str,
-        body: &[u8],
-    ) -> Result<Reply, Error> {
-        let now = self.settle()?;
-        match question {
-            CLAIM => {
-                let claim = Claim::decode(body)?;
-                let loan = self.stream.borrow_mut().lend(&claim, now)?;
-                // It has to be looked after, whatever becomes of the answer.
+    /// Whatever is to be said against the claim; [`Error::Storage`].
+    pub(super) fn claimed(self: &Rc<Self>, body: &[u8], now: u64) -> Result<Reply, Error> {
+        let claim = Claim::decode(body)?;
+        let loan = self.stream.borrow_mut().lend(&claim, now)?;
+        // It has to be looked after, whatever becomes of the answer.
+        self.work_behind();
+        let mut reply = Reply::new(200);
+        reply.body = loan.encode().ok_or(Error::Full)?;
+        Ok(reply)
+    }
+
+    /// Hears that a fork is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`], [`Error::Newer`], [`Error::Storage`].
+    pub(super) fn released(self: &Rc<Self>, body: &[u8], now: u64) -> Result<Reply, Error> {
+        let fork = about(body)?;
+        let end = self.stream.borrow_mut().release(&fork, now);
+        match end {
+            Ok(Some(end)) => self.ended(end),
+            // What the fork has kept from being swept may go.
+            Ok(None) => self.work_behind(),
+            Err(error) => {
+                // It may have been half of it.
                 self.work_behind();
-                let mut reply = Reply::new(200);
-                reply.body = loan.encode().ok_or(Error::Full)?;
-                Ok(reply)
+                return Err(error);
             }
-            RELEASE => {
-                let fork = about(body)?;
-                let end = self.stream.borrow_mut().release(&fork, now);
-                match end {
-                    Ok(Some(end)) => self.ended(end),
-                    // What the fork has kept from being swept may go.
-                    Ok(None) => self.work_behind(),
-                    Err(error) => {
-                        // It may have been half of it.
-                        self.work_behind();
-                        return Err(error);
-                    }
-                }
-                Ok(Reply::new(204))
-            }
-            VERIFY => {
-                let life = self.life_of(&about(body)?)?;
-                let mut reply = Reply::new(200);
-                reply.body = serde_json::json!(life).to_string().into_bytes();
-                Ok(reply)
-            }
-            _ => Err(Error::UnknownRoute),
         }
+        Ok(Reply::new(204))
+    }
+
+    /// Says whether a fork lives.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`], [`Error::Newer`], [`Error::Storage`].
+    pub(super) fn verified(&self, body: &[u8]) -> Result<Reply, Error> {
+        let life = self.life_of(&about(body)?)?;
+        let mut reply = Reply::new(200);
+        reply.body = serde_json::json!(life).to_string().into_bytes();
+        Ok(reply)
     }
 
     fn life_of(&self, fork: &Name) -> Result<Life, Error> {
@@ -188,7 +188,7 @@ impl<P: Ports> Object<P> {
         let this = Rc::clone(self);
         self.ports.spawn(async move {
             let question = question(fork);
-            if let Err(error) = this.ask(&source, RELEASE, question).await {
+            if let Err(error) = this.ask(Peer::Stream(&source), RELEASE, question).await {
                 this.ports.log(format_args!(
                     "{source} was not told that a fork is gone: {error:?}"
                 ));
@@ -220,7 +220,8 @@ impl<P: Ports> Object<P> {
     }
 
     async fn ask_fork(self: &Rc<Self>, fork: &Name) -> Result<(), Error> {
-        let asked = self.ask(&fork.path, VERIFY, question(fork.clone())).await;
+        let asked = self.ask(Peer::Stream(&fork.path), VERIFY, question(fork.clone()));
+        let asked = asked.await;
         let life = match asked {
             Ok((200, body)) => parse(&body)?,
             // It will be asked again.
@@ -236,12 +237,6 @@ impl<P: Ports> Object<P> {
         }
         let is_made = life == Life::Lives;
         self.stream.borrow_mut().settle(fork, is_made, now)
-    }
-
-    async fn ask(&self, path: &str, question: &str, body: String) -> Result<(u16, Vec<u8>), Error> {
-        let asked = self.ports.ask(Peer::Stream(path), question, body);
-        let answer = within(self.ports.sleep(patience::OBJECT), asked).await;
-        answer.unwrap_or_else(|| Err(Error::Unavailable(format!("no answer from {path}"))))
     }
 }
 

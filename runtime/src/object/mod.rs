@@ -10,9 +10,13 @@
 //! | [`answer`] | from a request to a verb of the stream, and back |
 //! | [`readers`] | live readers: how they are taken in, sent news, and let go |
 //! | [`end`] | the one way in which a stream ends |
+//! | [`question`] | what objects ask each other, and the way to them |
 //! | [`family`] | what the objects of a fork and its source say to each other |
+//! | [`enroll`] | what the directory is told of the stream |
+//! | [`tell`] | what subscriptions are told of it |
 //! | [`chores`] | jobs: what is done besides requests |
 //! | [`wake`] | the alarm: when the object wakes next, and what it does then |
+//! | [`backoff`] | how long to wait before something is tried again |
 //! | [`measure`] | what an operation cost |
 //!
 //! Several verbs of the stream may run in one turn, and each is a transaction. Whatever is awaited
@@ -26,21 +30,30 @@ use crate::stream::Stream;
 use crate::stream::birth::Name;
 
 pub mod answer;
+mod backoff;
 pub mod chores;
 pub mod end;
+mod enroll;
 pub mod family;
 pub mod measure;
 pub mod ports;
+pub mod question;
 pub mod readers;
 pub mod request;
 pub mod settings;
+mod tell;
 pub mod wake;
+
+#[cfg(test)]
+mod tests;
 
 pub use answer::{Answer, Done};
 
+use enroll::Enrollment;
 use ports::Ports;
 use readers::Readers;
 use settings::Settings;
+use tell::Tell;
 use wake::Alarm;
 
 /// The object of one stream, for as long as it is in memory.
@@ -54,6 +67,8 @@ pub struct Object<P: Ports> {
     /// The forks that are being made here: their sources were asked, and may ask back.
     pending: RefCell<Vec<Name>>,
     alarm: Alarm,
+    enrollment: Enrollment,
+    tell: Tell,
     /// Whether somebody was told why nothing moves to the bucket.
     complained: Cell<bool>,
     /// Rows written for maintenance since the object was loaded, as Cloudflare counts them.
@@ -73,6 +88,10 @@ impl<P: Ports> std::fmt::Debug for Object<P> {
 impl<P: Ports> Object<P> {
     /// The object of the stream in `stream`. Nothing is read before the first request.
     pub fn new(ports: P, settings: Settings, stream: Stream<P::Storage>) -> Rc<Self> {
+        let stream = match settings.shards {
+            Ok(Some(_)) => stream.listing(),
+            _ => stream,
+        };
         Rc::new(Self {
             ports,
             settings,
@@ -81,6 +100,8 @@ impl<P: Ports> Object<P> {
             readers: Readers::default(),
             pending: RefCell::default(),
             alarm: Alarm::default(),
+            enrollment: Enrollment::default(),
+            tell: Tell::default(),
             complained: Cell::new(false),
             upkeep_rows: Cell::new(0.0),
         })

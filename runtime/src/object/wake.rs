@@ -37,10 +37,13 @@ pub(super) struct Alarm {
     pub again: Cell<bool>,
     /// Whether there may be one that was set for something that is done by now.
     is_set: Cell<bool>,
+    /// The time of the one that stands, if that is known.
+    stands: Cell<Option<u64>>,
 }
 
 impl<P: Ports> Object<P> {
-    /// Does what has to be done at this time: ends the stream, asks forks, carries out jobs.
+    /// Does what has to be done at this time: ends the stream, tells whoever has to hear of it, asks
+    /// forks, carries out jobs.
     ///
     /// # Errors
     ///
@@ -48,7 +51,12 @@ impl<P: Ports> Object<P> {
     pub async fn wake(self: &Rc<Self>) -> Result<(), Error> {
         // It may have been set for something that is done by now.
         self.alarm.is_set.set(true);
+        self.alarm.stands.set(None);
         self.settle()?;
+        self.doubt_registration();
+        self.register_behind();
+        self.doubt_telling();
+        self.part_behind();
         self.ask_forks().await;
         self.work_off().await.map_err(Error::Unavailable)
     }
@@ -62,19 +70,40 @@ impl<P: Ports> Object<P> {
             let mut wait = FIRST_WAIT;
             for _ in 0..TRIES {
                 let at = this.ports.now().saturating_add(SAFETY);
-                let Err(error) = this.ports.set_alarm(Some(at)).await else {
+                let Err(error) = this.set_alarm(Some(at)).await else {
                     return;
                 };
                 this.ports
                     .log(format_args!("an alarm was not set: {error}"));
                 this.ports.sleep(wait).await;
                 wait = wait.saturating_mul(2);
-                if !this.alarm.working.get() {
+                if this.alarm.stands.get().is_some() || this.next_wake() == Ok(None) {
                     // Whoever has done it has set the next one.
                     return;
                 }
             }
         });
+    }
+
+    /// Whether an alarm is known to stand that comes as soon as one does that [`Object::arm`] sets.
+    pub(super) fn has_alarm_soon(&self) -> bool {
+        let now = self.ports.now();
+        // One that is late for so long is lost.
+        let soon = now.saturating_sub(SAFETY)..=now.saturating_add(SAFETY);
+        let stands = self.alarm.stands.get();
+        stands.is_some_and(|at| soon.contains(&at))
+    }
+
+    fn set_alarm(&self, at: Option<u64>) -> impl Future<Output = Result<(), String>> {
+        self.alarm.stands.set(at);
+        let set = self.ports.set_alarm(at);
+        async {
+            let outcome = set.await;
+            if outcome.is_err() {
+                self.alarm.stands.set(None);
+            }
+            outcome
+        }
     }
 
     /// Sets the alarm to when there is something to do next. When there never is, it is removed
@@ -92,7 +121,7 @@ impl<P: Ports> Object<P> {
         if next.is_none() && !self.alarm.is_set.get() {
             return Ok(());
         }
-        self.ports.set_alarm(next).await?;
+        self.set_alarm(next).await?;
         self.alarm.is_set.set(next.is_some());
         Ok(())
     }
@@ -124,6 +153,8 @@ impl<P: Ports> Object<P> {
         }
         let can = self.abilities();
         let next = self.stream.borrow_mut().next_alarm(&can, now)?;
+        let others = [self.next_enrollment(now), self.next_telling(now)];
+        let next = next.into_iter().chain(others.into_iter().flatten()).min();
         let (floor, far) = (now.saturating_add(FLOOR), now.saturating_add(FAR));
         Ok(next.map(|at| at.clamp(floor, far)))
     }

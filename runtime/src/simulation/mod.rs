@@ -19,7 +19,7 @@
 
 mod client;
 mod desk;
-mod executor;
+pub(crate) mod executor;
 mod model;
 mod node;
 mod run;

@@ -26,8 +26,11 @@ use crate::protocol::expiry::Expiry;
 use crate::protocol::retention::Retention;
 use crate::protocol::version::{self, STORED, Stated};
 
-/// Finds the text of the table, and with it the birth record.
-pub const SELECT: &str = "SELECT sql FROM sqlite_master WHERE type = 'table' AND name = 'stream'";
+/// Finds the text of the table, and with it the birth record; and those of what may be beside it:
+/// [links](super::links) and [farewells](super::farewell).
+pub const SELECT: &str = "SELECT max(CASE name WHEN 'stream' THEN sql END), \
+    max(CASE name WHEN 'link' THEN sql END), max(CASE name WHEN 'farewell' THEN sql END) \
+    FROM sqlite_master WHERE type = 'table'";
 
 /// Takes away what a stream left behind.
 pub const DROP: &str = "DROP TABLE IF EXISTS stream";
@@ -49,6 +52,8 @@ pub struct Birth {
     pub closed: bool,
     /// Whether the stream can be read without credentials where others need some.
     pub public: bool,
+    /// Whether the [directory](crate::directory) is told of the stream.
+    pub listed: bool,
     /// What the stream is called.
     pub name: Name,
     /// What decides where its producers are remembered; streams of version 1 have none.
@@ -139,6 +144,8 @@ struct Record {
     closed: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     public: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    listed: bool,
     path: String,
     incarnation: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -191,6 +198,7 @@ impl Birth {
             expires_at,
             closed: self.closed,
             public: self.public,
+            listed: self.listed,
             path: self.name.path.clone(),
             incarnation: self.name.incarnation.clone(),
             key: self.key.map(Key::encode),
@@ -223,6 +231,7 @@ impl Birth {
             expiry,
             closed: record.closed,
             public: record.public,
+            listed: record.listed,
             name: Name {
                 path: record.path,
                 incarnation: record.incarnation,
@@ -257,6 +266,7 @@ mod tests {
             expiry in any_expiry(),
             closed: bool,
             public: bool,
+            listed: bool,
             path in "\\PC{1,40}",
             incarnation in "[0-9a-f]{16}",
             key: Option<u128>,
@@ -274,6 +284,7 @@ mod tests {
                 expiry,
                 closed,
                 public,
+                listed,
                 name,
                 key: key.map(Key::new),
                 origin,
@@ -297,6 +308,7 @@ mod tests {
             expiry: None,
             closed: false,
             public: false,
+            listed: false,
             name: Name {
                 path: "a/*/b".into(),
                 incarnation: "1".into(),

@@ -12,12 +12,18 @@
 //! | [`log`] | the recent end, in rows |
 //! | [`tier`] | what is old, in objects outside, and the jobs about it |
 //! | [`family`] | the source's side of a fork |
+//! | [`listing`] | whether the directory knows the stream |
+//! | [`links`] | subscriptions that are told of what is appended |
+//! | [`farewell`] | what is left to say of a stream that has ended |
 
 use std::ops::ControlFlow;
 
 pub mod birth;
 pub mod family;
+pub mod farewell;
 pub mod lifetime;
+pub mod links;
+pub mod listing;
 pub mod log;
 pub mod state;
 pub mod storage;
@@ -29,6 +35,7 @@ pub(crate) mod tests;
 
 use birth::Birth;
 use family::book::Forks;
+use farewell::Farewell;
 use lifetime::Lifetime;
 use log::chunk::{self, RowLimits, Tail};
 use log::latest::Latest;
@@ -48,7 +55,19 @@ pub struct Stream<S> {
     storage: S,
     limits: RowLimits,
     cache: Cache,
+    beside: Beside,
     upkeep: Upkeep,
+    /// Whether the directory is told of a stream that is created.
+    lists: bool,
+}
+
+/// What is known of the database's content that is there with a stream and without. It is read
+/// together with the stream.
+#[derive(Debug, Default)]
+struct Beside {
+    /// Whether there is a table of links.
+    links: bool,
+    farewells: Vec<Farewell>,
 }
 
 /// What is known of the database's content.
@@ -111,7 +130,9 @@ impl<S: Storage> Stream<S> {
             storage,
             limits,
             cache: Cache::Unknown,
+            beside: Beside::default(),
             upkeep: Upkeep::default(),
+            lists: false,
         }
     }
 
@@ -194,22 +215,33 @@ impl<S: Storage> Stream<S> {
     /// Reads what storage knows, unless that is known already.
     fn load(&mut self) -> Result<(), StorageError> {
         if matches!(self.cache, Cache::Unknown) {
-            self.cache = load(&self.storage)?;
+            (self.cache, self.beside) = load(&self.storage)?;
         }
         Ok(())
     }
 }
 
-fn load(storage: &impl Storage) -> Result<Cache, StorageError> {
+fn load(storage: &impl Storage) -> Result<(Cache, Beside), StorageError> {
     let mut table = None;
+    let mut farewells = Ok(Vec::new());
+    let mut links = false;
     storage.query(birth::SELECT, &[], &mut |row| {
         table = row.text(0).map(str::to_owned);
+        links = row.text(1).is_some();
+        farewells = row.text(2).map_or(Ok(Vec::new()), farewell::from_table);
         ControlFlow::Break(())
     })?;
-    let Some(table) = table else {
-        return Ok(Cache::Absent);
+    let farewells = farewells?;
+    let beside = Beside { links, farewells };
+    let cache = match table {
+        Some(table) => load_stream(storage, &table)?,
+        None => Cache::Absent,
     };
-    let birth = Birth::from_table(&table)?;
+    Ok((cache, beside))
+}
+
+fn load_stream(storage: &impl Storage, table: &str) -> Result<Cache, StorageError> {
+    let birth = Birth::from_table(table)?;
     let mut record = None;
     storage.query(state::SELECT, &[], &mut |row| {
         record = Some(row.blob(0).to_vec());

@@ -44,6 +44,13 @@ pub struct State {
     /// nothing else that remembers it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seq: Option<String>,
+    /// Where the tail was when the [directory](crate::directory) was to be told of the stream; nothing
+    /// if that was to be done from the start, or is not yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed: Option<u64>,
+    /// Whether the directory knows the stream; nothing if nobody has noted that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered: Option<bool>,
 }
 
 /// From this version on, streams may start in the middle.
@@ -146,9 +153,21 @@ mod tests {
             accessed_at: u64,
             earliest: u64,
             seq in proptest::option::of("\\PC{1,9}"),
+            listed: Option<u64>,
+            registered: Option<bool>,
         ) {
             let closed_by = closed_by.map(|(id, epoch, seq)| ClosedBy { id, epoch, seq });
-            let state = State { v, closed, deleted, closed_by, accessed_at, earliest, seq };
+            let state = State {
+                v,
+                closed,
+                deleted,
+                closed_by,
+                accessed_at,
+                earliest,
+                seq,
+                listed,
+                registered,
+            };
             prop_assert_eq!(State::decode(&state.encode()), Ok(state));
         }
     }

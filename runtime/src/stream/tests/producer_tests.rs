@@ -91,6 +91,7 @@ fn a_bucket_that_is_filled_on_purpose_stays_small_and_takes_producers() {
         expiry: None,
         closed: false,
         public: false,
+        listed: false,
         name,
         key: None,
         origin: None,

@@ -44,13 +44,13 @@ impl Purge {
 
 /// How a stream is taken away.
 #[derive(Debug)]
-pub(in crate::stream) struct Farewell {
+pub(in crate::stream) struct Removal {
     /// The prefix of the objects it may have, when they are to be listed, and when they are to be
     /// listed once more.
     objects: Option<(String, i64, i64)>,
 }
 
-impl Farewell {
+impl Removal {
     /// Takes away what is there.
     pub fn new(storage: &impl Storage, present: &Present, now: u64) -> Result<Self, StorageError> {
         let may_have = present.sealed > Offset::START

@@ -332,7 +332,9 @@ impl<S: Storage> Stream<S> {
                 return Ok(false);
             }
             let is_absent = matches!(stream.cache, Cache::Absent);
-            Ok(is_absent && purge::due(&stream.storage)?.is_none())
+            let beside = &stream.beside;
+            let is_awaited = beside.links || !beside.farewells.is_empty();
+            Ok(is_absent && !is_awaited && purge::due(&stream.storage)?.is_none())
         })
     }
 

@@ -60,7 +60,10 @@ impl<S: Storage> Stream<S> {
         if let Some(created) = self.find(request, now)? {
             return Ok(created);
         }
-        let birth = birth(request, loan, name, key, now);
+        let birth = Birth {
+            listed: self.lists,
+            ..birth(request, loan, name, key, now)
+        };
         if let Some(retention) = birth.retention {
             retention.check(&birth.content_type)?;
         }
@@ -144,6 +147,7 @@ fn birth(request: &Create, loan: Option<&Loan>, name: Name, key: Key, now: u64) 
         expiry: request.expiry.clone().or(expiry),
         closed: request.closed,
         public: request.public,
+        listed: false,
         name,
         key: Some(key),
         origin,

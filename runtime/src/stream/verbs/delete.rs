@@ -5,9 +5,10 @@ use crate::stream::Cache;
 use crate::stream::Stream;
 use crate::stream::birth::{self, Origin};
 use crate::stream::family::claims;
+use crate::stream::farewell::Noted;
 use crate::stream::state::{self, State};
 use crate::stream::storage::{Statement, Storage};
-use crate::stream::tier::purge::Farewell;
+use crate::stream::tier::purge::Removal;
 use crate::stream::tier::sweep::Abandoned;
 
 /// How a stream ended.
@@ -46,6 +47,10 @@ impl<S: Storage> Stream<S> {
         if !claims::any(&self.storage)? {
             return self.remove(now);
         }
+        let parting = match &self.cache {
+            Cache::Present(present) => self.parting(present),
+            _ => None,
+        };
         if let Cache::Present(present) = &mut self.cache {
             let state = State {
                 deleted: true,
@@ -55,21 +60,27 @@ impl<S: Storage> Stream<S> {
             let abandoned = Abandoned::new(&self.storage, present, now)?;
             let mut batch = vec![state::put(state::ROW_ID, &record), claims::distrust(now)];
             batch.extend(abandoned.statements());
+            batch.extend(parting.iter().flat_map(Noted::statements));
             self.storage.write(&batch)?;
             drop(batch);
             present.state = state;
             present.forks.distrusted(now);
         }
+        self.parted(parting);
         Ok(End::Kept)
     }
 
     /// Removes what is there, if anything is.
     pub(in crate::stream) fn remove(&mut self, now: u64) -> Result<End, Error> {
         let mut ended = None;
+        let mut parting = None;
         match &self.cache {
             Cache::Present(present) => {
-                let farewell = Farewell::new(&self.storage, present, now)?;
-                self.storage.write(&farewell.statements())?;
+                let removal = Removal::new(&self.storage, present, now)?;
+                parting = self.parting(present);
+                let mut batch = removal.statements();
+                batch.extend(parting.iter().flat_map(Noted::statements));
+                self.storage.write(&batch)?;
                 let birth = &present.birth;
                 ended = birth.origin.clone().map(|origin| Ended {
                     name: birth.name.clone(),
@@ -81,6 +92,7 @@ impl<S: Storage> Stream<S> {
                 params: Vec::new(),
             }])?,
         }
+        self.parted(parting);
         self.cache = Cache::Absent;
         Ok(End::Gone(ended))
     }

@@ -1,0 +1,125 @@
+//! What objects ask each other: the way to them, and what this one answers.
+
+use std::rc::Rc;
+
+use super::Object;
+use super::family::{CLAIM, RELEASE, VERIFY};
+use super::ports::Ports;
+use crate::machine::Peer;
+use crate::patience::{self, within};
+use crate::protocol::ask::{self, ENROLL, EVENT, LINK, UNLINK};
+use crate::protocol::content_type::ContentType;
+use crate::protocol::error::Error;
+use crate::protocol::header;
+use crate::protocol::reply::Reply;
+use crate::protocol::request::Append;
+use crate::protocol::subscription_error::SubscriptionError;
+
+/// The longest question to a stream's object, in bytes: most hold a path and little else, a
+/// subscription's event a few paths.
+pub const MAX_QUESTION: usize = 16_384;
+
+impl<P: Ports> Object<P> {
+    /// Asks another object.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`], [`Error::Misconfigured`].
+    pub(super) async fn ask(
+        &self,
+        peer: Peer<'_>,
+        question: &str,
+        body: String,
+    ) -> Result<(u16, Vec<u8>), Error> {
+        let asked = self.ports.ask(peer, question, body);
+        let answer = within(self.ports.sleep(patience::OBJECT), asked).await;
+        answer.unwrap_or_else(|| Err(Error::Unavailable(format!("no answer from {peer}"))))
+    }
+
+    /// Answers what another object asks; `question` is the end of the URL's path.
+    ///
+    /// # Errors
+    ///
+    /// Whatever is to be said against it; [`Error::Storage`].
+    pub(super) async fn answer_question(
+        self: &Rc<Self>,
+        question: &str,
+        body: &[u8],
+    ) -> Result<Reply, Error> {
+        let now = self.settle()?;
+        match question {
+            CLAIM => self.claimed(body, now),
+            RELEASE => self.released(body, now),
+            VERIFY => self.verified(body),
+            LINK => self.linked(body),
+            UNLINK => self.unlinked(body),
+            EVENT => self.happened(body, now),
+            ENROLL => self.enrolled().await,
+            _ => Err(Error::UnknownRoute),
+        }
+    }
+
+    /// A subscription wants to be told of what is appended.
+    fn linked(self: &Rc<Self>, body: &[u8]) -> Result<Reply, Error> {
+        let asked: ask::Link = ask::hear(body)?;
+        let (tail, link) = self.stream.borrow_mut().link(&asked.subscription)?;
+        self.tell.linked(&asked.subscription, link, tail.tail);
+        Ok(said(&tail))
+    }
+
+    /// A subscription does not any more.
+    fn unlinked(self: &Rc<Self>, body: &[u8]) -> Result<Reply, Error> {
+        let asked: ask::Link = ask::hear(body)?;
+        self.stream.borrow_mut().unlink(&asked.subscription, None)?;
+        self.tell.unlinked(&asked.subscription);
+        // It may have been all that was here.
+        self.work_behind();
+        Ok(Reply::new(204))
+    }
+
+    /// Appends what the server itself has to say. No subscription is told of that, or subscriptions
+    /// could wake each other for ever.
+    fn happened(self: &Rc<Self>, body: &[u8], now: u64) -> Result<Reply, Error> {
+        let event: ask::Event = ask::hear(body)?;
+        let append = Append {
+            content_type: ContentType::parse("application/json"),
+            close: false,
+            producer: None,
+            seq: None,
+            if_match: None,
+        };
+        // In an array, so that it is one message also if it is one itself.
+        let message = format!("[{}]", event.message);
+        let appended = {
+            let mut stream = self.stream.borrow_mut();
+            stream.append(&append, message.as_bytes(), now)
+        };
+        let appended = appended.map_err(as_if_never_there)?;
+        self.note(&appended);
+        self.after_append();
+        Ok(Reply::new(204))
+    }
+
+    /// The directory may have lost the stream.
+    async fn enrolled(self: &Rc<Self>) -> Result<Reply, Error> {
+        if self.settings.shards.clone()?.is_none() {
+            return Err(SubscriptionError::DirectoryOff.into());
+        }
+        self.register_again().await?;
+        Ok(Reply::new(204))
+    }
+}
+
+/// Whoever asks about a stream that is kept for its forks alone has none.
+fn as_if_never_there(error: Error) -> Error {
+    match error {
+        Error::Gone => Error::NotFound,
+        error => error,
+    }
+}
+
+fn said(answer: &impl serde::Serialize) -> Reply {
+    let mut reply = Reply::new(200).with(header::CONTENT_TYPE, "application/json");
+    reply.body = ask::say(answer).into_bytes();
+    reply
+}

@@ -1,0 +1,87 @@
+use std::rc::Rc;
+
+use super::lab::{Fate, Lab};
+use crate::protocol::error::Error;
+
+/// Anything, in any order; then nothing fails any more.
+fn run(seed: u64) -> Rc<Lab> {
+    let lab = Lab::new(seed);
+    let chance = lab.executor.clone();
+    lab.subscribe("glob");
+    lab.meet("explicit", true);
+    for _ in 0..chance.below(40) {
+        match chance.below(16) {
+            0..=2 => drop(lab.put(chance.pick::<&[u8]>(&[b"", b"[1,2]"]))),
+            3..=6 => drop(lab.append()),
+            7..=8 => drop(lab.delete()),
+            9 => lab.crash(),
+            10 => drop(lab.get()),
+            11 => lab.alarm_fails.set(chance.below(3) as u32),
+            12 => {
+                let fates = [Fate::Answered, Fate::Unheard, Fate::Lost, Fate::Refused];
+                lab.fate.set(*chance.pick(&fates));
+            }
+            13 => {
+                let malformed = Error::Misconfigured("DIRECTORY".to_owned());
+                let settings = [Ok(Some(16)), Ok(Some(16)), Ok(None), Err(malformed)];
+                lab.crash();
+                lab.shards.replace(chance.pick(&settings).clone());
+            }
+            14 => drop(lab.link("explicit")),
+            _ => lab.disk.fail_after(chance.below(10) as u32),
+        }
+        let while_ = *chance.pick(&[0, 1, 15, 120, 3_000, 70_000]);
+        lab.pass(chance.below(while_ + 1));
+        if chance.chance(500) {
+            lab.disk.heal();
+        }
+    }
+    lab.crash();
+    lab.disk.heal();
+    lab.alarm_fails.set(0);
+    lab.fate.set(Fate::Answered);
+    lab.shards.replace(Ok(Some(16)));
+    lab
+}
+
+#[test]
+fn in_the_end_everybody_knows_what_there_is() {
+    let seeds = std::env::var("SEEDS").map_or(400, |seeds| seeds.parse().unwrap());
+    for seed in 0..seeds {
+        let lab = run(seed);
+        let is_there = lab.get() == 200;
+        lab.pass(30 * 86_400_000);
+        let what = format!("seed {seed}: {:?}", lab.said.borrow());
+        let life = {
+            let known = lab.known.borrow();
+            assert_eq!(known.contains_key("p/x"), is_there, "{what}");
+            known.get("p/x").cloned()
+        };
+        assert_eq!(lab.alarm.get(), None, "{what}");
+        assert!(!lab.tables().contains(&"farewell".to_owned()), "{what}");
+        let links = lab.links();
+        if !is_there && links.is_empty() {
+            assert_eq!(lab.tables(), Vec::<String>::new(), "{what}");
+        }
+        if !is_there {
+            assert!(!links.contains(&"glob".to_owned()), "{what}");
+        }
+        let tail = lab.link("probe").tail;
+        for name in links {
+            let knows = lab.subscriptions.borrow()[&name].knows.clone();
+            match (knows, &life) {
+                (Some((known, since, told)), Some(life)) => {
+                    assert_eq!((&known, told), (life, tail), "{what}");
+                    assert!(since <= told);
+                }
+                // It was told of none, and there is nothing behind where it began.
+                (None, Some(_)) => {
+                    let since = lab.link(&name).since;
+                    assert_eq!(since, tail, "{name} was not told; {what}");
+                }
+                (Some(_), None) => panic!("{name} does not know of an end; {what}"),
+                (None, None) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! A stream's object with a directory and subscriptions that are too simple to be wrong.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`lab`] | the world around one object |
+//! | [`enroll_tests`] | what the directory is told |
+//! | [`tell_tests`] | what subscriptions are told |
+//! | [`chance_tests`] | all of it at once, in an order that a seed says |
+
+mod chance_tests;
+mod enroll_tests;
+mod lab;
+mod tell_tests;
