@@ -185,6 +185,7 @@ impl<P: Ports> Object<P> {
         let answer = self.ask(shard, REGISTER, ask::say(&register)).await?;
         let answer: Registered = ask::answered(&answer)?;
         let now = self.settle()?;
+        self.before_link();
         let is_worth = self.enrollment.is_doubtful.get();
         let noted = self.counted(|object| {
             let mut stream = object.stream.borrow_mut();

@@ -62,6 +62,7 @@ impl<P: Ports> Object<P> {
     /// A subscription wants to be told of what is appended.
     fn linked(self: &Rc<Self>, body: &[u8]) -> Result<Reply, Error> {
         let asked: ask::Link = ask::hear(body)?;
+        self.before_link();
         let (tail, link) = self.stream.borrow_mut().link(&asked.subscription)?;
         self.tell.linked(&asked.subscription, link, tail.tail);
         Ok(said(&tail))

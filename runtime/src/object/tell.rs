@@ -127,7 +127,17 @@ impl Tell {
 }
 
 impl<P: Ports> Object<P> {
-    /// So much was appended, in the turn that has done it: linked subscriptions are told, and an alarm
+    /// There will be a link: where there is none, everybody was told.
+    pub(super) fn before_link(&self) {
+        let stream = self.stream.borrow();
+        if !stream.has_links() {
+            self.tell.links.borrow_mut().clear();
+            self.tell.is_known.set(true);
+            self.tell.level.set(stream.end_of().map(|(_, tail)| tail));
+        }
+    }
+
+    /// Something was appended, in the turn that has done it: linked subscriptions are told, and an alarm
     /// stands.
     pub(super) fn tell_news(self: &Rc<Self>) {
         if !self.stream.borrow().has_links() {

@@ -13,7 +13,7 @@ use crate::protocol::ask::{Life, Told, Unregister};
 use crate::protocol::error::Error;
 use crate::protocol::version::{self, STORED, Stated};
 
-const DROP: &str = "DROP TABLE IF EXISTS farewell";
+const DROP: &str = "DROP TABLE farewell";
 
 /// So many are kept when a stream is made and deleted again and again and nobody hears of it. What
 /// is said of a younger stream goes for the older ones as well.
@@ -89,11 +89,13 @@ pub(super) fn from_table(sql: &str) -> Result<Vec<Farewell>, StorageError> {
 /// Farewells as they are to be stored in place of those that are.
 pub(super) struct Noted {
     pub farewells: Vec<Farewell>,
+    /// Whether there is a table that this takes the place of.
+    replaces: bool,
     table: Option<String>,
 }
 
 impl Noted {
-    pub fn new(mut farewells: Vec<Farewell>) -> Self {
+    pub fn new(mut farewells: Vec<Farewell>, replaces: bool) -> Self {
         let spare = farewells.len().saturating_sub(MOST);
         farewells.drain(..spare);
         let record = Record {
@@ -104,14 +106,15 @@ impl Noted {
         let record = serde_json::json!(record).to_string().replace('/', "\\/");
         let table = format!("CREATE TABLE farewell (/*{record}*/ id INTEGER PRIMARY KEY)");
         Self {
+            replaces,
             table: (!farewells.is_empty()).then_some(table),
             farewells,
         }
     }
 
-    /// The statements that store them, where others are or none.
+    /// The statements that store them.
     pub fn statements(&self) -> impl Iterator<Item = Statement<'_>> {
-        let sql = [Some(DROP), self.table.as_deref()];
+        let sql = [self.replaces.then_some(DROP), self.table.as_deref()];
         sql.into_iter().flatten().map(|sql| Statement {
             sql,
             params: Vec::new(),
@@ -137,7 +140,7 @@ impl<S: Storage> Stream<S> {
             let mut left = stream.beside.farewells.clone();
             left.retain(|farewell| farewell.life != *life);
             if left.len() < stream.beside.farewells.len() {
-                let noted = Noted::new(left);
+                let noted = Noted::new(left, true);
                 let batch: Vec<_> = noted.statements().collect();
                 stream.storage.write(&batch)?;
                 drop(batch);
@@ -151,8 +154,9 @@ impl<S: Storage> Stream<S> {
     pub(super) fn parting(&self, present: &Present) -> Option<Noted> {
         let farewell = Farewell::of(present, self.beside.links)?;
         let mut farewells = self.beside.farewells.clone();
+        let replaces = !farewells.is_empty();
         farewells.push(farewell);
-        Some(Noted::new(farewells))
+        Some(Noted::new(farewells, replaces))
     }
 
     /// Takes note of what was stored.
@@ -193,7 +197,7 @@ mod tests {
             let one = Farewell { tail, listed, ..farewell(&name, born) };
             let farewells = vec![one; count];
             let database = rusqlite::Connection::open_in_memory().unwrap();
-            for statement in Noted::new(farewells.clone()).statements() {
+            for statement in Noted::new(farewells.clone(), false).statements() {
                 database.execute(statement.sql, []).unwrap();
             }
             let sql: String = database.query_row(birth::SELECT, [], |row| row.get(2)).unwrap();
@@ -204,7 +208,7 @@ mod tests {
     #[test]
     fn the_youngest_are_kept_and_newer_records_are_refused() {
         let many = (0..100).map(|born| farewell("*/x", born)).collect();
-        let kept = Noted::new(many).farewells;
+        let kept = Noted::new(many, true).farewells;
         assert_eq!((kept.len(), kept[0].life.born), (MOST, 100 - MOST as u64));
         let newer = "CREATE TABLE farewell (/*{\"v\":99,\"farewells\":[]}*/ id)";
         assert!(matches!(from_table(newer), Err(StorageError::Newer(_))));

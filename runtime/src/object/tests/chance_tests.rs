@@ -11,11 +11,11 @@ fn run(seed: u64) -> Rc<Lab> {
     lab.meet("explicit", true);
     for _ in 0..chance.below(40) {
         match chance.below(16) {
-            0..=2 => drop(lab.put(chance.pick::<&[u8]>(&[b"", b"[1,2]"]))),
-            3..=6 => drop(lab.append()),
-            7..=8 => drop(lab.delete()),
+            0..=2 => _ = lab.put(chance.pick::<&[u8]>(&[b"", b"[1,2]"])),
+            3..=6 => _ = lab.append(),
+            7..=8 => _ = lab.delete(),
             9 => lab.crash(),
-            10 => drop(lab.get()),
+            10 => _ = lab.get(),
             11 => lab.alarm_fails.set(chance.below(3) as u32),
             12 => {
                 let fates = [Fate::Answered, Fate::Unheard, Fate::Lost, Fate::Refused];
@@ -25,9 +25,9 @@ fn run(seed: u64) -> Rc<Lab> {
                 let malformed = Error::Misconfigured("DIRECTORY".to_owned());
                 let settings = [Ok(Some(16)), Ok(Some(16)), Ok(None), Err(malformed)];
                 lab.crash();
-                lab.shards.replace(chance.pick(&settings).clone());
+                lab.set_shards(chance.pick(&settings).clone());
             }
-            14 => drop(lab.link("explicit")),
+            14 => _ = lab.try_link("explicit"),
             _ => lab.disk.fail_after(chance.below(10) as u32),
         }
         let while_ = *chance.pick(&[0, 1, 15, 120, 3_000, 70_000]);
@@ -40,7 +40,7 @@ fn run(seed: u64) -> Rc<Lab> {
     lab.disk.heal();
     lab.alarm_fails.set(0);
     lab.fate.set(Fate::Answered);
-    lab.shards.replace(Ok(Some(16)));
+    lab.set_shards(Ok(Some(16)));
     lab
 }
 

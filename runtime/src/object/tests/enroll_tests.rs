@@ -12,14 +12,14 @@ fn registered(lab: &Lab) -> Option<Life> {
 #[test]
 fn a_creation_costs_one_alarm_and_one_question() {
     let lab = Lab::new(1);
-    lab.shards.replace(Ok(None));
+    lab.set_shards(Ok(None));
     let (rows, alarms, asked) = lab.counted(|| assert_eq!(lab.put(b"[1]"), 201));
     assert_eq!((alarms, asked), ((0, 0), 0));
     assert_eq!(lab.delete(), 204);
     lab.pass(HOUR);
     lab.crash();
 
-    lab.shards.replace(Ok(Some(16)));
+    lab.set_shards(Ok(Some(16)));
     let listed = lab.counted(|| assert_eq!(lab.put(b"[1]"), 201));
     // The alarm is there before anybody is answered, and what is asked has not been yet.
     assert_eq!(listed, (rows, (1, 0), 1));
@@ -100,10 +100,10 @@ fn an_alarm_that_could_not_be_set_is_set_again() {
 fn older_streams_register_when_they_are_used() {
     for is_read in [false, true] {
         let lab = Lab::new(5);
-        lab.shards.replace(Ok(None));
+        lab.set_shards(Ok(None));
         lab.put(b"[1]");
         lab.crash();
-        lab.shards.replace(Ok(Some(16)));
+        lab.set_shards(Ok(Some(16)));
         lab.subscribe("s");
         let used = lab.counted(|| {
             assert!(matches!(if is_read { lab.get() } else { lab.append() }, 200 | 204));
@@ -131,10 +131,10 @@ fn older_streams_register_when_they_are_used() {
 #[test]
 fn an_older_stream_that_was_not_registered_in_time_is_by_the_alarm() {
     let lab = Lab::new(6);
-    lab.shards.replace(Ok(None));
+    lab.set_shards(Ok(None));
     lab.put(b"[1]");
     lab.crash();
-    lab.shards.replace(Ok(Some(16)));
+    lab.set_shards(Ok(Some(16)));
     lab.subscribe("s");
     lab.get();
     lab.crash();
@@ -149,14 +149,14 @@ fn an_older_stream_that_was_not_registered_in_time_is_by_the_alarm() {
 fn a_malformed_variable_is_told_once_and_streams_are_made_nevertheless() {
     let lab = Lab::new(7);
     let malformed = Error::Misconfigured("DIRECTORY is \"of\"".into());
-    lab.shards.replace(Err(malformed));
+    lab.set_shards(Err(malformed));
     assert_eq!(lab.put(b"[1]"), 201);
     assert_eq!((lab.append(), lab.get()), (204, 200));
     lab.pass(HOUR);
     assert_eq!(lab.said.borrow().len(), 1, "{:?}", lab.said.borrow());
     assert_eq!((lab.alarm.get(), lab.asked.borrow().len()), (None, 0));
     lab.crash();
-    lab.shards.replace(Ok(Some(16)));
+    lab.set_shards(Ok(Some(16)));
     lab.get();
     lab.pass(HOUR);
     assert!(registered(&lab).is_some());
@@ -167,12 +167,12 @@ fn a_directory_that_is_switched_off_and_on_hears_of_everybody() {
     let lab = Lab::new(8);
     lab.put(b"");
     lab.crash();
-    lab.shards.replace(Ok(None));
+    lab.set_shards(Ok(None));
     lab.pass(HOUR);
     // Nobody looks again and again for what is not wanted.
     assert_eq!((lab.alarm.get(), lab.asked.borrow().len()), (None, 1));
     lab.crash();
-    lab.shards.replace(Ok(Some(16)));
+    lab.set_shards(Ok(Some(16)));
     lab.get();
     lab.crash();
     lab.pass(HOUR);
@@ -180,12 +180,12 @@ fn a_directory_that_is_switched_off_and_on_hears_of_everybody() {
     lab.crash();
 
     // It ends while there is none.
-    lab.shards.replace(Ok(None));
+    lab.set_shards(Ok(None));
     assert_eq!(lab.delete(), 204);
     lab.pass(HOUR);
     assert!(registered(&lab).is_some() && lab.alarm.get().is_some());
     lab.crash();
-    lab.shards.replace(Ok(Some(16)));
+    lab.set_shards(Ok(Some(16)));
     lab.pass(25 * HOUR);
     assert_eq!(registered(&lab), None);
     assert_eq!((lab.alarm.get(), lab.tables()), (None, Vec::new()));
@@ -194,17 +194,18 @@ fn a_directory_that_is_switched_off_and_on_hears_of_everybody() {
 #[test]
 fn a_deletion_is_told_and_leaves_nothing() {
     let lab = Lab::new(9);
-    lab.shards.replace(Ok(None));
+    lab.set_shards(Ok(None));
     lab.put(b"[1]");
-    let (rows, ..) = lab.counted(|| drop(lab.delete()));
+    let (rows, ..) = lab.counted(|| assert_eq!(lab.delete(), 204));
     lab.pass(HOUR);
     lab.crash();
-    lab.shards.replace(Ok(Some(16)));
+    lab.set_shards(Ok(Some(16)));
     lab.put(b"[1]");
     lab.pass(HOUR);
     let deleted = lab.counted(|| assert_eq!(lab.delete(), 204));
-    // What SQLite counts knows nothing of tables that are made.
-    assert_eq!(deleted, (rows, (1, 0), 1));
+    // And a table, in whose text the farewell is.
+    assert_eq!((rows, deleted), (0, (0, (1, 0), 1)));
+    assert_eq!(lab.tables(), ["farewell"]);
     let behind = lab.counted(|| lab.pass(HOUR));
     assert_eq!(behind.1, (0, 1));
     assert_eq!((registered(&lab), lab.tables()), (None, Vec::new()));
@@ -297,6 +298,6 @@ fn a_stream_registers_anew_when_it_is_asked_to() {
     lab.pass(HOUR);
     assert!(registered(&lab).is_some());
     lab.crash();
-    lab.shards.replace(Ok(None));
+    lab.set_shards(Ok(None));
     assert_eq!(enroll(), 501);
 }

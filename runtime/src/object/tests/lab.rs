@@ -259,11 +259,15 @@ impl Lab {
     }
 
     pub fn link(self: &Rc<Self>, subscription: &str) -> Tail {
+        let reply = self.try_link(subscription);
+        ask::answered(&(reply.status, reply.body)).unwrap()
+    }
+
+    pub fn try_link(self: &Rc<Self>, subscription: &str) -> Reply {
         let link = ask::Link {
             subscription: subscription.to_owned(),
         };
-        let reply = self.question(ask::LINK, ask::say(&link));
-        ask::answered(&(reply.status, reply.body)).unwrap()
+        self.question(ask::LINK, ask::say(&link))
     }
 
     pub fn unlink(self: &Rc<Self>, subscription: &str) -> u16 {
@@ -271,6 +275,11 @@ impl Lab {
             subscription: subscription.to_owned(),
         };
         self.question(ask::UNLINK, ask::say(&link)).status
+    }
+
+    /// Whether there is a directory, from the next time on that the object is loaded.
+    pub fn set_shards(&self, shards: Result<Option<u32>, Error>) {
+        *self.shards.borrow_mut() = shards;
     }
 
     /// A subscription that is told of every stream.
@@ -372,6 +381,7 @@ impl Lab {
                     None => (404, Vec::new()),
                 }
             }
+            (Peer::Stream(_), _) => (503, Vec::new()),
             _ => panic!("{peer} is asked to {question}"),
         }
     }
@@ -446,7 +456,8 @@ impl Machine for Outside {
     }
 
     fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
-        self.lab.executor.sleep(millis)
+        // Not in the same turn, as on the platform.
+        self.lab.executor.sleep(millis.max(1))
     }
 
     fn spawn(&self, work: impl Future<Output = ()> + 'static) {
@@ -493,14 +504,14 @@ impl Machine for Outside {
         lab.at_once.set(lab.at_once.get() + 1);
         lab.most_at_once
             .set(lab.most_at_once.get().max(lab.at_once.get()));
-        lab.executor.pause(10).await;
+        lab.executor.sleep(1 + lab.executor.below(10)).await;
         let fate = lab.fate.get();
         let answer = match fate {
             Fate::Answered | Fate::Unheard => lab.answer(peer, question, body.as_bytes()),
             Fate::Lost => (0, Vec::new()),
             Fate::Refused => (503, Vec::new()),
         };
-        lab.executor.pause(10).await;
+        lab.executor.sleep(1 + lab.executor.below(10)).await;
         lab.at_once.set(lab.at_once.get() - 1);
         match fate {
             Fate::Answered | Fate::Refused => Ok(answer),

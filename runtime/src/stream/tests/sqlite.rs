@@ -107,8 +107,11 @@ impl Sqlite {
         self.tick()?;
         let params = params_from_iter(&statement.params);
         let mut prepared = self.connection.prepare(statement.sql).map_err(failed)?;
-        let written = prepared.execute(params).map_err(failed)?;
-        self.written.set(self.written.get() + written as u64);
+        // Tables are no rows; for them, SQLite gives the count of whatever came before.
+        let before = self.connection.total_changes();
+        prepared.execute(params).map_err(failed)?;
+        let written = self.connection.total_changes() - before;
+        self.written.set(self.written.get() + written);
         self.count_steps(&prepared);
         Ok(())
     }
