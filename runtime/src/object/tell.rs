@@ -322,12 +322,7 @@ impl<P: Ports> Object<P> {
     }
 
     /// Takes what a subscription has answered.
-    fn has_heard(
-        &self,
-        subscription: &str,
-        told: &Told,
-        answer: Result<(u16, Vec<u8>), Error>,
-    ) {
+    fn has_heard(&self, subscription: &str, told: &Told, answer: Result<(u16, Vec<u8>), Error>) {
         let kept = match answer {
             Ok((404, _)) => Ok(Kept { keep: false }),
             Ok(answer) => ask::answered(&answer),

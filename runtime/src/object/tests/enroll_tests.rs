@@ -106,7 +106,10 @@ fn older_streams_register_when_they_are_used() {
         lab.set_shards(Ok(Some(16)));
         lab.subscribe("s");
         let used = lab.counted(|| {
-            assert!(matches!(if is_read { lab.get() } else { lab.append() }, 200 | 204));
+            assert!(matches!(
+                if is_read { lab.get() } else { lab.append() },
+                200 | 204
+            ));
         });
         // The note, and the alarm beside it.
         assert_eq!(used, (1 + u64::from(!is_read), (1, 0), 1));
@@ -237,7 +240,10 @@ fn a_stream_that_comes_before_the_last_one_is_forgotten_stays_registered() {
         lab.pass(HOUR);
         assert!(registered(&lab).is_some_and(|life| life.is_after(&first)));
         assert_eq!(lab.gone.borrow().len(), 2);
-        assert_eq!((lab.alarm.get(), lab.tables()), (None, vec!["stream".to_owned()]));
+        assert_eq!(
+            (lab.alarm.get(), lab.tables()),
+            (None, vec!["stream".to_owned()])
+        );
     }
 }
 

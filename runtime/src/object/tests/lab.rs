@@ -59,6 +59,8 @@ pub struct Lab {
     pub alarms: Cell<(u64, u64)>,
     /// How often it cannot be set from now on.
     pub alarm_fails: Cell<u32>,
+    /// Whether it could not be set, and was not since.
+    pub is_doubtful: Cell<bool>,
     pub shards: RefCell<Result<Option<u32>, Error>>,
     pub fate: Cell<Fate>,
     /// What the directory knows, and of whom it has heard that they have ended.
@@ -116,6 +118,7 @@ impl Lab {
             alarm: Cell::default(),
             alarms: Cell::default(),
             alarm_fails: Cell::default(),
+            is_doubtful: Cell::default(),
             shards: RefCell::new(Ok(Some(16))),
             fate: Cell::new(Fate::Answered),
             known: RefCell::default(),
@@ -215,11 +218,7 @@ impl Lab {
         self.put_with(body, &[])
     }
 
-    pub fn put_with(
-        self: &Rc<Self>,
-        body: &[u8],
-        more: &[(&'static str, &'static str)],
-    ) -> u16 {
+    pub fn put_with(self: &Rc<Self>, body: &[u8], more: &[(&'static str, &'static str)]) -> u16 {
         let mut headers = vec![("Content-Type", "application/json")];
         headers.extend(more);
         self.ask(&self.request("PUT", &headers), body).status
@@ -303,7 +302,9 @@ impl Lab {
     pub fn told(&self, name: &str) -> Vec<(u64, u64, bool)> {
         let subscriptions = self.subscriptions.borrow();
         let heard = subscriptions[name].heard.iter();
-        heard.map(|told| (told.since, told.tail, told.ended)).collect()
+        heard
+            .map(|told| (told.since, told.tail, told.ended))
+            .collect()
     }
 
     /// How often this was asked.
@@ -469,6 +470,7 @@ impl Machine for Outside {
         assert!(at.is_none_or(|at| at >= self.now() + FLOOR), "{at:?}");
         let fails = lab.alarm_fails.get();
         lab.alarm_fails.set(fails.saturating_sub(1));
+        lab.is_doubtful.set(fails > 0);
         if fails == 0 {
             lab.alarm.set(at);
             let (set, removed) = lab.alarms.get();

@@ -180,7 +180,10 @@ fn a_link_waits_for_a_stream_and_for_the_next_one() {
         }
         lab.pass(HOUR);
         assert_eq!(lab.told("a").last(), Some(&(3, 3, true)));
-        assert_eq!((lab.tables(), lab.alarm.get()), (vec!["link".to_owned()], None));
+        assert_eq!(
+            (lab.tables(), lab.alarm.get()),
+            (vec!["link".to_owned()], None)
+        );
         lab.put(b"[1]");
         lab.pass(HOUR);
         assert_eq!(lab.told("a").last(), Some(&(0, 1, false)));
