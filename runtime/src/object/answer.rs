@@ -219,13 +219,15 @@ impl<P: Ports> Object<P> {
             let ends = self.stream.borrow().deadline().is_some();
             let is_listed = self.born();
             let is_awaited = self.tell_birth();
+            if is_listed || is_awaited {
+                self.register_behind();
+                self.part_behind();
+            }
             if ends || is_listed || is_awaited {
                 // In the turn that has made it.
                 let this = Rc::clone(self);
                 self.ports
                     .spawn(async move { this.schedule_surely().await });
-                self.register_behind();
-                self.part_behind();
             }
             self.after_append();
         }

@@ -1,4 +1,5 @@
 use super::lab::{Fate, Lab};
+use crate::object::wake::SAFETY;
 use crate::protocol::ask::{self, Life};
 use crate::protocol::error::Error;
 
@@ -23,7 +24,7 @@ fn a_creation_costs_one_alarm_and_one_question() {
     let listed = lab.counted(|| assert_eq!(lab.put(b"[1]"), 201));
     // The alarm is there before anybody is answered, and what is asked has not been yet.
     assert_eq!(listed, (rows, (1, 0), 1));
-    assert!(lab.alarm.get().is_some());
+    assert_eq!(lab.alarm.get(), Some(lab.executor.now() + SAFETY));
     assert_eq!(registered(&lab), None);
     let behind = lab.counted(|| lab.pass(HOUR));
     assert_eq!(behind, (0, (0, 1), 0));

@@ -354,3 +354,37 @@ fn to_truncate_costs_a_row_and_to_drop_one_for_each() {
         assert_eq!(stream.head(0).unwrap().tail, before.before);
     }
 }
+
+#[test]
+fn what_others_are_told_costs_a_stream_nothing_that_has_nobody_to_tell() {
+    let database = Sqlite::new();
+    let mut stream = created(&database, true);
+    append(&mut stream, true, 1);
+    let look = || {
+        let mut stream = Stream::new(&database).listing();
+        let (_, _, statements) = counted(&database, || stream.head(0).unwrap());
+        let before = database.written.get();
+        let (_, _, appending) = counted(&database, || append(&mut stream, true, 1));
+        (statements, appending, database.written.get() - before)
+    };
+    let without = look();
+    assert_eq!(without, (4, 1, 1));
+    // Nor is anything read before there is something to tell.
+    stream.link("s").unwrap();
+    assert_eq!(look(), without);
+    stream.enlist(0).unwrap();
+    assert_eq!(look(), without);
+
+    let count = |work: &mut dyn FnMut(&mut Stream<&Sqlite>)| {
+        let (written, mut stream) = (database.written.get(), Stream::new(&database));
+        work(&mut stream);
+        database.written.get() - written
+    };
+    assert_eq!(count(&mut |stream| drop(stream.link("t").unwrap())), 1);
+    assert_eq!(count(&mut |stream| drop(stream.link("t").unwrap())), 0);
+    assert_eq!(count(&mut |stream| _ = stream.enlist(0).unwrap()), 0);
+    assert_eq!(
+        count(&mut |stream| _ = stream.unlink("t", None).unwrap()),
+        1
+    );
+}

@@ -141,7 +141,7 @@ fn content(database: &Sqlite) -> Vec<(i64, Vec<u8>)> {
 type Verb = fn(&mut Stream<&Sqlite>) -> Result<(), Error>;
 
 /// Everything that can be asked of a stream.
-const VERBS: [(&str, Verb); 16] = [
+const VERBS: [(&str, Verb); 21] = [
     ("create", |s| {
         s.create(&creation(), None, b"", name(), KEY, 0).map(drop)
     }),
@@ -174,6 +174,11 @@ const VERBS: [(&str, Verb); 16] = [
         };
         s.lend(&claim, 0).map(drop)
     }),
+    ("link", |s| s.link("s").map(drop)),
+    ("unlink", |s| s.unlink("s", None).map(drop)),
+    ("links", |s| s.links().map(drop)),
+    ("enlist", |s| s.enlist(0).map(drop)),
+    ("registration", |s| s.registration(0).map(drop)),
     ("is_due", |s| s.is_due(&LIMITS, 0).map(drop)),
     ("next_job", |s| match s.next_job(&ABLE, 0) {
         (None, mut errors) if !errors.is_empty() => Err(errors.remove(0)),
