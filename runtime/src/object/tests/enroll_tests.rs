@@ -272,20 +272,30 @@ fn a_stream_whose_time_is_over_is_forgotten_whoever_finds_it() {
 
 #[test]
 fn a_stream_that_is_kept_for_its_forks_is_forgotten_once() {
-    let lab = Lab::new(12);
-    lab.put(b"[1]");
-    lab.pass(HOUR);
-    let fork = |v| format!(r#"{{"v":{v},"path":"p/f","incarnation":"1"}}"#);
-    let claim = r#"{"v":3,"fork":{"path":"p/f","incarnation":"1"},"content_type":null,"offset":null,"sub_offset":0}"#;
-    assert_eq!(lab.question("claim", claim.to_owned()).status, 200);
-    lab.delete();
-    lab.pass(1_000);
-    assert_eq!(registered(&lab), None);
-    assert_eq!(lab.get(), 410);
-    assert_eq!(lab.question("release", fork(3)).status, 204);
-    lab.pass(1_000);
-    assert_eq!(lab.times(ask::UNREGISTER), 1);
-    assert_eq!(lab.tables(), Vec::<String>::new());
+    for crash in [false, true] {
+        let lab = Lab::new(12);
+        lab.meet("a", true);
+        lab.put(b"[1]");
+        lab.link("a");
+        lab.pass(HOUR);
+        let claim = r#"{"v":3,"fork":{"path":"p/f","incarnation":"1"},"content_type":null,"offset":null,"sub_offset":0}"#;
+        assert_eq!(lab.question("claim", claim.to_owned()).status, 200);
+        lab.delete();
+        if crash {
+            lab.crash();
+        }
+        lab.pass(2 * SAFETY);
+        assert_eq!(registered(&lab), None);
+        assert_eq!(lab.told("a").last(), Some(&(1, 1, true)));
+        assert_eq!(lab.get(), 410);
+        let asked = (lab.times(ask::UNREGISTER), lab.times(ask::TOLD));
+        let fork = r#"{"v":3,"path":"p/f","incarnation":"1"}"#;
+        assert_eq!(lab.question("release", fork.to_owned()).status, 204);
+        lab.pass(HOUR);
+        // When the last fork goes, there is nothing more to say.
+        assert_eq!((lab.times(ask::UNREGISTER), lab.times(ask::TOLD)), asked);
+        assert_eq!(lab.tables(), ["link"]);
+    }
 }
 
 #[test]
