@@ -129,6 +129,13 @@ impl<S: Storage> Stream<S> {
         &self.beside.farewells
     }
 
+    /// When a stream is born that is made now: after those that have ended, also where the clock went
+    /// back, as of two streams the younger counts.
+    pub(super) fn born_at(&self, now: u64) -> u64 {
+        let born = self.farewells().iter().map(|farewell| farewell.life.born);
+        born.fold(now, |at, born| at.max(born.saturating_add(1)))
+    }
+
     /// Forgets a farewell, which everybody has heard.
     ///
     /// # Errors

@@ -15,6 +15,7 @@ use crate::protocol::ask::{self, Call, Kept, TOLD, Tail, Told};
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::reply::Reply;
+use crate::protocol::subscription_error::SubscriptionError;
 use crate::protocol::webhook_url;
 
 /// How long a request waits until all streams are linked, in milliseconds.
@@ -159,9 +160,7 @@ impl<P: Signs + Posts> Subscription<P> {
         self.follow_up().await?;
         match self.wait(|core| Ok(!core.has_unplaced()?)).await? {
             true => Ok(Reply::new(204)),
-            false => Err(Error::Unavailable(
-                "not all streams have said where their tails are".to_owned(),
-            )),
+            false => Err(SubscriptionError::NoAnswer.into()),
         }
     }
 

@@ -1,6 +1,5 @@
 //! A subscription as clients see it (section 6.3). Neither keys nor tokens are in it.
 
-use chrono::{DateTime, SecondsFormat};
 use serde_json::{Value, json};
 
 use super::config::Delivery;
@@ -11,6 +10,7 @@ use super::telling::{MOST_STREAMS, offset};
 use crate::protocol::error::Error;
 use crate::protocol::path;
 use crate::protocol::subscription_error::SubscriptionError;
+use crate::protocol::time::iso;
 use crate::stream::storage::Storage;
 
 /// Which of the streams are wanted.
@@ -103,7 +103,7 @@ impl<S: Storage> Core<S> {
             "webhook": record.webhook(base, kid),
             "wake_stream": record.config.wake_stream(),
             "lease_ttl_ms": record.config.lease_ttl_ms,
-            "created_at": date(record.life.born),
+            "created_at": iso(record.life.born),
             "status": if record.failing.is_some() { "failed" } else { "active" },
             "description": record.config.description,
             "generation": record.generation,
@@ -154,17 +154,11 @@ impl Record {
             "wake_id": self.wake_id(),
             "phase": phase,
             "holder": holder,
-            "lease_expires_at": lease.map(date),
-            "next_attempt_at": next.map(date),
+            "lease_expires_at": lease.map(iso),
+            "next_attempt_at": next.map(iso),
             "attempts": self.failing.as_ref().map_or(0, |failing| failing.attempts),
             "last_error": self.failing.as_ref().map(|failing| &failing.error),
             "parked": stage == Some(&Stage::Parked),
         })
     }
-}
-
-/// A time as text.
-fn date(millis: u64) -> Option<String> {
-    let date = DateTime::from_timestamp_millis(i64::try_from(millis).ok()?)?;
-    Some(date.to_rfc3339_opts(SecondsFormat::Millis, true))
 }

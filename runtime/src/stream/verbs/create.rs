@@ -62,7 +62,7 @@ impl<S: Storage> Stream<S> {
         }
         let birth = Birth {
             listed: self.lists,
-            ..birth(request, loan, name, key, now)
+            ..birth(request, loan, name, key, self.born_at(now))
         };
         if let Some(retention) = birth.retention {
             retention.check(&birth.content_type)?;
