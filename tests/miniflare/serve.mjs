@@ -1,6 +1,6 @@
 // Serves one worker on workerd:
 // node serve.mjs '{"script", "compatibilityDate", "compatibilityFlags", "state", "vars", "registry",
-// "entries", "r2", "isCounted"}'.
+// "entries", "r2", "isCounted", "port"}'.
 // Prints {"url"} when it answers, and ends when stdin does, so that no server outlives its test,
 // however that test ends. Each line on stdin is what is to go wrong with R2 from now on, a key of
 // `faults` in faulty-r2.mjs, and is repeated on stdout when it does.
@@ -11,7 +11,7 @@ import { Miniflare } from "miniflare"
 
 const options = JSON.parse(process.argv[2])
 const { script, compatibilityDate, compatibilityFlags, state } = options
-const { vars, registry, entries, r2, isCounted } = options
+const { vars, registry, entries, r2, isCounted, port } = options
 
 const moduleIn = (path) => ({
   type: "ESModule",
@@ -21,13 +21,16 @@ const moduleIn = (path) => ({
 
 // Keeps count of what the worker asks for where the test can read it.
 const counts = {
+  // Requests to streams, to the directory, and to subscriptions.
   object_requests: 0,
+  directory_requests: 0,
+  subscription_requests: 0,
   kv_reads: 0,
   kv_writes: 0,
   r2_reads: 0,
   r2_writes: 0,
   r2_deletions: 0,
-  // Requests to objects, by where they are said to be.
+  // Requests to streams, by where they are said to be.
   places: {},
 }
 const note = (kind, place) => {
@@ -57,12 +60,23 @@ const countedR2 = {
   serviceBindings: { COUNT },
 }
 
-const countedObjects = {
-  name: "counted-objects",
+// The classes of objects that the worker has, with the bindings and the counts of each. Workers that
+// ours is measured against have the first alone.
+const main = readFileSync(script, "utf8")
+const classes = [
+  { className: "StreamDO", binding: "STREAMS", kind: "object_requests" },
+  { className: "DirectoryDO", binding: "DIRECTORIES", kind: "directory_requests" },
+  { className: "SubscriptionDO", binding: "SUBSCRIPTIONS", kind: "subscription_requests" },
+].filter(({ className }) => main.includes(className))
+const forEachClass = (entry) => Object.fromEntries(classes.map(entry))
+
+const countedObjects = classes.map(({ className, kind }) => ({
+  name: `counted-${className}`,
   modules: [moduleIn("counted-objects.mjs")],
-  durableObjects: { OBJECTS: { className: "StreamDO", scriptName: "streams", useSQLite: true } },
+  durableObjects: { OBJECTS: { className, scriptName: "streams", useSQLite: true } },
+  bindings: { KIND: kind },
   serviceBindings: { COUNT },
-}
+}))
 
 const faultyR2 = {
   name: "faulty-r2",
@@ -89,11 +103,15 @@ const streams = {
   modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"] }],
   compatibilityDate,
   compatibilityFlags,
-  durableObjects: { [isCounted ? "UNCOUNTED" : "STREAMS"]: { className: "StreamDO", useSQLite: true } },
+  durableObjects: forEachClass(({ className, binding }) => [
+    isCounted ? `UNCOUNTED_${binding}` : binding,
+    { className, useSQLite: true },
+  ]),
   kvNamespaces: registry === "usual" ? ["REGISTRY"] : [],
   r2Buckets: r2 === "works" && !isCounted ? ["R2"] : [],
   wrappedBindings: {
-    ...(isCounted && { R2: "counted-r2", STREAMS: "counted-objects" }),
+    ...(isCounted && { R2: "counted-r2" }),
+    ...(isCounted && forEachClass(({ className, binding }) => [binding, `counted-${className}`])),
     ...(isBetween && { REGISTRY: "between-kv" }),
     ...(isFaulty && { R2: "faulty-r2" }),
   },
@@ -106,14 +124,14 @@ const server = new Miniflare({
     streams,
     ...(isBetween ? [betweenKv] : []),
     ...(isFaulty ? [faultyR2] : []),
-    ...(isCounted ? [countedR2, countedObjects] : []),
+    ...(isCounted ? [countedR2, ...countedObjects] : []),
     own,
   ],
   defaultPersistRoot: state,
   // Otherwise miniflare asks a server of Cloudflare where this machine is.
   cf: false,
   host: "127.0.0.1",
-  port: 0,
+  port,
 })
 
 const { origin } = await server.ready

@@ -64,8 +64,12 @@ pub enum Kv {
 /// How often a worker has asked for what Cloudflare bills.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Calls {
-    /// Requests from the edge to an object, or from one object to another.
+    /// Requests to streams, from the edge or from another object.
     pub object_requests: u32,
+    /// Requests to the shards of the directory.
+    pub directory_requests: u32,
+    /// Requests to subscriptions.
+    pub subscription_requests: u32,
     /// KV, to read.
     pub kv_reads: u32,
     /// KV, to write or delete.
@@ -76,7 +80,7 @@ pub struct Calls {
     pub r2_writes: u32,
     /// R2, to delete, which is free.
     pub r2_deletions: u32,
-    /// Requests to objects, by where they were said to be: `jurisdiction=…&near=…`.
+    /// Requests to streams, by where they were said to be: `jurisdiction=…&near=…`.
     pub places: BTreeMap<String, u32>,
 }
 
@@ -94,6 +98,8 @@ pub struct Setup<'a> {
     /// Whether requests to objects and to the bucket, which has to work, are counted:
     /// [`Server::calls`].
     pub is_counted: bool,
+    /// Where it listens; any free port if this is 0.
+    pub port: u16,
 }
 
 #[derive(Deserialize)]
@@ -130,6 +136,7 @@ impl Server {
             "entries": entries,
             "r2": setup.r2,
             "isCounted": setup.is_counted,
+            "port": setup.port,
         });
         let log = state.path().join("server.log");
         let mut node = Command::new("node")
