@@ -1,14 +1,15 @@
-// Stands between a worker and its objects: everything is passed on, and every request is counted, as
-// one of its kind and to where it was said the object is. workerd knows no jurisdictions; here they have other objects.
-const within = (jurisdiction, OBJECTS, KIND, COUNT) => ({
-  idFromName: (name) => OBJECTS.idFromName(jurisdiction ? `${jurisdiction}:${name}` : name),
-  jurisdiction: (word) => within(word, OBJECTS, KIND, COUNT),
+// Stands between a worker and its objects of a class: everything is passed on, and every request is
+// counted, as one to where it was said the object is. workerd knows no jurisdictions; here they have
+// other objects.
+const within = (jurisdiction, env) => ({
+  idFromName: (name) => env.OBJECTS.idFromName(jurisdiction ? `${jurisdiction}:${name}` : name),
+  jurisdiction: (word) => within(word, env),
   get: (id, options) => {
-    const stub = OBJECTS.get(id, options)
+    const stub = env.OBJECTS.get(id, options)
     const place = new URLSearchParams({ jurisdiction, near: options?.locationHint ?? "" })
     return {
       fetch: async (...args) => {
-        const counted = COUNT.fetch(`http://count/${KIND}?${KIND === "object_requests" ? place : ""}`)
+        const counted = env.COUNT.fetch(`http://count/${env.KIND}?${place}`)
         const response = await stub.fetch(...args)
         await counted
         return response
@@ -17,4 +18,4 @@ const within = (jurisdiction, OBJECTS, KIND, COUNT) => ({
   },
 })
 
-export default ({ OBJECTS, KIND, COUNT }) => within("", OBJECTS, KIND, COUNT)
+export default (env) => within("", env)

@@ -21,7 +21,6 @@ const moduleIn = (path) => ({
 
 // Keeps count of what the worker asks for where the test can read it.
 const counts = {
-  // Requests to streams, to the directory, and to subscriptions.
   object_requests: 0,
   directory_requests: 0,
   subscription_requests: 0,
@@ -30,7 +29,7 @@ const counts = {
   r2_reads: 0,
   r2_writes: 0,
   r2_deletions: 0,
-  // Requests to streams, by where they are said to be.
+  // Requests to objects of all classes, by where they are said to be.
   places: {},
 }
 const note = (kind, place) => {
@@ -60,23 +59,22 @@ const countedR2 = {
   serviceBindings: { COUNT },
 }
 
-// The classes of objects that the worker has, with the bindings and the counts of each. Workers that
-// ours is measured against have the first alone.
-const main = readFileSync(script, "utf8")
+// The worker's classes, by their bindings, and as what requests to them are counted. Not every worker
+// that is served has all of them.
+const source = readFileSync(script, "utf8")
 const classes = [
-  { className: "StreamDO", binding: "STREAMS", kind: "object_requests" },
-  { className: "DirectoryDO", binding: "DIRECTORIES", kind: "directory_requests" },
-  { className: "SubscriptionDO", binding: "SUBSCRIPTIONS", kind: "subscription_requests" },
-].filter(({ className }) => main.includes(className))
-const forEachClass = (entry) => Object.fromEntries(classes.map(entry))
+  { binding: "STREAMS", className: "StreamDO", kind: "object_requests" },
+  { binding: "DIRECTORIES", className: "DirectoryDO", kind: "directory_requests" },
+  { binding: "SUBSCRIPTIONS", className: "SubscriptionDO", kind: "subscription_requests" },
+].filter(({ className }) => source.includes(className))
 
-const countedObjects = classes.map(({ className, kind }) => ({
-  name: `counted-${className}`,
+const countedObjects = ({ binding, className, kind }) => ({
+  name: `counted-${binding}`,
   modules: [moduleIn("counted-objects.mjs")],
-  durableObjects: { OBJECTS: { className, scriptName: "streams", useSQLite: true } },
   bindings: { KIND: kind },
+  durableObjects: { OBJECTS: { className, scriptName: "streams", useSQLite: true } },
   serviceBindings: { COUNT },
-}))
+})
 
 const faultyR2 = {
   name: "faulty-r2",
@@ -103,15 +101,18 @@ const streams = {
   modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"] }],
   compatibilityDate,
   compatibilityFlags,
-  durableObjects: forEachClass(({ className, binding }) => [
-    isCounted ? `UNCOUNTED_${binding}` : binding,
-    { className, useSQLite: true },
-  ]),
+  durableObjects: Object.fromEntries(
+    classes.map(({ binding, className }) => [
+      isCounted ? `UNCOUNTED_${binding}` : binding,
+      { className, useSQLite: true },
+    ]),
+  ),
   kvNamespaces: registry === "usual" ? ["REGISTRY"] : [],
   r2Buckets: r2 === "works" && !isCounted ? ["R2"] : [],
   wrappedBindings: {
     ...(isCounted && { R2: "counted-r2" }),
-    ...(isCounted && forEachClass(({ className, binding }) => [binding, `counted-${className}`])),
+    ...(isCounted &&
+      Object.fromEntries(classes.map(({ binding }) => [binding, `counted-${binding}`]))),
     ...(isBetween && { REGISTRY: "between-kv" }),
     ...(isFaulty && { R2: "faulty-r2" }),
   },
@@ -124,7 +125,7 @@ const server = new Miniflare({
     streams,
     ...(isBetween ? [betweenKv] : []),
     ...(isFaulty ? [faultyR2] : []),
-    ...(isCounted ? [countedR2, ...countedObjects] : []),
+    ...(isCounted ? [countedR2, ...classes.map(countedObjects)] : []),
     own,
   ],
   defaultPersistRoot: state,

@@ -64,11 +64,11 @@ pub enum Kv {
 /// How often a worker has asked for what Cloudflare bills.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Calls {
-    /// Requests to streams, from the edge or from another object.
+    /// Requests to a stream's object: from the edge, or from another object.
     pub object_requests: u32,
-    /// Requests to the shards of the directory.
+    /// Requests to an object of the directory.
     pub directory_requests: u32,
-    /// Requests to subscriptions.
+    /// Requests to the object of a subscription.
     pub subscription_requests: u32,
     /// KV, to read.
     pub kv_reads: u32,
@@ -80,7 +80,7 @@ pub struct Calls {
     pub r2_writes: u32,
     /// R2, to delete, which is free.
     pub r2_deletions: u32,
-    /// Requests to streams, by where they were said to be: `jurisdiction=…&near=…`.
+    /// Requests to objects, by where they were said to be: `jurisdiction=…&near=…`.
     pub places: BTreeMap<String, u32>,
 }
 

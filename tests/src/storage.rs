@@ -69,7 +69,7 @@ pub fn objects(state: &Path, prefix: &str) -> Result<Vec<Object>> {
 }
 
 /// Opens a copy: opening the file itself would take part in the server's locks.
-fn copy(file: &Path, copies: &Scratch) -> Result<Connection> {
+pub(crate) fn copy(file: &Path, copies: &Scratch) -> Result<Connection> {
     let name = file.file_name().context("a file without a name")?;
     let copy = copies.path().join(name);
     fs::copy(file, &copy)?;
@@ -98,7 +98,7 @@ fn count_of(file: &Connection) -> Result<i64> {
 }
 
 /// The databases in a folder; none when there is no such folder yet.
-fn databases(dir: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn databases(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(files),

@@ -1,11 +1,11 @@
 //! Receivers of webhooks, which fail a third of the time in one way or another.
 
-use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::thread::{self, Scope};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
+use durable_streams_tests::hooks;
 
 use super::chance::Chance;
 use super::wake::{self, Outcome, Wake};
@@ -65,12 +65,12 @@ fn answer<'scope>(
     scope: &'scope Scope<'scope, '_>,
     run: &'scope Run,
     of: &'scope Subscription,
-    mut socket: &TcpStream,
+    socket: &TcpStream,
     luck: u64,
 ) -> Result<()> {
     socket.set_nonblocking(false)?;
     socket.set_read_timeout(Some(SILENCE))?;
-    let body = read(socket)?;
+    let body = hooks::read(socket)?;
     let wake = wake::parse(&body)?;
     run.ledger.woke(of.number, wake.generation, false);
     let failure = if run.is_failing() { luck } else { luck.max(4) };
@@ -99,13 +99,7 @@ fn answer<'scope>(
             ("202 Accepted", "{}")
         }
     };
-    let length = text.len();
-    write!(
-        socket,
-        "HTTP/1.1 {status}\r\nContent-Type: application/json\r\n\
-         Content-Length: {length}\r\nConnection: close\r\n\r\n{text}"
-    )?;
-    Ok(())
+    hooks::answer(socket, status, text)
 }
 
 /// Works, says so on the way, and says that it is done.
@@ -117,24 +111,4 @@ fn call_back(run: &Run, of: &Subscription, wake: &Wake) -> Result<()> {
         wake.tell(run, whose, "callback", &acks, true)?;
     }
     Ok(())
-}
-
-/// The body of a request.
-fn read(socket: &TcpStream) -> Result<Vec<u8>> {
-    let mut reader = BufReader::new(socket);
-    let mut length = None;
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let line = line.trim_end();
-        if line.is_empty() {
-            break;
-        }
-        let header = line.split_once(':');
-        let found = header.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-        length = found.map(|(_, value)| value.trim().parse()).or(length);
-    }
-    let mut body = vec![0; length.context("a request without a length")??];
-    reader.read_exact(&mut body)?;
-    Ok(body)
 }
