@@ -70,6 +70,12 @@ pub struct Calls {
     pub directory_requests: u32,
     /// Requests to the object of a subscription.
     pub subscription_requests: u32,
+    /// Alarms that streams have set; each is billed as a row.
+    pub object_alarms: u32,
+    /// Alarms that the directory has set.
+    pub directory_alarms: u32,
+    /// Alarms that subscriptions have set.
+    pub subscription_alarms: u32,
     /// KV, to read.
     pub kv_reads: u32,
     /// KV, to write or delete.
