@@ -2,8 +2,8 @@
 // its way to put URLs together and its idea of which answers are harmless.
 import { createHash } from "node:crypto"
 import { DurableStream, stream } from "@durable-streams/client"
-import { equal, numbers } from "./checks.mjs"
-import { Root, eventually, fresh } from "./control.mjs"
+import { numbers } from "./checks.mjs"
+import { Root, equal, eventually, fresh } from "./control.mjs"
 import { DONE, Receiver, judge, keysAt } from "./receiver.mjs"
 
 const JSON_TYPE = "application/json"
@@ -30,13 +30,12 @@ class Client {
   }
 
   async ask(method, url, body, token) {
+    const headers = new Headers(this.headers)
+    if (body) headers.set("content-type", JSON_TYPE)
+    if (token) headers.set("authorization", `Bearer ${token}`)
     const answer = await fetch(url, {
       method,
-      headers: {
-        ...(body && { "content-type": JSON_TYPE }),
-        ...this.headers,
-        ...(token && { authorization: `Bearer ${token}` }),
-      },
+      headers,
       body: body && JSON.stringify(body),
     })
     const text = await answer.text()

@@ -1,5 +1,6 @@
 // The streams and the subscriptions below a root, with plain fetch: STREAM_ROOT says which root, and
 // STREAM_AUTH what its requests say of themselves.
+import { isDeepStrictEqual } from "node:util"
 import { sleep } from "./checks.mjs"
 
 const JSON_TYPE = "application/json"
@@ -10,6 +11,13 @@ export const isNothing = (offset) => NOTHING.test(offset)
 
 /** A name that nobody has used. */
 export const fresh = (what) => `${what}-${Math.random().toString(36).slice(2, 10)}`
+
+/** Throws unless both are the same as JSON, whatever order their fields are in. */
+export function equal(seen, expected, what) {
+  const [a, b] = [seen, expected].map((value) => JSON.stringify(value) ?? "undefined")
+  const [x, y] = [a, b].map((text) => (text === "undefined" ? undefined : JSON.parse(text)))
+  if (!isDeepStrictEqual(x, y)) throw new Error(`${what}: ${a.slice(0, 500)} instead of ${b.slice(0, 500)}`)
+}
 
 /** Asks again and again until the answer is one, and gives it. */
 export async function eventually(what, ask, millis = 10_000) {
@@ -55,9 +63,12 @@ export class Root {
     const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body)
     const answer = await fetch(`${this.url}/${path}`, {
       method,
-      headers: { ...(text !== undefined && { "Content-Type": JSON_TYPE }), ...this.headers, ...headers },
+      // A connection that the server ends just now is no matter of these checks.
+      headers: { Connection: "close", ...(text !== undefined && { "Content-Type": JSON_TYPE }), ...this.headers, ...headers },
       body: text,
       redirect: "manual",
+    }).catch((error) => {
+      throw new Error(`${method} ${path}: ${error.cause ?? error}`)
     })
     return read(answer)
   }

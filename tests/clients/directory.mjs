@@ -1,6 +1,6 @@
 // The lists of streams and of subscriptions below a root.
-import { equal, numbers } from "./checks.mjs"
-import { Root, eventually, expect, fresh } from "./control.mjs"
+import { numbers } from "./checks.mjs"
+import { Root, equal, eventually, expect, fresh } from "./control.mjs"
 
 /** The checks, for a server at `server`. */
 export function checks(server) {
@@ -91,7 +91,7 @@ export function checks(server) {
 
     "subscriptions are listed in pages": async () => {
       const place = fresh("listed")
-      const ids = numbers(0, 12).map((n) => `${place}:${String(n).padStart(2, "0")}/x`)
+      const ids = numbers(0, 12).map((n) => `${place}:${String(n).padStart(2, "0")} x`)
       for (const id of ids) {
         await root.subscribe({ type: "pull-wake", streams: ["a"], wake_stream: "b" }, id)
       }

@@ -1,6 +1,6 @@
 // What our server does for subscriptions beyond the protocol.
-import { equal, numbers, sleep } from "./checks.mjs"
-import { Root, acksOf, eventually, expect, fresh, isNothing } from "./control.mjs"
+import { numbers, sleep } from "./checks.mjs"
+import { Root, acksOf, equal, eventually, expect, fresh, isNothing } from "./control.mjs"
 import { DONE, Receiver, judge, keysAt, withReceiver } from "./receiver.mjs"
 
 /** The checks, for a server at `server`. */

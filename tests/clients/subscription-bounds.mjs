@@ -1,7 +1,6 @@
 // What our server refuses beyond what the protocol makes it refuse, so that nothing grows without
 // bound and no mistake goes unnoticed.
-import { equal } from "./checks.mjs"
-import { Root, expect, fresh } from "./control.mjs"
+import { Root, equal, expect, fresh } from "./control.mjs"
 import { rows } from "./subscription-refusals.mjs"
 
 const INVALID = [400, "INVALID_REQUEST"]
@@ -87,6 +86,7 @@ export function checks(server) {
         "a pattern of 513 bytes": [put({ pattern: "x".repeat(513) }), INVALID],
         "a pattern of 33 segments": [put({ pattern: Array(33).fill("*").join("/") }), INVALID],
         "a pattern of 32 segments": [put({ pattern: Array(32).fill("*").join("/") }), [201]],
+        "a star within a segment": [put({ pattern: "a*" }), INVALID],
         "an id of 257 bytes": [withId("x".repeat(257)), INVALID],
         "an id with a line end": [withId("a\nb"), INVALID],
         "a description of 1025 bytes": [put({ description: "x".repeat(1025) }), INVALID],

@@ -1,6 +1,6 @@
 // Which streams a subscription has, and from where on.
-import { equal, sleep } from "./checks.mjs"
-import { Root, acksOf, eventually, expect, fresh, isNothing } from "./control.mjs"
+import { sleep } from "./checks.mjs"
+import { Root, acksOf, equal, eventually, expect, fresh, isNothing } from "./control.mjs"
 
 /** Patterns below a place, and what they match of its streams. */
 const STREAMS = ["a", "b", "a/c", "b/c", "a/b/c", "a*", "x.y:z", "long/er/and/longer"]
@@ -21,9 +21,6 @@ const PATTERNS = {
   "**/*": STREAMS,
   "*/**": STREAMS,
   "*/**/*": ["a/c", "b/c", "a/b/c", "long/er/and/longer"],
-  // A star within a segment is a star.
-  "a*": ["a*"],
-  "x.*": [],
   "?": [],
   "[ab]": [],
 }
@@ -215,7 +212,7 @@ export function checks(server) {
     },
 
     "ids may have any characters": async () => {
-      for (const id of ["runner:x:y", "a b", "ü/é", "100%", "a..b~c", "x".repeat(200)]) {
+      for (const id of ["runner:x:y", "a b", "ü é", "100%", "a..b~c", "x".repeat(200)]) {
         const subscription = root.subscription(id)
         await subscription.delete()
         const config = { type: "pull-wake", streams: [fresh("ids")], wake_stream: fresh("ids") }

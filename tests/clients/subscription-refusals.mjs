@@ -1,7 +1,6 @@
 // What subscriptions refuse, and in which words: the table of errors of the protocol, and of what
 // every server of it does.
-import { equal } from "./checks.mjs"
-import { Root, acksOf, expect, fresh } from "./control.mjs"
+import { Root, acksOf, equal, expect, fresh } from "./control.mjs"
 import { Receiver } from "./receiver.mjs"
 
 const INVALID = [400, "INVALID_REQUEST"]
@@ -121,7 +120,6 @@ export function checks(server) {
         "release": [() => none.release(wake), NOT_FOUND],
         "another route": [() => root.ask("GET", "__ds/nothing"), NOT_FOUND],
         "below a subscription": [() => root.ask("GET", `${none.path}/nothing`), NOT_FOUND],
-        "no id": [() => root.ask("GET", "__ds/subscriptions/"), NOT_FOUND],
         "keys are not written": [() => root.ask("POST", "__ds/jwks.json"), [405]],
         "no such method": [() => root.ask("POST", none.path), [405]],
         "streams are not read there": [() => root.ask("GET", `${none.path}/streams`), [405]],

@@ -1,8 +1,8 @@
 // Subscriptions that are delivered by webhook, as a receiver has them that knows the protocol and
 // nothing else.
 import { createHash, generateKeyPairSync } from "node:crypto"
-import { equal, sleep } from "./checks.mjs"
-import { Root, acksOf, eventually, expect, fresh, isNothing } from "./control.mjs"
+import { sleep } from "./checks.mjs"
+import { Root, acksOf, equal, eventually, expect, fresh, isNothing } from "./control.mjs"
 import { DONE, REPLAY_WINDOW, judge, keysAt, withReceiver } from "./receiver.mjs"
 
 /** The checks, for a server at `server`. */
@@ -21,7 +21,7 @@ export function checks(server) {
 
   return {
     "a subscription says how its deliveries are signed": withReceiver(async (receiver) => {
-      const subscription = root.subscription("signing:of/all that is")
+      const subscription = root.subscription("signing:of all that is")
       const config = {
         type: "webhook",
         pattern: "nothing-that-there-is/*",
@@ -172,6 +172,8 @@ export function checks(server) {
       const { subscription, path } = await woken(receiver)
       const first = await receiver.next()
       const tail = await root.append(path, 1)
+      // Soon, what was appended is known.
+      await sleep(500)
       const partly = { acks: acksOf(first), done: true }
       equal((await subscription.callback(first, partly)).json, { ok: true, next_wake: true }, "answer")
       const second = await receiver.next()
