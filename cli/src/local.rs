@@ -19,6 +19,7 @@ use crate::{
     interrupt::{self, Interrupted},
     process,
     project::Project,
+    settings::DEV,
     toolchain::Toolchain,
 };
 
@@ -169,6 +170,10 @@ fn options(project: &Project, dev_vars: &DevVars, port: u16) -> Value {
     options["host"] = json!("127.0.0.1");
     options["port"] = json!(port);
     options["defaultPersistRoot"] = json!(project.root.join(STATE));
+    // Whoever wants it otherwise says so.
+    if project.wrangler.vars.get(DEV.name).is_none() {
+        options["bindings"][DEV.name] = json!("1");
+    }
     for (name, value) in dev_vars.entries() {
         options["bindings"][name] = value.clone();
     }
@@ -181,6 +186,20 @@ fn options(project: &Project, dev_vars: &DevVars, port: u16) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_local_run_is_for_development_unless_that_is_said_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let base = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
+        let dev = |more: &str| {
+            std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
+            std::fs::write(dir.path().join("wrangler.toml"), format!("{base}{more}")).unwrap();
+            let project = Project::open(dir.path()).unwrap();
+            options(&project, &DevVars::default(), 0)["bindings"]["DEV"].clone()
+        };
+        assert_eq!(dev(""), "1");
+        assert_eq!(dev("[vars]\nDEV = \"0\""), "0");
+    }
 
     #[test]
     fn a_port_in_use_is_refused_and_zero_takes_a_free_one() {

@@ -14,6 +14,7 @@ use crate::{
     interrupt::{self, Interrupted},
     local::{self, Server},
     project::Project,
+    server::Serving,
     toolchain::{self, Toolchain},
     ui::{self, Ui},
     variables,
@@ -35,13 +36,15 @@ pub struct Session<'a> {
     server: Server,
     port: u16,
     watch: Watch,
+    /// Says to other commands where it serves.
+    _serving: Option<Serving>,
 }
 
 impl<'a> Session<'a> {
     /// Builds and serves the project in a folder.
     pub fn start(ui: &'a Ui, dir: &Path, port: u16) -> Result<Self> {
         interrupt::note_interrupts();
-        let project = Project::open(dir)?;
+        let mut project = Project::open(dir)?;
         let dev_vars = DevVars::read(ui, &project)?;
         variables::check_with(&project, &dev_vars)?;
         let port = local::check_port(port)?;
@@ -56,11 +59,13 @@ impl<'a> Session<'a> {
         ui.step("Building the worker", || {
             bundle::build(ui, &project, &toolchain, Effort::Quick)
         })?;
+        upgrade(ui, &mut project)?;
         // The build takes minutes the first time, long enough for another program to take the port.
         let port = local::check_port(port)?;
         let server = ui.step("Starting workerd", || {
             Server::start(&project, &dev_vars, &toolchain, port)
         })?;
+        let serving = Serving::at(&project, &url(port))?;
         Ok(Self {
             ui,
             project,
@@ -69,12 +74,13 @@ impl<'a> Session<'a> {
             server,
             port,
             watch,
+            _serving: serving,
         })
     }
 
     /// Where it serves.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        url(self.port)
     }
 
     /// The port it serves on.
@@ -157,15 +163,32 @@ impl<'a> Session<'a> {
     }
 
     fn rebuild(&mut self) -> Result<()> {
-        let project = Project::open(&self.project.root)?;
+        let mut project = Project::open(&self.project.root)?;
         let dev_vars = DevVars::read(self.ui, &project)?;
         variables::check_with(&project, &dev_vars)?;
         let toolchain = toolchain::ready(self.ui, &project)?;
         bundle::build(self.ui, &project, &toolchain, Effort::Quick)?;
+        upgrade(self.ui, &mut project)?;
         self.server.load(&project, &dev_vars, self.port)?;
         self.project = project;
         self.dev_vars = dev_vars;
         self.toolchain = toolchain;
         Ok(())
     }
+}
+
+fn url(port: u16) -> String {
+    format!("http://127.0.0.1:{port}")
+}
+
+/// Gives an older `wrangler.toml` what the new bundle needs.
+fn upgrade(ui: &Ui, project: &mut Project) -> Result<()> {
+    let added = project.upgrade(false)?;
+    if !added.is_empty() {
+        let added = added.join(", ");
+        ui.note(format!(
+            "wrangler.toml has got what it lacked, to be kept with the project: {added}"
+        ));
+    }
+    Ok(())
 }

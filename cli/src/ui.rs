@@ -1,6 +1,7 @@
 //! What a person or a program reads: results on stdout, everything else on stderr.
 
 use std::{
+    cell::Cell,
     io::{IsTerminal, Write},
     time::{Duration, Instant},
 };
@@ -11,6 +12,9 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use crate::{args::global::Global, error};
+
+/// After how many more things of a kind progress is said where it cannot be drawn.
+const NOTED: u64 = 500;
 
 /// How to talk to whoever started the program.
 #[derive(Debug)]
@@ -118,9 +122,13 @@ impl Ui {
         work: impl FnOnce(&dyn Fn(u64)) -> Result<T>,
     ) -> Result<T> {
         let spinner = self.spinner(what);
+        let noted = Cell::new(0);
         let outcome = work(&|count| match &spinner {
             Some(spinner) => spinner.set_message(format!("{what} … {count}")),
-            None if count.is_multiple_of(500) => self.note(format!("{what} … {count}")),
+            None if count / NOTED > noted.get() => {
+                noted.set(count / NOTED);
+                self.note(format!("{what} … {count}"));
+            }
             None => {}
         });
         if let Some(spinner) = spinner {

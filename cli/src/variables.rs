@@ -16,7 +16,23 @@ pub fn check(project: &Project) -> Result<()> {
     refuse(&malformed(MANIFEST, &project.wrangler.vars))
 }
 
-/// The same, with those of a local run.
+/// The same, and refuses what is for local runs alone.
+pub fn check_to_deploy(project: &Project) -> Result<()> {
+    check(project)?;
+    let dev = project.wrangler.vars.get(settings::DEV.name).and_then(text);
+    match settings::DEV.parse(dev.as_deref()) {
+        Ok(true) => Err(problem(
+            format!(
+                "{MANIFEST} sets {}: the worker would send webhooks without TLS, and log each of them",
+                settings::DEV.name
+            ),
+            "take it out: `durable-streams dev` sets it by itself, and nothing else may",
+        )),
+        _ => Ok(()),
+    }
+}
+
+/// Refuses malformed settings there and in those of a local run.
 pub fn check_with(project: &Project, dev_vars: &DevVars) -> Result<()> {
     let mut wrong = malformed(MANIFEST, &project.wrangler.vars);
     wrong.extend(malformed(dev_vars::FILE, dev_vars.entries()));

@@ -36,6 +36,8 @@ fn help_names_every_command() {
         "create-project",
         "projects",
         "token",
+        "subscriptions",
+        "directory",
         "doctor",
         "completions",
     ] {
@@ -56,6 +58,7 @@ fn completions_are_a_script() {
         let script = place.run(&["completions", shell]).succeeds().stdout;
         assert!(script.contains("durable-streams"), "{shell}");
         assert!(script.contains("doctor"), "{shell}");
+        assert!(script.contains("wake-stream"), "{shell}");
         let document = place
             .run(&["completions", shell, "--json"])
             .succeeds()

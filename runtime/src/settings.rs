@@ -69,6 +69,11 @@ pub const SUBSCRIPTION_PARK_DAYS: Number = Number {
     default: 3,
 };
 
+/// Whether the stream `__registry__` of a root, if there is one, says which streams came and went.
+pub const REGISTRY_STREAM: Switch = Switch {
+    name: "REGISTRY_STREAM",
+};
+
 /// The largest body of a PUT or POST.
 pub const MAX_APPEND_BYTES: Number = Number {
     name: "MAX_APPEND_BYTES",
@@ -177,7 +182,7 @@ const MOST_MERGED_BYTES: u64 = 1 << 30;
 /// The largest value of the limit on messages: above that, bytes decide anyway.
 const MOST_MESSAGES: u64 = 1 << 30;
 
-const SWITCHES: &[Switch] = &[DEBUG_TIMING, DEV];
+const SWITCHES: &[Switch] = &[DEBUG_TIMING, DEV, REGISTRY_STREAM];
 const WORDS: &[Word] = &[JURISDICTION, LOCATION_HINT, DIRECTORY];
 const NUMBERS: &[Number] = &[
     MAX_APPEND_BYTES,

@@ -6,7 +6,7 @@ use durable_streams_cloudflare::{Answer, ProjectJwt, StreamWorker};
 use worker::web_sys::Request;
 use worker::{Context, Env, Result, event};
 
-pub use durable_streams_cloudflare::StreamDO;
+pub use durable_streams_cloudflare::{DirectoryDO, StreamDO, SubscriptionDO};
 
 #[event(fetch)]
 async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Answer> {

@@ -1,12 +1,16 @@
 //! The command line.
 
 pub mod global;
+mod server;
 pub mod values;
 
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 
+pub use self::server::{
+    CreateSubscription, Delivery, Directory, Keys, ServerFlags, Streams, Subscriptions,
+};
 use self::{
     global::Global,
     values::{Auth, DEFAULT_PORT, Scope, key_value, lifetime, word},
@@ -51,6 +55,12 @@ pub enum Command {
     Projects(Projects),
     /// Print a token for the streams of a project
     Token(Token),
+    /// List, show and change the subscriptions of a running server
+    #[command(subcommand)]
+    Subscriptions(Subscriptions),
+    /// Mend the directory of streams of a running server
+    #[command(subcommand)]
+    Directory(Directory),
     /// Say what is missing on this machine to build and run a project
     Doctor(Doctor),
     /// Print the completion script of a shell
@@ -224,13 +234,20 @@ pub enum Projects {
         #[command(flatten)]
         place: PlaceFlags,
     },
-    /// Remove a project from the registry; its streams stay
+    /// Remove a project from the registry, and its streams if wanted
     Delete {
         /// The project
         name: String,
         /// Ask nothing
         #[arg(long, short)]
         yes: bool,
+        /// What becomes of its streams [default: asked on a terminal, if there are any]
+        #[arg(long, value_enum)]
+        streams: Option<Streams>,
+        /// Where the server is [default: where `dev` serves this folder; with --remote, where it is
+        /// deployed]
+        #[arg(long, value_name = "URL")]
+        url: Option<String>,
         /// Which registry.
         #[command(flatten)]
         place: PlaceFlags,

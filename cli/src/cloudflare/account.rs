@@ -7,11 +7,11 @@ use reqwest::Method;
 use serde::Deserialize;
 
 use super::{
-    client::{Client, Page, Request, reason},
+    client::{Client, Page, Request},
     credentials::Credentials,
     error::{Endpoint, Result},
 };
-use crate::{error::problem, ui::Ui};
+use crate::{error::problem, http::reason, ui::Ui};
 
 /// An account of Cloudflare: everything a project has there is in one.
 #[derive(Debug)]

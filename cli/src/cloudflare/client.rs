@@ -5,12 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
     Method,
-    header::{ACCEPT, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER},
+    header::{ACCEPT, CONTENT_TYPE, HeaderValue},
     multipart::{Form, Part},
-    redirect::Policy,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
@@ -20,35 +18,20 @@ use super::{
     credentials::Credentials,
     error::{Endpoint, Error, Refusal, Result},
 };
-use crate::{error::problem, interrupt};
+use crate::{
+    error::problem,
+    http::{
+        self, BACK_OFF, LONGEST_WAIT, TRIES, is_success, is_worth_another_try, reason, retry_after,
+    },
+};
 
 /// Where the API is, unless `CLOUDFLARE_API_BASE_URL` says otherwise.
 const BASE: &str = "https://api.cloudflare.com/client/v4";
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
-/// Nobody notices that the other side closes an idle connection while a worker is built.
-const IDLE_LIMIT: Duration = Duration::from_secs(3);
 /// A worker of 10 MB needs this on a slow line.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(300);
-/// How often a request is sent, counting the first time.
-const TRIES: u32 = 3;
-/// The wait before the second try; it doubles for the next.
-const BACK_OFF: Duration = Duration::from_millis(500);
-/// A longer wait than this is left to the person.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// The header that says within which borders a thing is.
 const JURISDICTION: &str = "cf-r2-jurisdiction";
-/// What stays as it is in a part of a path.
-const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-')
-    .remove(b'_')
-    .remove(b'.')
-    .remove(b'!')
-    .remove(b'~')
-    .remove(b'*')
-    .remove(b'\'')
-    .remove(b'(')
-    .remove(b')');
 
 /// Speaks to the API.
 pub struct Client {
@@ -201,22 +184,11 @@ pub struct Page<T> {
 impl Client {
     /// A client that uses these credentials.
     pub fn new(credentials: Credentials, verbose: bool) -> anyhow::Result<Self> {
-        // That another provider was installed is as good.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let http = reqwest::Client::builder()
-            .user_agent(concat!("durable-streams/", env!("CARGO_PKG_VERSION")))
-            .connect_timeout(CONNECT_LIMIT)
-            .pool_idle_timeout(IDLE_LIMIT)
-            // The API redirects nowhere, and the credentials go nowhere else.
-            .redirect(Policy::none())
-            .build()?;
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
+        let base = base()?;
         Ok(Self {
-            http,
-            runtime,
-            base: base()?,
+            http: http::client(&base)?,
+            runtime: http::runtime()?,
+            base,
             credentials,
             verbose,
         })
@@ -372,17 +344,7 @@ impl Client {
 
     /// Drives something to its end, or until we are asked to end.
     pub(super) fn run<T>(&self, work: impl Future<Output = T>) -> Result<T> {
-        let interrupted = async {
-            while !interrupt::interrupted() {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-        };
-        self.runtime.block_on(async {
-            tokio::select! {
-                done = work => Ok(done),
-                () = interrupted => Err(Error::Interrupted),
-            }
-        })
+        http::run(&self.runtime, work).map_err(|_| Error::Interrupted)
     }
 
     /// Says what was sent and what came: never a header, never a body.
@@ -427,11 +389,6 @@ impl Client {
     }
 }
 
-/// A part of a path, escaped as browsers do it.
-pub fn escape(text: &str) -> String {
-    utf8_percent_encode(text, PLAIN).to_string()
-}
-
 fn form(upload: &Upload) -> reqwest::Result<Form> {
     let mut form = Form::new().text("metadata", upload.metadata.to_string());
     for module in &upload.modules {
@@ -441,20 +398,6 @@ fn form(upload: &Upload) -> reqwest::Result<Form> {
         form = form.part(module.name.clone(), part);
     }
     Ok(form)
-}
-
-fn is_success(status: u16) -> bool {
-    (200..300).contains(&status)
-}
-
-fn is_worth_another_try(status: u16) -> bool {
-    status == 429 || status >= 500
-}
-
-/// The seconds of `Retry-After`. A date, which Cloudflare does not send, counts as none.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
-    text.trim().parse().ok().map(Duration::from_secs)
 }
 
 /// The base of all URLs, without a slash at its end.
@@ -467,14 +410,7 @@ fn base() -> anyhow::Result<String> {
 
 fn checked_base(text: &str) -> anyhow::Result<String> {
     let base = text.trim().trim_end_matches('/');
-    let url = reqwest::Url::parse(base).ok();
-    let is_here = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
-    let is_safe = url.is_some_and(|url| match url.scheme() {
-        "https" => true,
-        "http" => url.host_str().is_some_and(is_here),
-        _ => false,
-    });
-    if is_safe {
+    if http::is_safe(base) {
         return Ok(base.to_owned());
     }
     Err(problem(
@@ -488,27 +424,9 @@ fn host(base: &str) -> &str {
     rest.split('/').next().unwrap_or(rest)
 }
 
-/// The innermost cause, which is the one that says something.
-pub(super) fn reason(error: &reqwest::Error) -> String {
-    if error.is_timeout() {
-        return "it took too long".to_owned();
-    }
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_key_is_escaped_as_in_a_browser() {
-        assert_eq!(escape("project:demo"), "project%3Ademo");
-        assert_eq!(escape("a/b c-d_e.f~é"), "a%2Fb%20c-d_e.f~%C3%A9");
-    }
 
     #[test]
     fn credentials_are_sent_over_tls_or_to_this_machine() {
@@ -526,16 +444,5 @@ mod tests {
         ] {
             checked_base(bad).unwrap_err();
         }
-    }
-
-    #[test]
-    fn the_time_to_wait_is_in_seconds() {
-        let headers = |text: &str| {
-            let mut headers = HeaderMap::new();
-            headers.insert(RETRY_AFTER, text.parse().unwrap());
-            retry_after(&headers)
-        };
-        assert_eq!(headers("7"), Some(Duration::from_secs(7)));
-        assert_eq!(headers("Wed, 21 Oct 2026 07:28:00 GMT"), None);
     }
 }

@@ -6,10 +6,11 @@ use serde_json::json;
 
 use super::{
     account::Account,
-    client::{Body, Page, escape},
+    client::{Body, Page},
     error::{Endpoint, Result},
     r2::done_or_gone,
 };
+use crate::http::escape;
 
 /// A namespace of this title exists already.
 const EXISTS: i64 = 10014;

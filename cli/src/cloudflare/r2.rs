@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 
 use super::{
     account::Account,
-    client::{Body, Page, Request, escape},
+    client::{Body, Page, Request},
     error::{Endpoint, Error, Result},
 };
+use crate::http::escape;
 
 /// The bucket exists already.
 const EXISTS: i64 = 10004;

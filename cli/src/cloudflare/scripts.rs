@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::{
     account::Account,
-    client::{Body, Upload, escape},
+    client::{Body, Upload},
     error::{Endpoint, Result},
     r2::done_or_gone,
 };
-use crate::project::wrangler::FullRoute;
+use crate::{http::escape, project::wrangler::FullRoute};
 
 /// A deployed worker.
 #[derive(Debug, Clone, Deserialize)]

@@ -63,7 +63,7 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
     interrupt::note_interrupts();
     let mut times = Times::default();
     let project = Project::open(dir)?;
-    variables::check(&project)?;
+    variables::check_to_deploy(&project)?;
     if let Some(name) = &args.create_project {
         registry::check_name(name)?;
     }
@@ -72,7 +72,7 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
     if !args.dry_run {
         deployment.hold()?;
         // The file may have changed while another run was waited for.
-        variables::check(&deployment.project)?;
+        variables::check_to_deploy(&deployment.project)?;
     }
     if args.no_build {
         deployment.upload()?;
@@ -85,6 +85,7 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
     if !args.no_build {
         times.measure("build", || build(ui, &deployment.project))?;
     }
+    let added = upgrade(&mut deployment, &mut findings, args.dry_run)?;
     let sizes = bundle::sizes(&deployment.project)?;
     check_size(ui, &sizes)?;
     if args.dry_run {
@@ -96,7 +97,7 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
                 &findings,
                 &sizes,
                 &times,
-                json!({ "dryRun": true }),
+                json!({ "dryRun": true, "added": added }),
             ),
         );
         return Ok(());
@@ -162,6 +163,7 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
             &times,
             json!({
                 "dryRun": false,
+                "added": added,
                 "changed": !is_deployed || is_exposed,
                 "url": urls.first(),
                 "urls": urls,
@@ -178,6 +180,24 @@ fn build(ui: &Ui, project: &Project) -> Result<()> {
     ui.step("Building the worker", || {
         bundle::build(ui, project, &toolchain, Effort::Full)
     })
+}
+
+/// Gives an older `wrangler.toml` what the new bundle needs.
+fn upgrade(
+    deployment: &mut Deployment,
+    findings: &mut Findings,
+    dry_run: bool,
+) -> Result<Vec<String>> {
+    let added = deployment.project.upgrade(dry_run)?;
+    findings.migrations = deployment.missing_migrations(findings)?;
+    if !added.is_empty() {
+        let would = if dry_run { "would get" } else { "has got" };
+        let added = added.join(", ");
+        deployment.ui.note(format!(
+            "wrangler.toml {would} what it lacked, to be kept with the project: {added}"
+        ));
+    }
+    Ok(added)
 }
 
 fn check_size(ui: &Ui, sizes: &Sizes) -> Result<()> {

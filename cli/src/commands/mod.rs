@@ -3,15 +3,18 @@
 mod build;
 mod completions;
 mod create_project;
+mod delete_project;
 mod deploy;
 mod destroy;
 mod dev;
+mod directory;
 mod doctor;
 mod init;
 mod logs;
 mod projects;
 mod provision;
 mod status;
+mod subscriptions;
 mod token;
 
 use std::{path::Path, process::ExitCode};
@@ -43,6 +46,8 @@ pub fn run(command: Command, ui: &Ui) -> Result<ExitCode> {
         Command::CreateProject(args) => create_project::run(ui, &args)?,
         Command::Projects(args) => projects::run(ui, &args)?,
         Command::Token(args) => token::run(ui, &args)?,
+        Command::Subscriptions(args) => subscriptions::run(ui, &args)?,
+        Command::Directory(args) => directory::run(ui, &args)?,
         Command::Doctor(args) => return doctor::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::RenderTemplate => render::serve()?,

@@ -3,12 +3,11 @@
 use std::path::Path;
 
 use anyhow::Result;
-use dialoguer::Confirm;
 use serde_json::{Value, json};
 
+use super::delete_project::{self, Deletion};
 use crate::{
     args::{PlaceFlags, Projects},
-    error::problem,
     project::Project,
     registry::{Place, Record, Registry, Secret},
     ui::Ui,
@@ -29,7 +28,22 @@ pub fn run(ui: &Ui, args: &Projects) -> Result<()> {
             secret,
             place,
         } => remove_secret(ui, name, secret.as_deref(), *place),
-        Projects::Delete { name, yes, place } => delete(ui, name, *yes, *place),
+        Projects::Delete {
+            name,
+            yes,
+            streams,
+            url,
+            place,
+        } => delete_project::run(
+            ui,
+            &Deletion {
+                name,
+                yes: *yes,
+                streams: *streams,
+                url: url.as_deref(),
+                place: *place,
+            },
+        ),
     }
 }
 
@@ -136,32 +150,6 @@ fn remove_secret(ui: &Ui, name: &str, id: Option<&str>, flags: PlaceFlags) -> Re
              tokens signed with it for up to a minute, and then lets their live readers go."
         ),
         &document,
-    );
-    Ok(())
-}
-
-fn delete(ui: &Ui, name: &str, yes: bool, flags: PlaceFlags) -> Result<()> {
-    let mut registry = open(ui, flags)?;
-    let place = registry.place().name();
-    if ui.can_ask() && !yes {
-        let sure = Confirm::new()
-            .with_prompt(format!(
-                "Delete the project {name} ({place})? Nobody gets to its streams any more"
-            ))
-            .default(false)
-            .interact()?;
-        if !sure {
-            return Err(problem("nothing was deleted", ""));
-        }
-    }
-    registry.delete(name)?;
-    ui.result(
-        format!(
-            "Deleted the project {name} ({place}). A running server takes its tokens for up to a \
-             minute; then nobody gets to its streams any more, not even with a new project of this \
-             name, which starts with none. What they hold stays stored until they expire."
-        ),
-        &json!({ "project": name, "place": place, "deleted": true }),
     );
     Ok(())
 }

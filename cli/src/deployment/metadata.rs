@@ -145,7 +145,6 @@ fn unknown_tag(tag: &str, all: &[Migration]) -> anyhow::Error {
 
 /// Refuses migrations without a tag, and classes that no migration makes.
 pub fn check_classes(wrangler: &Wrangler) -> Result<()> {
-    let mut classes = BTreeSet::new();
     let mut tags = BTreeSet::new();
     for migration in &wrangler.migrations {
         if migration.tag.is_empty() || !tags.insert(&migration.tag) {
@@ -157,20 +156,8 @@ pub fn check_classes(wrangler: &Wrangler) -> Result<()> {
                 "give it a tag, as in `tag = \"v2\"`",
             ));
         }
-        let step = &migration.step;
-        let made = [&step.new_classes, &step.new_sqlite_classes];
-        classes.extend(made.into_iter().flatten().flatten().cloned());
-        for moved in [&step.renamed_classes, &step.transferred_classes] {
-            for one in moved.iter().flatten() {
-                let name = |key| one.get(key).and_then(Value::as_str);
-                classes.remove(name("from").unwrap_or_default());
-                classes.extend(name("to").map(str::to_owned));
-            }
-        }
-        for deleted in step.deleted_classes.iter().flatten() {
-            classes.remove(deleted);
-        }
     }
+    let classes = wrangler.made_classes();
     for class in wrangler.own_classes() {
         if !classes.contains(class) {
             return Err(problem(

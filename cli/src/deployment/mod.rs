@@ -7,7 +7,7 @@ mod record;
 mod resources;
 
 pub use address::{Health, addresses, ask, wait_until_healthy};
-pub use record::{Record, recorded};
+pub use record::{Record, folder, recorded};
 pub use resources::{Kind, Resource};
 
 use std::{
@@ -94,7 +94,7 @@ impl<'a> Deployment<'a> {
             self.check_owner(&findings.settings)?;
         }
         self.check_placement(&findings)?;
-        findings.migrations = self.missing_migrations(&findings)?;
+        findings.migrations = self.expected_migrations(&findings)?;
         if findings.subdomain.is_none() && self.project.wrangler.on_workers_dev() {
             return Err(self.no_subdomain());
         }
@@ -134,11 +134,23 @@ impl<'a> Deployment<'a> {
         })
     }
 
+    /// The migrations the deployed worker lacks, as far as that is known before the build. It may be
+    /// ahead of a `wrangler.toml` that was upgraded for an earlier deploy and not kept, as where each
+    /// deploy is from a new checkout; then the same upgrade follows.
+    fn expected_migrations(&self, findings: &Findings) -> Result<Option<Value>> {
+        let missing = self.missing_migrations(findings);
+        let (Err(_), Some(prospect)) = (&missing, self.project.prospect()?) else {
+            return missing;
+        };
+        match metadata::migrations(&prospect, deployed_tag(findings)) {
+            Ok(_) => Ok(None),
+            Err(_) => missing,
+        }
+    }
+
     /// The migrations the deployed worker lacks, as the API takes them.
     pub fn missing_migrations(&self, findings: &Findings) -> Result<Option<Value>> {
-        let script = findings.script.as_ref();
-        let deployed = script.map(|script| script.migration_tag.as_deref());
-        metadata::migrations(&self.project.wrangler, deployed)
+        metadata::migrations(&self.project.wrangler, deployed_tag(findings))
     }
 
     /// Refuses settings that would be lost, and names those that have no effect.
@@ -336,6 +348,12 @@ impl<'a> Deployment<'a> {
         }
         Ok(!is_so)
     }
+}
+
+/// The last migration of the deployed worker, when there is one, and has one.
+fn deployed_tag(findings: &Findings) -> Option<Option<&str>> {
+    let script = findings.script.as_ref();
+    script.map(|script| script.migration_tag.as_deref())
 }
 
 /// Waits until no other run works on this project. Two machines cannot wait for each other: there,

@@ -18,7 +18,7 @@ pub fn set(path: &Path, table: &str, binding: &str, key: &str, text: Option<&str
 }
 
 /// Puts a new text in the place of a file, whole or not at all. Its permissions stay.
-fn replace(path: &Path, text: &str) -> Result<()> {
+pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
     // A link stays a link: what it leads to is replaced.
     let path = path.canonicalize()?;
     let folder = path.parent().context("it is in no folder")?;

@@ -2,6 +2,7 @@
 
 pub mod edit;
 mod layout;
+mod upgrade;
 pub mod wrangler;
 
 use std::path::{Path, PathBuf};
@@ -41,8 +42,7 @@ impl Project {
                 "go to a project's folder, name it with -C, or make one with `durable-streams init`",
             ));
         }
-        let text = std::fs::read_to_string(&manifest)
-            .with_context(|| format!("cannot read {}", manifest.display()))?;
+        let text = read(&manifest)?;
         let wrangler = Wrangler::parse(&text).map_err(|wrong| {
             problem(
                 format!("{}: {wrong}", manifest.display()),
@@ -64,6 +64,31 @@ impl Project {
     /// Its `wrangler.toml`.
     pub fn manifest(&self) -> PathBuf {
         self.root.join(MANIFEST)
+    }
+
+    /// Adds to `wrangler.toml` what the bundle has and an older release did not know, and says what
+    /// that was. Nothing is written for a `dry_run`, but what would be counts from then on.
+    pub fn upgrade(&mut self, dry_run: bool) -> Result<Vec<String>> {
+        let manifest = self.manifest();
+        let script = read(&self.build_dir().join(SCRIPT))?;
+        let has = |class: &str| upgrade::exports(&script, class);
+        let Some(upgrade) = upgrade::upgrade(&read(&manifest)?, has)? else {
+            return Ok(Vec::new());
+        };
+        self.wrangler = Wrangler::parse(&upgrade.text).map_err(anyhow::Error::msg)?;
+        if !dry_run {
+            edit::replace(&manifest, &upgrade.text)
+                .with_context(|| format!("cannot write {}", manifest.display()))?;
+        }
+        Ok(upgrade.added)
+    }
+
+    /// What `wrangler.toml` will say if the bundle, which is not built yet, has all that one of today
+    /// may have.
+    pub fn prospect(&self) -> Result<Option<Wrangler>> {
+        let upgrade = upgrade::upgrade(&read(&self.manifest())?, |_| true)?;
+        let wrangler = upgrade.map(|upgrade| Wrangler::parse(&upgrade.text));
+        wrangler.transpose().map_err(anyhow::Error::msg)
     }
 
     /// Settings of `wrangler.toml` that a local run does not follow.
@@ -123,6 +148,10 @@ impl Project {
             "analyticsEngineDatasets": datasets.collect::<Map<_, _>>(),
         })
     }
+}
+
+fn read(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]

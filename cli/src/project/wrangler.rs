@@ -1,6 +1,6 @@
 //! The settings in `wrangler.toml`, as far as this program follows them, and the names of the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -233,6 +233,26 @@ impl Wrangler {
         bindings
             .filter(|object| object.script_name.is_none())
             .map(|object| object.class_name.as_str())
+    }
+
+    /// The classes of Durable Objects that there are after all migrations.
+    pub fn made_classes(&self) -> BTreeSet<&str> {
+        let mut classes = BTreeSet::new();
+        for Migration { step, .. } in &self.migrations {
+            let made = [&step.new_classes, &step.new_sqlite_classes];
+            classes.extend(made.into_iter().flatten().flatten().map(String::as_str));
+            for moved in [&step.renamed_classes, &step.transferred_classes] {
+                for one in moved.iter().flatten() {
+                    let name = |key| one.get(key).and_then(Value::as_str);
+                    classes.remove(name("from").unwrap_or_default());
+                    classes.extend(name("to"));
+                }
+            }
+            for deleted in step.deleted_classes.iter().flatten() {
+                classes.remove(deleted.as_str());
+            }
+        }
+        classes
     }
 
     /// What a setting of the worker says.

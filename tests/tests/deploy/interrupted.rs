@@ -67,7 +67,7 @@ fn assert_deployed(cloud: &Cloud, dir: &Path) -> Result<()> {
     assert_eq!(names("buckets", "name"), ["my-streams"]);
     assert_eq!(names("namespaces", "title"), ["my-streams-registry"]);
     let script = &state["scripts"]["my-streams"];
-    assert_eq!(script["tag"], "v1");
+    assert_eq!(script["tag"], "v2");
     assert_eq!(script["enabled"], true);
     let text = fs::read_to_string(dir.join("wrangler.toml"))?;
     let ids: Vec<&str> = text

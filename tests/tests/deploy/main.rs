@@ -1,5 +1,6 @@
 //! The way of a project to Cloudflare and back, against a Cloudflare of our own.
 
+mod delete_project;
 mod faults;
 mod interrupted;
 mod journey;
@@ -8,3 +9,8 @@ mod recorded;
 mod registry;
 mod repeated;
 mod secrets;
+mod upgrade;
+
+#[path = "../../../cli/tests/common/stand_in.rs"]
+#[allow(clippy::unwrap_used, dead_code, reason = "it is a test's")]
+mod stand_in;

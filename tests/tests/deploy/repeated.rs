@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::Result;
 use durable_streams_tests::cloud::{Cloud, Ran, small_project};
 use durable_streams_tests::places::Scratch;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use ureq::http::Method;
 
 const DEPLOY: &[&str] = &["deploy", "--no-build", "--json"];
@@ -133,7 +133,7 @@ fn a_create_whose_answer_is_lost_is_repeated_and_adopted() -> Result<()> {
     let state = cloud.state()?;
     let count = |key: &str| state[key].as_array().map(Vec::len);
     assert_eq!((count("buckets"), count("namespaces")), (Some(1), Some(1)));
-    assert_eq!(state["scripts"]["my-streams"]["tag"], "v1");
+    assert_eq!(state["scripts"]["my-streams"]["tag"], "v2");
     // Its own, although the answers that said so never came.
     cloud.run(&dir, &["destroy", "--yes"])?.ok()?;
     assert_eq!(cloud.state()?["buckets"], json!([]));
@@ -173,7 +173,12 @@ fn two_deploys_at_once_end_as_one() -> Result<()> {
     let count = |key: &str| state[key].as_array().map(Vec::len);
     assert_eq!((count("buckets"), count("namespaces")), (Some(1), Some(1)));
     let script = &state["scripts"]["my-streams"];
-    assert_eq!(script["classes"], json!({ "StreamDO": "sqlite" }));
+    let classes = ["StreamDO", "DirectoryDO", "SubscriptionDO"];
+    let classes: Map<_, _> = classes
+        .map(|class| (class.into(), json!("sqlite")))
+        .into_iter()
+        .collect();
+    assert_eq!(script["classes"], Value::Object(classes));
     assert_eq!(script["enabled"], true);
     let id = &state["namespaces"][0]["id"];
     for dir in [&dir, &other] {

@@ -111,7 +111,7 @@ fn projects_and_their_tokens_are_made_while_the_server_runs() -> Result<()> {
     }
 
     project.run(&["projects", "remove-secret", "chat"])?;
-    project.run(&["projects", "delete", "my-projects"])?;
+    project.run(&["projects", "delete", "my-projects", "--streams", "keep"])?;
     wait_until(
         "the old secret and the deleted project do not count",
         || Ok(stream.head()?.status == 401 && read.head()?.status == 401),

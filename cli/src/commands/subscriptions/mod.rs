@@ -1,0 +1,181 @@
+//! `subscriptions`: those of a running server, and changes to them.
+
+mod text;
+
+use std::path::Path;
+
+use anyhow::Result;
+use dialoguer::Confirm;
+use serde_json::{Value, json};
+
+use crate::{
+    args::{CreateSubscription, Delivery, Keys, ServerFlags, Subscriptions},
+    error::problem,
+    interrupt,
+    server::Server,
+    ui::Ui,
+};
+
+/// Works on the subscriptions of a server.
+pub fn run(ui: &Ui, args: &Subscriptions) -> Result<()> {
+    interrupt::note_interrupts();
+    match args {
+        Subscriptions::List { server } => list(ui, &open(ui, server)?),
+        Subscriptions::Show { id, server } => show(ui, &open(ui, server)?, id),
+        Subscriptions::Create(args) => create(ui, &open(ui, &args.server)?, args),
+        Subscriptions::Delete { id, yes, server } => delete(ui, &open(ui, server)?, id, *yes),
+        Subscriptions::Retry { id, server } => retry(ui, &open(ui, server)?, id),
+        Subscriptions::Keys(Keys::Rotate { now, server }) => rotate(ui, &open(ui, server)?, *now),
+    }
+}
+
+fn open(ui: &Ui, flags: &ServerFlags) -> Result<Server> {
+    Server::open(ui, Path::new("."), flags)
+}
+
+fn list(ui: &Ui, server: &Server) -> Result<()> {
+    let ids = server.all_subscriptions()?;
+    let mut found = Vec::new();
+    ui.counting("Asking the subscriptions", |count| {
+        for id in &ids {
+            match server.subscription(id) {
+                Ok(subscription) => found.push(subscription),
+                // Somebody has deleted it since.
+                Err(error) if error.is_gone() => {}
+                Err(error) => return Err(error.into()),
+            }
+            count(found.len() as u64);
+        }
+        Ok(())
+    })?;
+    let scope = server.scope();
+    let lines = match found.is_empty() {
+        true => format!(
+            "There is no subscription yet ({scope}); `durable-streams subscriptions create` makes one."
+        ),
+        false => {
+            let lines: Vec<String> = found.iter().map(text::line).collect();
+            lines.join("\n")
+        }
+    };
+    ui.result(
+        lines,
+        &json!({ "server": server.url(), "project": server.project(), "subscriptions": found }),
+    );
+    Ok(())
+}
+
+fn show(ui: &Ui, server: &Server, id: &str) -> Result<()> {
+    let subscription = server.subscription(id)?;
+    ui.result(text::full(&subscription), &subscription);
+    Ok(())
+}
+
+fn create(ui: &Ui, server: &Server, args: &CreateSubscription) -> Result<()> {
+    let answer = server.subscribe(&args.id, configuration(args))?;
+    let said = match answer.status {
+        201 => "Made the subscription",
+        _ => "There is just this subscription already:",
+    };
+    ui.result(
+        format!("{said} {}", text::line(&answer.document)),
+        &json!({ "created": answer.status == 201, "subscription": answer.document }),
+    );
+    Ok(())
+}
+
+/// A subscription as the server takes it.
+fn configuration(args: &CreateSubscription) -> Value {
+    let mut document = match args.kind {
+        Delivery::Webhook => json!({ "type": "webhook", "webhook": { "url": args.webhook_url } }),
+        Delivery::PullWake => json!({ "type": "pull-wake", "wake_stream": args.wake_stream }),
+    };
+    let given = [
+        (
+            "pattern",
+            args.pattern.as_ref().map(|pattern| json!(pattern)),
+        ),
+        (
+            "streams",
+            (!args.stream.is_empty()).then(|| json!(args.stream)),
+        ),
+        (
+            "lease_ttl_ms",
+            args.lease_ttl_ms.map(|millis| json!(millis)),
+        ),
+        (
+            "description",
+            args.description.as_ref().map(|text| json!(text)),
+        ),
+    ];
+    for (key, value) in given {
+        if let Some(value) = value {
+            document[key] = value;
+        }
+    }
+    document
+}
+
+fn delete(ui: &Ui, server: &Server, id: &str, yes: bool) -> Result<()> {
+    if ui.can_ask() && !yes {
+        confirm(
+            format!(
+                "Delete the subscription {id} ({})? How far it has come is lost",
+                server.scope()
+            ),
+            "nothing was deleted",
+        )?;
+    }
+    server.unsubscribe(id)?;
+    ui.result(
+        format!(
+            "There is no subscription {id} any more ({}).",
+            server.scope()
+        ),
+        &json!({ "subscription": id, "project": server.project(), "deleted": true }),
+    );
+    Ok(())
+}
+
+fn retry(ui: &Ui, server: &Server, id: &str) -> Result<()> {
+    server.retry(id)?;
+    ui.result(
+        format!(
+            "What {id} waits with is sent now; `durable-streams subscriptions show {id}` tells how \
+             that goes."
+        ),
+        &json!({ "subscription": id, "project": server.project(), "retried": true }),
+    );
+    Ok(())
+}
+
+fn rotate(ui: &Ui, server: &Server, now: bool) -> Result<()> {
+    if ui.can_ask() && now {
+        confirm(
+            "Take the old key away at once? Receivers that have looked keys up refuse what they get \
+             until they look again, up to 5 minutes",
+            "nothing was changed",
+        )?;
+    }
+    let made = server.rotate_keys(now)?;
+    let (kid, active_at) = (text::value(&made["kid"]), text::value(&made["active_at"]));
+    ui.result(
+        format!(
+            "Made the key {kid} ({}), which signs from {active_at}.",
+            server.scope()
+        ),
+        &made,
+    );
+    Ok(())
+}
+
+fn confirm(prompt: impl Into<String>, otherwise: &str) -> Result<()> {
+    match Confirm::new()
+        .with_prompt(prompt)
+        .default(false)
+        .interact()?
+    {
+        true => Ok(()),
+        false => Err(problem(otherwise, "")),
+    }
+}

@@ -1,0 +1,157 @@
+//! What every HTTP client here has in common.
+
+use std::time::Duration;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::{
+    Client, Url,
+    header::{HeaderMap, RETRY_AFTER},
+    redirect::Policy,
+};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::interrupt::{self, Interrupted};
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// Nobody notices that the other side closes an idle connection while a worker is built.
+const IDLE_LIMIT: Duration = Duration::from_secs(3);
+/// How often a request is sent, counting the first time.
+pub const TRIES: u32 = 3;
+/// The wait before the second try; it doubles for the next.
+pub const BACK_OFF: Duration = Duration::from_millis(500);
+/// A longer wait than this is left to the person.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// What stays as it is in a part of a path.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'!')
+    .remove(b'~')
+    .remove(b'*')
+    .remove(b'\'')
+    .remove(b'(')
+    .remove(b')');
+
+/// A client that follows no redirects: what is sent to one place goes to no other. Requests to this
+/// machine go through no proxy.
+pub fn client(url: &str) -> reqwest::Result<Client> {
+    // That another provider was installed is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let builder = Client::builder()
+        .user_agent(concat!("durable-streams/", env!("CARGO_PKG_VERSION")))
+        .connect_timeout(CONNECT_LIMIT)
+        .pool_idle_timeout(IDLE_LIMIT)
+        .redirect(Policy::none());
+    match is_here(url) {
+        true => builder.no_proxy().build(),
+        false => builder.build(),
+    }
+}
+
+/// What drives requests.
+pub fn runtime() -> std::io::Result<Runtime> {
+    Builder::new_current_thread().enable_all().build()
+}
+
+/// Drives something to its end, or until we are asked to end.
+pub fn run<T>(runtime: &Runtime, work: impl Future<Output = T>) -> Result<T, Interrupted> {
+    let interrupted = async {
+        while !interrupt::interrupted() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    runtime.block_on(async {
+        tokio::select! {
+            done = work => Ok(done),
+            () = interrupted => Err(Interrupted),
+        }
+    })
+}
+
+/// A part of a path, escaped as browsers do it.
+pub fn escape(text: &str) -> String {
+    utf8_percent_encode(text, PLAIN).to_string()
+}
+
+/// Whether credentials may be sent to a URL: over TLS, or to this machine.
+pub fn is_safe(url: &str) -> bool {
+    is_here(url) || Url::parse(url).is_ok_and(|url| url.scheme() == "https")
+}
+
+fn is_here(url: &str) -> bool {
+    let is_here = |host: &str| matches!(host, "localhost" | "127.0.0.1" | "[::1]");
+    let url = Url::parse(url).ok();
+    url.is_some_and(|url| url.scheme() == "http" && url.host_str().is_some_and(is_here))
+}
+
+/// Whether an answer has a status of success.
+pub fn is_success(status: u16) -> bool {
+    (200..300).contains(&status)
+}
+
+/// Whether the same request may be answered otherwise in a while.
+pub fn is_worth_another_try(status: u16) -> bool {
+    status == 429 || status >= 500
+}
+
+/// The seconds of `Retry-After`. A date, which nobody here sends, counts as none.
+pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
+    text.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// The innermost cause, which is the one that says something.
+pub fn reason(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it took too long".to_owned();
+    }
+    let mut cause: &dyn std::error::Error = error;
+    while let Some(inner) = cause.source() {
+        cause = inner;
+    }
+    cause.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_path_is_escaped_as_in_a_browser() {
+        assert_eq!(escape("project:demo"), "project%3Ademo");
+        assert_eq!(escape("a/b c-d_e.f~é"), "a%2Fb%20c-d_e.f~%C3%A9");
+    }
+
+    #[test]
+    fn credentials_go_over_tls_or_to_this_machine() {
+        for safe in [
+            "https://x.example/v4",
+            "http://127.0.0.1:80/client/v4",
+            "http://localhost:4437",
+            "http://[::1]:80",
+        ] {
+            assert!(is_safe(safe), "{safe}");
+        }
+        for bad in [
+            "http://api.cloudflare.com",
+            "http://localhost.evil.example",
+            "x",
+            "ftp://x",
+            "",
+        ] {
+            assert!(!is_safe(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_time_to_wait_is_in_seconds() {
+        let headers = |text: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, text.parse().unwrap());
+            retry_after(&headers)
+        };
+        assert_eq!(headers("7"), Some(Duration::from_secs(7)));
+        assert_eq!(headers("Wed, 21 Oct 2026 07:28:00 GMT"), None);
+    }
+}

@@ -1,0 +1,163 @@
+//! What a server answers that is no success, and what is to be done about it.
+
+use std::{fmt, time::Duration};
+
+use serde_json::Value;
+
+use crate::{error::problem, interrupt::Interrupted};
+
+/// A request that came to nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Error {
+    /// We were asked to end.
+    Interrupted,
+    /// No token could be made.
+    NoToken(String),
+    /// There is no answer.
+    Unreachable {
+        /// Where the server should be.
+        url: String,
+        /// What happened.
+        why: String,
+    },
+    /// The server refused it.
+    Refused {
+        /// The status.
+        status: u16,
+        /// What the server calls it; empty when it does not say.
+        code: String,
+        /// What the server says about it.
+        message: String,
+        /// When to ask again.
+        retry_after: Option<Duration>,
+    },
+    /// The answer is not that of a server of this kind.
+    Strange {
+        /// What was asked for.
+        what: String,
+    },
+}
+
+impl Error {
+    /// A refusal, as its document says it.
+    pub fn refused(status: u16, document: &Value, retry_after: Option<Duration>) -> Self {
+        let said = |key| {
+            let text = document["error"][key].as_str();
+            text.unwrap_or_default().to_owned()
+        };
+        Self::Refused {
+            status,
+            code: said("code"),
+            message: said("message"),
+            retry_after,
+        }
+    }
+
+    /// What the server calls it.
+    pub fn code(&self) -> &str {
+        match self {
+            Self::Refused { code, .. } => code,
+            _ => "",
+        }
+    }
+
+    /// Whether it is about something that is not there, or not any more.
+    pub fn is_gone(&self) -> bool {
+        matches!(
+            self,
+            Self::Refused {
+                status: 404 | 410,
+                ..
+            }
+        )
+    }
+
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::Interrupted | Self::NoToken(_) => "",
+            Self::Unreachable { .. } => {
+                "`durable-streams dev` serves the project here, `durable-streams status` looks at the \
+                 deployed server, and --url names another one"
+            }
+            Self::Refused { code, .. } if code == "DIRECTORY_OFF" => {
+                "`DIRECTORY` of wrangler.toml is what switches it on and off; `dev` or `deploy` again \
+                 after a change"
+            }
+            Self::Refused {
+                status: 401 | 403, ..
+            } => {
+                "the registry here and that of the server may differ: --local and --remote say which \
+                 to take the project's secret from; one that is new counts within a minute"
+            }
+            Self::Refused { code, .. } if OTHERS.contains(&code.as_str()) => NO_SUCH_SERVER,
+            Self::Refused { .. } => "",
+            Self::Strange { .. } => NO_SUCH_SERVER,
+        }
+    }
+}
+
+/// What a server says to whom subscriptions are streams like others; and nothing.
+const OTHERS: &[&str] = &["", "stream_not_found", "unknown_route", "invalid_request"];
+const NO_SUCH_SERVER: &str = "the server may be older than this program: build it with the newest \
+                              runtime, and `dev` or `deploy` adds to wrangler.toml what it needs";
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Interrupted => write!(f, "{Interrupted}"),
+            Self::NoToken(why) => f.write_str(why),
+            Self::Unreachable { url, why } => write!(f, "no server answers at {url}: {why}"),
+            Self::Refused {
+                status,
+                code,
+                message,
+                ..
+            } => match (code.as_str(), message.as_str()) {
+                ("", "") => write!(f, "the server answers with status {status}"),
+                (code, message) => write!(f, "{code}: {message} (status {status})"),
+            },
+            Self::Strange { what } => {
+                write!(f, "{what}: the answer is not that of a server of this kind")
+            }
+        }
+    }
+}
+
+// `Error` is no `std::error::Error`, so that this conversion can add the way out.
+impl From<Error> for anyhow::Error {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Interrupted => Interrupted.into(),
+            error => problem(error.to_string(), error.hint()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_the_server_says_is_shown_with_its_code() {
+        let document = json!({ "error": { "code": "FENCED", "message": "the wake is over" } });
+        let error = Error::refused(409, &document, None);
+        assert_eq!(error.to_string(), "FENCED: the wake is over (status 409)");
+        assert_eq!(error.code(), "FENCED");
+        let off = json!({ "error": { "code": "DIRECTORY_OFF", "message": "it is off" } });
+        let error = anyhow::Error::from(Error::refused(501, &off, None));
+        assert!(crate::error::hint(&error).unwrap().contains("`DIRECTORY`"));
+    }
+
+    #[test]
+    fn an_answer_of_another_server_is_told_apart() {
+        for document in [Value::Null, json!({}), json!({ "error": "no" }), json!([1])] {
+            let error = Error::refused(404, &document, None);
+            assert_eq!(error.to_string(), "the server answers with status 404");
+            assert!(error.is_gone());
+            let error = anyhow::Error::from(error);
+            assert!(crate::error::hint(&error).unwrap().contains("older"));
+        }
+    }
+}

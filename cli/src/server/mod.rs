@@ -1,0 +1,303 @@
+//! A running server, here or on Cloudflare, as far as commands ask it for something.
+
+mod address;
+mod error;
+mod streams;
+mod subscriptions;
+
+pub use address::{Serving, local, remote};
+pub use error::Error;
+pub use streams::Page;
+
+use std::{
+    fmt,
+    path::Path,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Result;
+use reqwest::{Client, Method};
+use serde_json::Value;
+use tokio::runtime::Runtime;
+
+use crate::{
+    args::{
+        ServerFlags,
+        values::{Auth, Scope},
+    },
+    auth,
+    cloudflare::{Account, Credentials},
+    error::problem,
+    http::{
+        self, BACK_OFF, LONGEST_WAIT, TRIES, escape, is_success, is_worth_another_try, reason,
+        retry_after,
+    },
+    project::Project,
+    registry::{Place, Registry, Secret},
+    token::{self, Claims},
+    ui::Ui,
+};
+
+/// A creation waits ten seconds for what it links, and a page of a bucket takes a while.
+const REQUEST_LIMIT: Duration = Duration::from_secs(60);
+/// How long a token lasts. Each request has one of its own.
+const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
+
+/// One root of a running server: a project's, or that of all streams.
+pub struct Server {
+    http: Client,
+    runtime: Runtime,
+    url: String,
+    project: Option<String>,
+    secret: Option<Secret>,
+    verbose: bool,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("url", &self.url)
+            .field("project", &self.project)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A request. It says who asks by a token, never in its path.
+#[derive(Debug)]
+pub struct Request {
+    method: Method,
+    path: String,
+    body: Option<Value>,
+    /// It can be sent again when nobody knows what became of it.
+    is_repeatable: bool,
+}
+
+impl Request {
+    /// A request below the root, such as `__ds/streams?limit=10`.
+    pub fn new(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            body: None,
+            is_repeatable: true,
+        }
+    }
+
+    /// The same, which is sent only once: to repeat it does it again.
+    pub fn once(self) -> Self {
+        Self {
+            is_repeatable: false,
+            ..self
+        }
+    }
+
+    /// The same with a document.
+    pub fn with(self, body: Value) -> Self {
+        Self {
+            body: Some(body),
+            ..self
+        }
+    }
+}
+
+/// An answer of success.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: u16,
+    /// Its document; null without one.
+    pub document: Value,
+}
+
+impl Server {
+    /// The server that a command's options name, of the project in a folder.
+    pub fn open(ui: &Ui, dir: &Path, flags: &ServerFlags) -> Result<Self> {
+        let project = Project::open(dir)?;
+        let account = match flags.place.remote {
+            true => Some(account(ui, &project)?),
+            false => None,
+        };
+        let url = match (&flags.url, &account) {
+            (Some(url), _) => url.clone(),
+            (None, None) => address::local(&project)?,
+            (None, Some(account)) => address::remote(&project, account)?,
+        };
+        if auth::of(&project.root)? == Auth::None {
+            return Self::new(ui, &url, flags.project.clone(), None);
+        }
+        let mut registry = match account {
+            Some(account) => Registry::remote(account, &project)?,
+            None => Registry::open(ui, &project, Place::Local)?,
+        };
+        let name = match &flags.project {
+            Some(name) => name.clone(),
+            None if registry.find(&project.name)?.is_some() => project.name.clone(),
+            None => registry.only()?,
+        };
+        let secret = registry.get(&name)?.primary()?.clone();
+        Self::new(ui, &url, Some(name), Some(secret))
+    }
+
+    /// The root of a project, or of all streams, at a URL; with a secret that signs tokens, where
+    /// some are needed.
+    pub fn new(
+        ui: &Ui,
+        url: &str,
+        project: Option<String>,
+        secret: Option<Secret>,
+    ) -> Result<Self> {
+        let url = url.trim_end_matches('/').to_owned();
+        if !http::is_safe(&url) {
+            return Err(problem(
+                format!("`{url}` is no https URL"),
+                "tokens would be sent there in the clear; only on this machine http will do",
+            ));
+        }
+        Ok(Self {
+            http: http::client(&url)?,
+            runtime: http::runtime()?,
+            url,
+            project,
+            secret,
+            verbose: ui.verbose(),
+        })
+    }
+
+    /// Which streams it is about, for a person.
+    pub fn scope(&self) -> String {
+        match &self.project {
+            Some(project) => format!("project {project}"),
+            None => "all streams".to_owned(),
+        }
+    }
+
+    /// The project, if it is about one.
+    pub fn project(&self) -> Option<&str> {
+        self.project.as_deref()
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends a request, and gives what it is answered.
+    pub fn call(&self, request: &Request) -> Result<Answer, Error> {
+        self.run(self.send(request))?
+    }
+
+    /// Drives requests to their end, or until we are asked to end.
+    fn run<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
+        http::run(&self.runtime, work).map_err(|_| Error::Interrupted)
+    }
+
+    /// Sends a request until there is an answer that is worth reading.
+    async fn send(&self, request: &Request) -> Result<Answer, Error> {
+        let mut wait = BACK_OFF;
+        for attempt in 1.. {
+            let started = Instant::now();
+            let outcome = self.attempt(request).await;
+            self.trace(request, &outcome, started.elapsed());
+            let asked = match &outcome {
+                Err(Error::Refused {
+                    status,
+                    retry_after,
+                    ..
+                }) if is_worth_another_try(*status) && *status != 501 => *retry_after,
+                Err(Error::Unreachable { .. }) => None,
+                _ => return outcome,
+            };
+            let pause = asked.unwrap_or(wait);
+            if !request.is_repeatable || attempt >= TRIES || pause > LONGEST_WAIT {
+                return outcome;
+            }
+            tokio::time::sleep(pause).await;
+            wait *= 2;
+        }
+        Err(Error::Interrupted)
+    }
+
+    async fn attempt(&self, request: &Request) -> Result<Answer, Error> {
+        let unreachable = |error: reqwest::Error| Error::Unreachable {
+            url: self.url.clone(),
+            why: reason(&error),
+        };
+        let builder = self.build(request)?;
+        let response = builder.send().await.map_err(unreachable)?;
+        let status = response.status().as_u16();
+        let pause = retry_after(response.headers());
+        let body = response.bytes().await.map_err(unreachable)?;
+        let document = serde_json::from_slice(&body).unwrap_or_default();
+        match is_success(status) {
+            true => Ok(Answer { status, document }),
+            false => Err(Error::refused(status, &document, pause)),
+        }
+    }
+
+    fn build(&self, request: &Request) -> Result<reqwest::RequestBuilder, Error> {
+        let project = self.project.iter().map(|name| format!("/{}", escape(name)));
+        let root = format!("{}/v1/stream{}", self.url, project.collect::<String>());
+        let method = request.method.clone();
+        let mut builder = self
+            .http
+            .request(method, format!("{root}/{}", request.path))
+            .timeout(REQUEST_LIMIT);
+        if let Some(token) = self.token(&request.method)? {
+            builder = builder.bearer_auth(token);
+        }
+        if let Some(body) = &request.body {
+            builder = builder
+                .header(reqwest::header::CONTENT_TYPE, "application/json")
+                .body(body.to_string());
+        }
+        Ok(builder)
+    }
+
+    /// A token that allows what a method does, and no more.
+    fn token(&self, method: &Method) -> Result<Option<String>, Error> {
+        let (Some(project), Some(secret)) = (&self.project, &self.secret) else {
+            return Ok(None);
+        };
+        let scope = match *method {
+            Method::GET => Scope::Read,
+            _ => Scope::Write,
+        };
+        let mint = || {
+            let claims = Claims {
+                project: project.clone(),
+                scope,
+                expires_at: token::expiry(TOKEN_LIFETIME)?,
+                stream: None,
+            };
+            token::mint(secret, &claims)
+        };
+        mint()
+            .map(Some)
+            .map_err(|error| Error::NoToken(error.to_string()))
+    }
+
+    /// Says what was sent and what came: never a header, never a body.
+    fn trace(&self, request: &Request, outcome: &Result<Answer, Error>, took: Duration) {
+        if !self.verbose {
+            return;
+        }
+        let outcome = match outcome {
+            Ok(answer) => answer.status.to_string(),
+            Err(Error::Refused { status, .. }) => status.to_string(),
+            Err(_) => "no answer".to_owned(),
+        };
+        eprintln!(
+            "{} {} … {outcome} in {} ms",
+            request.method,
+            request.path,
+            took.as_millis()
+        );
+    }
+}
+
+/// The account of a project, with credentials from the environment.
+pub fn account(ui: &Ui, project: &Project) -> Result<Rc<Account>> {
+    let named = project.wrangler.account_id.as_deref();
+    Ok(Rc::new(Account::open(ui, Credentials::find()?, named)?))
+}
