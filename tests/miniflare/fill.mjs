@@ -9,16 +9,16 @@ const { script, compatibilityDate, compatibilityFlags, state, place, count } = o
 
 /** How many registrations one request to the worker below makes, and how many at once. */
 const BATCH = 5000
-const AT_ONCE = 64
+const AT_ONCE = 1024
 
 const filler = `
 import { createHash } from "node:crypto"
 const SHARDS = 16
-const stubs = new Map()
 const shardOf = (name) => createHash("sha256").update(name).digest().readUInt32BE(0) % SHARDS
 export default {
   async fetch(request, { DIRECTORIES }) {
     const { place, from, count, atOnce } = await request.json()
+    const stubs = new Map()
     let next = from
     const work = async () => {
       while (next < from + count) {
