@@ -1,17 +1,17 @@
 // Serves one worker on workerd:
 // node serve.mjs '{"script", "compatibilityDate", "compatibilityFlags", "state", "vars", "registry",
-// "entries", "r2", "isCounted"}'.
+// "entries", "r2", "isCounted", "port"}'.
 // Prints {"url"} when it answers, and ends when stdin does, so that no server outlives its test,
 // however that test ends. Each line on stdin is what is to go wrong with R2 from now on, a key of
 // `faults` in faulty-r2.mjs, and is repeated on stdout when it does.
 import { readFileSync, writeFileSync } from "node:fs"
-import { dirname, join } from "node:path"
+import { basename, dirname, join } from "node:path"
 import { createInterface } from "node:readline"
 import { Miniflare } from "miniflare"
 
 const options = JSON.parse(process.argv[2])
 const { script, compatibilityDate, compatibilityFlags, state } = options
-const { vars, registry, entries, r2, isCounted } = options
+const { vars, registry, entries, r2, isCounted, port } = options
 
 const moduleIn = (path) => ({
   type: "ESModule",
@@ -24,6 +24,10 @@ const counts = {
   object_requests: 0,
   directory_requests: 0,
   subscription_requests: 0,
+  // Alarms that objects have set.
+  object_alarms: 0,
+  directory_alarms: 0,
+  subscription_alarms: 0,
   kv_reads: 0,
   kv_writes: 0,
   r2_reads: 0,
@@ -63,18 +67,33 @@ const countedR2 = {
 // that is served has all of them.
 const source = readFileSync(script, "utf8")
 const classes = [
-  { binding: "STREAMS", className: "StreamDO", kind: "object_requests" },
-  { binding: "DIRECTORIES", className: "DirectoryDO", kind: "directory_requests" },
-  { binding: "SUBSCRIPTIONS", className: "SubscriptionDO", kind: "subscription_requests" },
+  { binding: "STREAMS", className: "StreamDO", kind: "object" },
+  { binding: "DIRECTORIES", className: "DirectoryDO", kind: "directory" },
+  { binding: "SUBSCRIPTIONS", className: "SubscriptionDO", kind: "subscription" },
 ].filter(({ className }) => source.includes(className))
 
 const countedObjects = ({ binding, className, kind }) => ({
   name: `counted-${binding}`,
   modules: [moduleIn("counted-objects.mjs")],
-  bindings: { KIND: kind },
+  bindings: { KIND: `${kind}_requests` },
   durableObjects: { OBJECTS: { className, scriptName: "streams", useSQLite: true } },
   serviceBindings: { COUNT },
 })
+
+// The worker with objects that count their alarms.
+const countedMain = () => {
+  const path = join(dirname(script), "counted.mjs")
+  const of = ({ className, kind }) =>
+    `export const ${className} = counting(worker.${className}, "${kind}_alarms")`
+  const text = [
+    readFileSync(join(import.meta.dirname, "counted-alarms.mjs"), "utf8"),
+    `import * as worker from "./${basename(script)}"`,
+    `export { default } from "./${basename(script)}"`,
+    ...classes.map(of),
+  ]
+  writeFileSync(path, text.join("\n"))
+  return path
+}
 
 const faultyR2 = {
   name: "faulty-r2",
@@ -97,8 +116,11 @@ const streams = {
   name: "streams",
   modules: true,
   modulesRoot: dirname(script),
-  scriptPath: script,
-  modulesRules: [{ type: "CompiledWasm", include: ["**/*.wasm"] }],
+  scriptPath: isCounted ? countedMain() : script,
+  modulesRules: [
+    { type: "ESModule", include: ["**/*.js", "**/*.mjs"] },
+    { type: "CompiledWasm", include: ["**/*.wasm"] },
+  ],
   compatibilityDate,
   compatibilityFlags,
   durableObjects: Object.fromEntries(
@@ -116,6 +138,7 @@ const streams = {
     ...(isBetween && { REGISTRY: "between-kv" }),
     ...(isFaulty && { R2: "faulty-r2" }),
   },
+  serviceBindings: isCounted ? { COUNT } : {},
   analyticsEngineDatasets: { METRICS: { dataset: "metrics" } },
   bindings: vars,
 }
@@ -132,7 +155,7 @@ const server = new Miniflare({
   // Otherwise miniflare asks a server of Cloudflare where this machine is.
   cf: false,
   host: "127.0.0.1",
-  port: 0,
+  port,
 })
 
 const { origin } = await server.ready

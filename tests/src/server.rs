@@ -70,6 +70,12 @@ pub struct Calls {
     pub directory_requests: u32,
     /// Requests to the object of a subscription.
     pub subscription_requests: u32,
+    /// Alarms that streams have set; each is billed as a row.
+    pub object_alarms: u32,
+    /// Alarms that the directory has set.
+    pub directory_alarms: u32,
+    /// Alarms that subscriptions have set.
+    pub subscription_alarms: u32,
     /// KV, to read.
     pub kv_reads: u32,
     /// KV, to write or delete.
@@ -98,6 +104,8 @@ pub struct Setup<'a> {
     /// Whether requests to objects and to the bucket, which has to work, are counted:
     /// [`Server::calls`].
     pub is_counted: bool,
+    /// Where it listens; any free port if this is 0.
+    pub port: u16,
 }
 
 #[derive(Deserialize)]
@@ -134,6 +142,7 @@ impl Server {
             "entries": entries,
             "r2": setup.r2,
             "isCounted": setup.is_counted,
+            "port": setup.port,
         });
         let log = state.path().join("server.log");
         let mut node = Command::new("node")

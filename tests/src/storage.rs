@@ -19,6 +19,16 @@ pub fn tables_and_rows(state: &Path) -> Result<i64> {
     Ok(count)
 }
 
+/// How many rows all objects of a class below a server's state have in their tables.
+pub fn rows_of(state: &Path, class: &str) -> Result<i64> {
+    let copies = Scratch::new("class-copies")?;
+    let mut rows = 0;
+    for file in databases(&state.join(format!("do/streams-{class}")))? {
+        rows += rows_in(&copy(&file, &copies)?)?.1;
+    }
+    Ok(rows)
+}
+
 /// How many alarms are set below a server's state.
 pub fn alarms(state: &Path) -> Result<i64> {
     let file = state.join("do/streams-StreamDO/metadata.sqlite");
@@ -69,7 +79,7 @@ pub fn objects(state: &Path, prefix: &str) -> Result<Vec<Object>> {
 }
 
 /// Opens a copy: opening the file itself would take part in the server's locks.
-fn copy(file: &Path, copies: &Scratch) -> Result<Connection> {
+pub(crate) fn copy(file: &Path, copies: &Scratch) -> Result<Connection> {
     let name = file.file_name().context("a file without a name")?;
     let copy = copies.path().join(name);
     fs::copy(file, &copy)?;
@@ -81,6 +91,12 @@ fn copy(file: &Path, copies: &Scratch) -> Result<Connection> {
 }
 
 fn count_of(file: &Connection) -> Result<i64> {
+    let (tables, rows) = rows_in(file)?;
+    Ok(tables + rows)
+}
+
+/// How many tables there are, and rows in all of them.
+fn rows_in(file: &Connection) -> Result<(i64, i64)> {
     // Tables that begin with _cf_ are the runtime's.
     let mut names = file.prepare(
         "SELECT name FROM sqlite_schema
@@ -89,16 +105,16 @@ fn count_of(file: &Connection) -> Result<i64> {
     let names: Vec<String> = names
         .query_map([], |row| row.get(0))?
         .collect::<Result<_, _>>()?;
-    let mut count = i64::try_from(names.len())?;
-    for name in names {
+    let mut count = 0;
+    for name in &names {
         let rows = format!("SELECT count(*) FROM \"{name}\"");
         count += file.query_row(&rows, [], |row| row.get::<_, i64>(0))?;
     }
-    Ok(count)
+    Ok((i64::try_from(names.len())?, count))
 }
 
 /// The databases in a folder; none when there is no such folder yet.
-fn databases(dir: &Path) -> Result<Vec<PathBuf>> {
+pub(crate) fn databases(dir: &Path) -> Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(files),

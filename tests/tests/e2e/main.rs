@@ -2,6 +2,7 @@
 
 mod auth;
 mod bodies;
+mod chaos;
 mod clients;
 mod clients_of_events;
 mod cold;
@@ -25,6 +26,8 @@ mod restart;
 mod session;
 mod sse;
 mod stalled;
+mod subscription_costs;
+mod subscriptions;
 mod trouble;
 mod truncate;
 mod validation;
