@@ -44,7 +44,8 @@ fn routes() {
         assert!((1..=MAX_ID).contains(&id.len()), "{target}");
         // No other subscription has its name, and no stream.
         let name = root.subscription(&id);
-        assert_eq!(name.rsplit('/').next(), Some(&*id), "{target}");
+        let of_root = format!("{}__ds/subscriptions/", root.prefix());
+        assert_eq!(name.strip_prefix(&of_root), Some(&*id), "{target}");
         Root::ALL.stream(&name).unwrap_err();
         // Written in the only way there is, it is the same.
         let again = match question {
