@@ -24,6 +24,7 @@
 //! | [`glob`] | patterns over paths of streams |
 //! | [`webhook_url`] | where webhooks may go |
 //! | [`root`] | roots: projects, or the place of all streams |
+//! | [`route`] | what is asked of a root, by its URL |
 //! | [`ask`] | what objects ask each other about streams of a root and subscriptions |
 //! | [`version`] | versions of records and messages |
 //! | [`number`] | integers as JavaScript's numbers, and numbers as text |
@@ -52,6 +53,7 @@ pub mod reply;
 pub mod request;
 pub mod retention;
 pub mod root;
+pub mod route;
 pub mod sse;
 #[cfg(test)]
 pub mod sse_reader;
