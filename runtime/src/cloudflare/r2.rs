@@ -216,7 +216,9 @@ impl Bucket {
         limit: u32,
     ) -> Result<Listed, Error> {
         let page = list_behind(&self.0, prefix, after, limit).await;
-        let page: Page = page.map_err(|error| trouble(prefix, &error))?.unchecked_into();
+        let page: Page = page
+            .map_err(|error| trouble(prefix, &error))?
+            .unchecked_into();
         Ok(listed(&page))
     }
 

@@ -1,6 +1,6 @@
 //! Keys, signatures, and requests to receivers of webhooks.
 
-use worker::js_sys::{self, Array, Promise, Uint8Array};
+use worker::js_sys::{Array, Promise, Uint8Array};
 use worker::wasm_bindgen::prelude::*;
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::JsFuture;

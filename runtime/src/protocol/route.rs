@@ -264,7 +264,11 @@ mod tests {
         ] {
             for method in METHODS {
                 let refused = Route::parse(method, rest).unwrap_err();
-                assert_eq!(refused, SubscriptionError::NoRoute.into(), "{method} {rest}");
+                assert_eq!(
+                    refused,
+                    SubscriptionError::NoRoute.into(),
+                    "{method} {rest}"
+                );
                 assert_eq!(refused.status(), 404);
                 assert_eq!(refused.code(), "SUBSCRIPTION_NOT_FOUND");
             }
