@@ -8,7 +8,7 @@ use durable_streams_cloudflare::protocol::path::StreamPath;
 use durable_streams_cloudflare::{Answer, AuthorizeMutation, AuthorizeRead, StreamWorker};
 use worker::{Context, Env, Result, event, web_sys};
 
-pub use durable_streams_cloudflare::StreamDO;
+pub use durable_streams_cloudflare::{DirectoryDO, StreamDO, SubscriptionDO};
 
 #[derive(Clone)]
 struct ApiKeys;

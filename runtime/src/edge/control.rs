@@ -149,10 +149,10 @@ fn purpose_of(route: &Route) -> Purpose {
     match route {
         Route::Streams => Purpose::Streams,
         Route::Keys => Purpose::Keys,
-        Route::Subscription { question, .. } => match *question {
-            "callback" | "ack" | "release" => Purpose::Wake,
-            _ => Purpose::Rest,
-        },
+        Route::Subscription {
+            question: "callback" | "ack" | "release",
+            ..
+        } => Purpose::Wake,
         _ => Purpose::Rest,
     }
 }

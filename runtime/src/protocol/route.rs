@@ -170,7 +170,8 @@ mod tests {
 
     #[test]
     fn every_route_has_its_methods_and_no_other() {
-        let table: [(&str, &[(&str, Route)], &str); 14] = [
+        type Row<'a> = (&'a str, &'a [(&'a str, Route)], &'static str);
+        let table: [Row<'_>; 14] = [
             ("streams", &[("GET", Route::Streams)], READ),
             ("subscriptions", &[("GET", Route::Subscriptions)], READ),
             ("jwks.json", &[("GET", Route::Keys)], READ),

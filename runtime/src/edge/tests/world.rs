@@ -37,6 +37,9 @@ pub enum Does {
     Nothing,
 }
 
+/// What somebody answers, if ever: a status and a body.
+pub type Said = Option<(u16, String)>;
+
 #[derive(Default)]
 pub struct State {
     pub now: Cell<u64>,
@@ -64,7 +67,7 @@ pub struct State {
     /// What others were asked: the question and who, and what it says.
     pub questions: RefCell<Vec<(String, Value)>>,
     /// What they answer; nobody who is not here does, and without an answer it never comes.
-    pub answers: RefCell<Vec<(String, Option<(u16, String)>)>>,
+    pub answers: RefCell<Vec<(String, Said)>>,
     /// The keys in the bucket, in order.
     pub keys: RefCell<Vec<String>>,
 }
@@ -281,9 +284,9 @@ impl Ports for World {
         let asked = format!("{question} {peer}");
         let body = serde_json::from_str(&body).unwrap();
         self.0.questions.borrow_mut().push((asked.clone(), body));
-        let answers = self.0.answers.borrow();
-        match answers.iter().find(|(known, _)| *known == asked) {
-            Some((_, Some((status, body)))) => Ok((*status, body.clone().into_bytes())),
+        let mut answers = self.0.answers.borrow().clone().into_iter();
+        match answers.find(|(known, _)| *known == asked) {
+            Some((_, Some((status, body)))) => Ok((status, body.into_bytes())),
             Some((_, None)) => pending().await,
             None => Err(Error::Unavailable("nobody answers".to_owned())),
         }
