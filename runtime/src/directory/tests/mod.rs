@@ -1,0 +1,1 @@
+//! A shard, held against models that are too simple to be wrong.
