@@ -227,3 +227,16 @@ fn put<'a>(name: &'a str, key: &'a Key) -> Statement<'a> {
         ],
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_called_by_its_thumbprint() {
+        // The example of RFC 8037, appendix A.3.
+        let public = "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo";
+        let expected = "ds_kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k";
+        assert_eq!(kid(public), expected);
+    }
+}
