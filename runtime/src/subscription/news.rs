@@ -1,0 +1,156 @@
+//! What a subscription makes of what streams say of themselves. Messages may be doubled, late, and
+//! out of order: within a stream's life its tail never goes back, and who hears of an older life
+//! pays no attention.
+
+use super::core::{Core, Turn};
+use super::links::Link;
+use super::record::Backfill;
+use crate::protocol::ask::{Life, Tail, Told};
+use crate::protocol::error::Error;
+use crate::protocol::subscription_error::SubscriptionError;
+use crate::stream::storage::Storage;
+
+/// What a stream says.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct News<'a> {
+    /// Which stream of its name.
+    pub life: &'a Life,
+    /// Where the subscription's interest starts, as the stream sees it.
+    pub since: u64,
+    /// The position of its tail.
+    pub tail: u64,
+    /// Whether it is gone.
+    pub ended: bool,
+}
+
+impl<S: Storage> Core<S> {
+    /// Takes note of what a stream tells. Says whether the subscription is about it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`], [`Error::Newer`].
+    pub fn told(&mut self, told: &Told, now: u64) -> Result<bool, Error> {
+        let outcome = self.turn(now, |turn| {
+            let root = turn.record.root.clone();
+            let Some(path) = root.path_of(&told.name) else {
+                return Ok(false);
+            };
+            turn.hear(
+                path,
+                &News {
+                    life: &told.life,
+                    since: told.since,
+                    tail: told.tail,
+                    ended: told.ended,
+                },
+            )
+        });
+        match outcome {
+            Err(Error::Subscription(SubscriptionError::NotFound)) => Ok(false),
+            outcome => outcome,
+        }
+    }
+
+    /// Takes note of what streams answer that were asked for their tails.
+    ///
+    /// # Errors
+    ///
+    /// [`SubscriptionError::NotFound`], [`Error::Storage`], [`Error::Newer`].
+    pub fn hear_tails(&mut self, tails: &[(String, Tail)], now: u64) -> Result<(), Error> {
+        self.turn(now, |turn| {
+            tails
+                .iter()
+                .try_for_each(|(path, tail)| turn.hear_tail(path, tail).map(drop))
+        })
+    }
+}
+
+impl<S: Storage> Turn<'_, S> {
+    /// See [`Core::told`].
+    pub fn hear(&mut self, path: &str, news: &News) -> Result<bool, Error> {
+        if self.record.config.wake_stream() == Some(path) {
+            return Ok(false);
+        }
+        let link = self.link(path)?;
+        let is_linked = link.as_ref().is_some_and(|link| !link.is_gone());
+        let matches = self.matches(path);
+        if !is_linked && !matches {
+            return Ok(false);
+        }
+        let Some(after) = self.heard(link.as_ref(), news, matches) else {
+            return Ok(is_linked);
+        };
+        let is_kept = !after.is_gone();
+        self.set(path, link.as_ref(), Some(after));
+        Ok(is_kept)
+    }
+
+    /// The same for the answer of a stream that was asked.
+    pub fn hear_tail(&mut self, path: &str, tail: &Tail) -> Result<bool, Error> {
+        if let Some(life) = &tail.life {
+            let news = News {
+                life,
+                since: tail.since,
+                tail: tail.tail,
+                ended: false,
+            };
+            return self.hear(path, &news);
+        }
+        // There is none yet: whatever will come is wanted.
+        let link = self.link(path)?;
+        if let Some(before) = link.filter(|link| link.tail.is_none()) {
+            let after = Link {
+                tail: Some(0),
+                ..before.clone()
+            };
+            self.set(path, Some(&before), Some(after));
+        }
+        Ok(true)
+    }
+
+    /// What becomes of a link by it; nothing if it stays as it is.
+    fn heard(&self, link: Option<&Link>, news: &News, matches: bool) -> Option<Link> {
+        let link = link.cloned().unwrap_or_default();
+        let is_same = link.is_to(news.life);
+        let is_younger = !is_same && link.born.is_none_or(|born| news.life.born > born);
+        if !is_same && !is_younger {
+            return None;
+        }
+        let born = news.life.born;
+        if news.ended {
+            return Some(match link.explicit {
+                true => Link {
+                    tail: Some(0),
+                    born: Some(born),
+                    ..Link::named()
+                },
+                false => Link::gone(born, self.now),
+            });
+        }
+        if is_same {
+            let is_news = link.tail.is_none_or(|tail| news.tail > tail);
+            let tail = Some(news.tail);
+            return is_news.then_some(Link { tail, ..link });
+        }
+        let is_first = link.tail.is_none();
+        let acked = match is_first && self.is_history(news.life, matches) {
+            true => news.tail,
+            false => news.since.min(news.tail),
+        };
+        Some(Link {
+            explicit: link.explicit,
+            acked,
+            tail: Some(news.tail),
+            incarnation: Some(news.life.incarnation.clone()),
+            born: Some(born),
+        })
+    }
+
+    /// Whether what is in a stream that is met for the first time was there before anybody was
+    /// interested in it.
+    fn is_history(&self, life: &Life, matches: bool) -> bool {
+        let is_complete = self.record.backfill == Backfill::Complete;
+        let was_before = !is_complete && life.born < self.record.life.born;
+        !matches || was_before
+    }
+}
