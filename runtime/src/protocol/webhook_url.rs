@@ -166,7 +166,7 @@ fn is_label(label: &str) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
     use url::{Host as UrlHost, Url};
 
@@ -395,7 +395,7 @@ mod tests {
     }
 
     /// Everything that is taken leads where the platform's parser thinks, too, and that is outside.
-    fn check_taken(url: &str) -> Result<(), TestCaseError> {
+    pub(crate) fn check_taken(url: &str) -> Result<(), TestCaseError> {
         if check(url, false).is_err() {
             return Ok(());
         }

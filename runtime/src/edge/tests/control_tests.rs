@@ -341,7 +341,7 @@ fn streams_of_all_shards_are_one_list() {
     );
     let (_, said) = world.0.questions.borrow_mut().pop().unwrap();
     let expected = json!({
-        "v": 3, "root": { "project": "p" }, "prefix": "x/", "after": "x/1", "limit": 3
+        "v": 3, "root": { "project": "p" }, "prefix": "x/", "after": "x/1", "limit": 4
     });
     assert_eq!(said, expected);
     let page = get("limit=2");
