@@ -292,7 +292,7 @@ fn what_a_token_allows_is_answered_by_the_stream() -> Result<()> {
         assert_eq!(refusal.code, "INVALID_REQUEST", "{path}");
     }
     let put = writer.call(Method::PUT, "/v1/stream/p/__ds/subscriptions/x");
-    put.body(&[b' '; (64 << 10) + 1]).send()?.expect(413)?;
+    put.send_bytes(&[b' '; (64 << 10) + 1])?.expect(413)?;
     // A preflight is nobody's, and changes nothing.
     for route in ROUTES {
         let preflight = client.call(Method::OPTIONS, &format!("/v1/{}", route.0));
