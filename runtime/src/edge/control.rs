@@ -2,7 +2,7 @@
 //! subscription or shards of the directory, and back. Who asks is looked at here; what a body says,
 //! and what a wake token opens, is the subscription's to decide.
 
-use std::fmt;
+use serde::de::DeserializeOwned;
 
 use super::ports::{Incoming, Ports};
 use super::present::{leaves_alone, present};
@@ -169,20 +169,13 @@ pub(super) async fn ask<P: Ports>(
     message: String,
 ) -> Result<(u16, Vec<u8>), Error> {
     let answer = ports.question(peer, question, message);
-    match within(ports.sleep(patience::OBJECT), answer).await {
-        Some(Err(Error::Unavailable(detail))) => Err(no_answer(
-            ports,
-            format_args!("{peer} does not answer: {detail}"),
-        )),
-        Some(answer) => answer,
-        None => {
-            let limit = patience::OBJECT;
-            Err(no_answer(
-                ports,
-                format_args!("{peer} did not answer within {limit} ms"),
-            ))
-        }
-    }
+    let answer = within(ports.sleep(patience::OBJECT), answer).await;
+    let answer = answer.unwrap_or_else(|| {
+        let limit = patience::OBJECT;
+        let what = format!("{peer} did not answer within {limit} ms");
+        Err(Error::Unavailable(what))
+    });
+    heard(ports, answer)
 }
 
 /// Reads the answer of a shard.
@@ -190,19 +183,26 @@ pub(super) async fn ask<P: Ports>(
 /// # Errors
 ///
 /// [`SubscriptionError::NoAnswer`], [`Error::Newer`].
-pub(super) fn answered<P: Ports, T: serde::de::DeserializeOwned>(
+pub(super) fn answered<P: Ports, T: DeserializeOwned>(
     ports: &P,
     answer: &(u16, Vec<u8>),
 ) -> Result<T, Error> {
-    ask::answered(answer).map_err(|error| match error {
-        Error::Unavailable(detail) => no_answer(ports, format_args!("{detail}")),
-        other => other,
-    })
+    heard(ports, ask::answered(answer))
 }
 
-fn no_answer<P: Ports>(ports: &P, detail: fmt::Arguments<'_>) -> Error {
-    ports.log(format_args!("unavailable: {detail}"));
-    SubscriptionError::NoAnswer.into()
+/// What somebody has said. That nobody did is told in other words than of a stream.
+///
+/// # Errors
+///
+/// [`SubscriptionError::NoAnswer`] for [`Error::Unavailable`], and all others as they are.
+pub(super) fn heard<P: Ports, T>(ports: &P, said: Result<T, Error>) -> Result<T, Error> {
+    said.map_err(|error| match error {
+        Error::Unavailable(detail) => {
+            ports.log(format_args!("unavailable: {detail}"));
+            SubscriptionError::NoAnswer.into()
+        }
+        other => other,
+    })
 }
 
 /// The shard that keeps the keys of a root.

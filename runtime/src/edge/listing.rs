@@ -7,7 +7,7 @@ use futures_util::future::{join_all, try_join_all};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::control::{self, answered, ask};
+use super::control::{self, answered, ask, heard};
 use super::ports::Ports;
 use crate::directory::merge::merge;
 use crate::directory::shard_of;
@@ -228,12 +228,13 @@ pub(super) async fn rebuild<P: Ports>(ports: &P, root: &Root, query: &str) -> Re
     let limit = u32::try_from(wanted.limit).unwrap_or(1);
     let page = ports.list(&prefix, after.as_deref(), limit);
     let page = within(ports.sleep(patience::BUCKET), page).await;
-    let page = page.unwrap_or_else(|| Err(Error::Unavailable("the bucket is silent".into())))?;
-    let mut names: Vec<&str> = page.keys.iter().filter_map(|key| stream_of(key)).collect();
-    names.dedup();
+    let page = page.unwrap_or_else(|| Err(Error::Unavailable("the bucket is silent".into())));
+    let page = heard(ports, page)?;
     // Who was asked with the last page needs no more.
     let known = after.as_deref().and_then(stream_of);
-    names.retain(|name| known != Some(*name) && root.path_of(name).is_some());
+    let names = page.keys.iter().filter_map(|key| stream_of(key));
+    let names = names.filter(|name| known != Some(*name) && root.path_of(name).is_some());
+    let names: Vec<&str> = names.collect::<BTreeSet<_>>().into_iter().collect();
     let mut found = 0_usize;
     for some in names.chunks(AT_ONCE) {
         let asked = some.iter();

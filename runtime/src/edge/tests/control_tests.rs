@@ -407,8 +407,12 @@ fn a_directory_is_rebuilt_page_by_page() {
     let page = post("?limit=1&after=a/1-1/0-1");
     assert_eq!(page, json!({ "found": 0, "next": "a/1-1/1-2" }));
     assert!(world.0.questions.borrow().is_empty());
+    // One that could not be asked is asked again with its page.
     world.0.answers.borrow_mut().clear();
     assert_eq!(post("")["error"]["code"], "UNAVAILABLE");
+    let newer = ("enroll p/a".to_owned(), Some((503, "{}".to_owned())));
+    world.0.answers.borrow_mut().push(newer);
+    assert_eq!(post("?limit=1")["error"]["code"], "UNAVAILABLE");
 }
 
 /// Allows one purpose, in an era.

@@ -6,7 +6,7 @@ use durable_streams_tests::token::{stream_token, token};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
-use super::{APP, SECRET, shared, with, writer};
+use super::{APP, OTHER_SECRET, SECRET, shared, with, writer};
 
 fn ask(client: &Client, method: Method, path: &str) -> Result<Response> {
     let path = format!("/v1/stream/p/__ds/{path}");
@@ -17,9 +17,28 @@ fn document(response: &Response) -> Result<Value> {
     serde_json::from_slice(&response.body).with_context(|| response.text())
 }
 
+/// Makes a key for a project: the first subscription to a webhook needs one.
+fn let_there_be_a_key(client: &Client, project: &str, secret: &str) -> Result<()> {
+    let writer = with(client, &token(secret, project, "write"));
+    let path = format!("/v1/stream/{project}/__ds/subscriptions/key");
+    let config = json!({
+        "type": "webhook",
+        "streams": ["none"],
+        "webhook": { "url": "https://worker.example/hooks" },
+    });
+    let put = writer.call(Method::PUT, &path);
+    let created = put.send_bytes(config.to_string().as_bytes())?.expect(201)?;
+    let base = client.base();
+    let url = format!("{base}/v1/stream/{project}/__ds/jwks.json");
+    ensure!(document(&created)?["webhook"]["signing"]["jwks_url"] == url);
+    Ok(())
+}
+
 #[test]
 fn keys_are_seen_by_everyone_and_stay_as_they_are() -> Result<()> {
     let client = shared()?;
+    let_there_be_a_key(&client, "p", SECRET)?;
+    let_there_be_a_key(&client, "other", OTHER_SECRET)?;
     let get = |client: &Client, method: Method| {
         let answer = ask(client, method, "jwks.json")?.expect(200)?;
         let has = |name: &str, value: &str| {
@@ -56,6 +75,7 @@ fn keys_are_seen_by_everyone_and_stay_as_they_are() -> Result<()> {
 #[test]
 fn a_rotated_key_is_published_beside_the_old_one() -> Result<()> {
     let client = shared()?;
+    let_there_be_a_key(&client, "pages", SECRET)?;
     let writer = with(&client, &token(SECRET, "pages", "write"));
     let root = "/v1/stream/pages/__ds";
     let kids = || {
