@@ -2,6 +2,9 @@
 //! subscription or shards of the directory, and back. Who asks is looked at here; what a body says,
 //! and what a wake token opens, is the subscription's to decide.
 
+use std::future::Future;
+use std::pin::Pin;
+
 use serde::de::DeserializeOwned;
 
 use super::ports::{Incoming, Ports};
@@ -157,25 +160,31 @@ fn purpose_of(route: &Route) -> Purpose {
     }
 }
 
+/// An answer that comes later. In a box, which makes it one thing wherever it is waited for: written
+/// out at each place, it would take a worker tens of thousands of bytes.
+pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<(u16, Vec<u8>), Error>> + 'a>>;
+
 /// Asks somebody, for as long as an object may take to answer.
 ///
 /// # Errors
 ///
 /// [`SubscriptionError::NoAnswer`], [`Error::Misconfigured`].
-pub(super) async fn ask<P: Ports>(
-    ports: &P,
-    peer: Peer<'_>,
-    question: &str,
+pub(super) fn ask<'a, P: Ports>(
+    ports: &'a P,
+    peer: Peer<'a>,
+    question: &'a str,
     message: String,
-) -> Result<(u16, Vec<u8>), Error> {
-    let answer = ports.question(peer, question, message);
-    let answer = within(ports.sleep(patience::OBJECT), answer).await;
-    let answer = answer.unwrap_or_else(|| {
-        let limit = patience::OBJECT;
-        let what = format!("{peer} did not answer within {limit} ms");
-        Err(Error::Unavailable(what))
-    });
-    heard(ports, answer)
+) -> Answering<'a> {
+    Box::pin(async move {
+        let answer = ports.question(peer, question, message);
+        let answer = within(ports.sleep(patience::OBJECT), answer).await;
+        let answer = answer.unwrap_or_else(|| {
+            let limit = patience::OBJECT;
+            let what = format!("{peer} did not answer within {limit} ms");
+            Err(Error::Unavailable(what))
+        });
+        heard(ports, answer)
+    })
 }
 
 /// Reads the answer of a shard.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use futures_util::future::{join_all, try_join_all};
+use futures_util::future::join_all;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -210,9 +210,8 @@ async fn all<P: Ports, T: DeserializeOwned>(
         limit: wanted.limit.saturating_add(1),
     };
     let asked = (0..shards).map(|shard| ask(ports, Peer::Shard(shard), question, say(&list)));
-    let answers = try_join_all(asked).await?;
-    let answers = answers.iter().map(|answer| answered(ports, answer));
-    answers.collect()
+    let answers = join_all(asked).await.into_iter();
+    answers.map(|answer| answered(ports, &answer?)).collect()
 }
 
 /// Lets the streams that a page of the bucket's keys tells of register anew.
