@@ -1,8 +1,6 @@
 //! What there is below a root: its streams and its subscriptions, which shards of the directory know
 //! each in part, and the streams that the bucket knows.
 
-use std::collections::BTreeSet;
-
 use futures_util::future::join_all;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -59,7 +57,7 @@ impl Wanted {
             after: None,
             limit: usual,
         };
-        let mut seen = BTreeSet::new();
+        let mut seen = Vec::new();
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
             if !known.contains(&&*name) {
                 let known = known.join(", ");
@@ -67,9 +65,10 @@ impl Wanted {
                 // Whatever it says may be secret.
                 return Err(SubscriptionError::invalid(short(&name), what));
             }
-            if !seen.insert(name.clone()) {
+            if seen.contains(&name) {
                 return Err(SubscriptionError::invalid(name, "must be given once"));
             }
+            seen.push(name.clone());
             match &*name {
                 "limit" => {
                     let limit = value
@@ -232,10 +231,15 @@ pub(super) async fn rebuild<P: Ports>(ports: &P, root: &Root, query: &str) -> Re
     // Who was asked with the last page needs no more.
     let known = after.as_deref().and_then(stream_of);
     let names = page.keys.iter().filter_map(|key| stream_of(key));
-    let names = names.filter(|name| known != Some(*name) && root.path_of(name).is_some());
-    let names: Vec<&str> = names.collect::<BTreeSet<_>>().into_iter().collect();
+    let mut streams: Vec<&str> = Vec::new();
+    for name in names {
+        let is_new = known != Some(name) && !streams.contains(&name);
+        if is_new && root.path_of(name).is_some() {
+            streams.push(name);
+        }
+    }
     let mut found = 0_usize;
-    for some in names.chunks(AT_ONCE) {
+    for some in streams.chunks(AT_ONCE) {
         let asked = some.iter();
         let asked = asked.map(|name| ask(ports, Peer::Stream(name), ENROLL, say(&json!({}))));
         for answer in join_all(asked).await {
