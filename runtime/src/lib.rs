@@ -1,8 +1,8 @@
 //! A [Durable Streams](https://github.com/durable-streams/durable-streams) server for Cloudflare
 //! Workers: one Durable Object per stream orders its appends and keeps them in its SQLite.
 //!
-//! A worker crate needs [`StreamWorker`] in its `fetch` handler and has to export [`StreamDO`];
-//! the first one's documentation shows all of it.
+//! A worker crate needs [`StreamWorker`] in its `fetch` handler and has to export [`StreamDO`],
+//! [`DirectoryDO`] and [`SubscriptionDO`]; the first one's documentation shows all of it.
 //!
 //! | module | what it knows |
 //! |---|---|

@@ -7,6 +7,7 @@ use crate::protocol::error::Error;
 use crate::protocol::path::{Era, StreamPath};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::HeaderLookup;
+use crate::protocol::root::Root;
 
 /// A request, as far as it matters for who may do what.
 #[derive(Clone, Copy)]
@@ -25,6 +26,14 @@ impl Request<'_> {
     /// The value of a header; several values are joined by `, `.
     pub fn header(&self, name: &str) -> Option<String> {
         (self.header)(name)
+    }
+
+    /// The token in `Authorization`. What is no bearer token counts as none.
+    pub fn bearer(&self) -> Option<String> {
+        let value = self.header("Authorization")?;
+        let (scheme, token) = value.split_once(' ')?;
+        let is_bearer = scheme.eq_ignore_ascii_case("bearer");
+        is_bearer.then(|| token.trim().to_owned())
     }
 }
 
@@ -79,6 +88,31 @@ impl Grant {
     };
 }
 
+/// What of a [`Root`] a request is about, and so whether it comes with credentials at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// The public keys that webhooks are signed with. Receivers ask for them, who have no
+    /// credentials: whoever allows anything of a root should allow this.
+    Keys,
+    /// A callback, an ack or a release. What comes with it are not the credentials of who uses the
+    /// server, but a wake token, which the subscription looks at itself: whoever allows anything of
+    /// a root should allow this, too.
+    Wake,
+    /// Which streams there are.
+    Streams,
+    /// All else: subscriptions, new keys, and the directory.
+    Rest,
+}
+
+/// What was allowed of a root.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RootGrant {
+    /// Of which era the root is; see [`Grant::era`].
+    pub era: Option<Era>,
+    /// The only stream that may be seen, for [`Purpose::Streams`]: its path below the root.
+    pub only: Option<String>,
+}
+
 /// What a request that is not allowed is answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Refusal {
@@ -100,8 +134,17 @@ impl From<Reply> for Refusal {
     }
 }
 
+const NO_CONTROL: Error = Error::Forbidden(
+    "this server's own authorizer does not say who may do this; it has to implement \
+     AuthorizeMutation::authorize_control",
+);
+const NO_INSPECTION: Error = Error::Forbidden(
+    "this server's own authorizer does not say who may see this; it has to implement \
+     AuthorizeRead::authorize_inspection",
+);
+
 /// Decides who may change a stream: every method but GET, HEAD and OPTIONS, also those that
-/// streams do not have. `Env` is where an implementation may look things up: in a worker, its
+/// streams do not have. And decides who may change what is kept about a [`Root`]. `Env` is where an implementation may look things up: in a worker, its
 /// `Env`.
 pub trait AuthorizeMutation<Env> {
     /// Allows the request, or says what to answer instead.
@@ -111,6 +154,19 @@ pub trait AuthorizeMutation<Env> {
         stream: &StreamPath,
         env: &Env,
     ) -> impl Future<Output = Result<Grant, Refusal>>;
+
+    /// Allows a request that changes something about a root, such as its subscriptions, or says what
+    /// to answer instead: every method but GET, HEAD and OPTIONS. Unless this is implemented, nobody
+    /// may.
+    fn authorize_control(
+        &self,
+        _request: &Request<'_>,
+        _root: &Root,
+        _purpose: Purpose,
+        _env: &Env,
+    ) -> impl Future<Output = Result<RootGrant, Refusal>> {
+        std::future::ready(Err(NO_CONTROL.into()))
+    }
 
     /// Whether [`settle_mutation`](Self::settle_mutation) has to be called after this request.
     /// Where it has not, the answer need not be waited for.
@@ -131,7 +187,7 @@ pub trait AuthorizeMutation<Env> {
     }
 }
 
-/// Decides who may read a stream or its metadata: GET and HEAD. So is whoever makes a fork, for
+/// Decides who may read a stream or its metadata, or what is kept about a [`Root`]: GET and HEAD. So is whoever makes a fork, for
 /// its source, in the name of a GET without a query that has the headers of the PUT.
 pub trait AuthorizeRead<Env> {
     /// Allows the request, or says what to answer instead.
@@ -141,6 +197,18 @@ pub trait AuthorizeRead<Env> {
         stream: &StreamPath,
         env: &Env,
     ) -> impl Future<Output = Result<Grant, Refusal>>;
+
+    /// Allows a look at a root: at its streams, its subscriptions, or its public keys. Unless this
+    /// is implemented, nobody may.
+    fn authorize_inspection(
+        &self,
+        _request: &Request<'_>,
+        _root: &Root,
+        _purpose: Purpose,
+        _env: &Env,
+    ) -> impl Future<Output = Result<RootGrant, Refusal>> {
+        std::future::ready(Err(NO_INSPECTION.into()))
+    }
 
     /// Who is asked once more, every few seconds and with the same request, whether a live read may
     /// go on; nobody, where what was granted is not taken back before it ends. A reader that is
@@ -175,6 +243,16 @@ impl<Env> AuthorizeMutation<Env> for NoAuth {
         Ok(Grant::EVERYONE)
     }
 
+    async fn authorize_control(
+        &self,
+        _request: &Request<'_>,
+        _root: &Root,
+        _purpose: Purpose,
+        _env: &Env,
+    ) -> Result<RootGrant, Refusal> {
+        Ok(RootGrant::default())
+    }
+
     fn settles(&self, _request: &Request<'_>) -> bool {
         false
     }
@@ -188,5 +266,15 @@ impl<Env> AuthorizeRead<Env> for NoAuth {
         _env: &Env,
     ) -> Result<Grant, Refusal> {
         Ok(Grant::EVERYONE)
+    }
+
+    async fn authorize_inspection(
+        &self,
+        _request: &Request<'_>,
+        _root: &Root,
+        _purpose: Purpose,
+        _env: &Env,
+    ) -> Result<RootGrant, Refusal> {
+        Ok(RootGrant::default())
     }
 }

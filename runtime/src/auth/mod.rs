@@ -22,7 +22,9 @@ pub mod token;
 #[cfg(test)]
 mod project_jwt_tests;
 
-pub use access::{Audience, AuthorizeMutation, AuthorizeRead, Grant, NoAuth, Refusal, Request};
+pub use access::{
+    Audience, AuthorizeMutation, AuthorizeRead, Grant, NoAuth, Purpose, Refusal, Request, RootGrant,
+};
 pub use cors::Cors;
 pub use project::{Project, Registry};
 pub use project_jwt::ProjectJwt;

@@ -2,15 +2,19 @@
 
 use std::rc::Rc;
 
-use super::access::{Audience, AuthorizeMutation, AuthorizeRead, Grant, Refusal, Request};
+use super::access::{
+    Audience, AuthorizeMutation, AuthorizeRead, Grant, Purpose, Refusal, Request, RootGrant,
+};
 use super::cors::Cors;
 use super::fork;
 use super::project::{Project, Registry};
 use super::token::{Claims, LEEWAY, Token};
 use crate::protocol::error::Error;
 use crate::protocol::header;
-use crate::protocol::path::{self, Era, StreamPath};
+use crate::protocol::path::{Era, StreamPath};
 use crate::protocol::request as protocol_request;
+use crate::protocol::root::Root;
+use crate::protocol::subscription_error::SubscriptionError;
 
 /// The parameter of a URL that carries a token where no header can: in a browser's `EventSource`.
 pub const TOKEN_PARAMETER: &str = "token";
@@ -31,6 +35,10 @@ pub const MAX_URL_TOKEN_LIFE: u64 = 300;
 /// the parameter `token`, if its scope is `read` and it ends within [`MAX_URL_TOKEN_LIFE`]
 /// seconds: what may change a stream, or lives for long, has no place in a URL.
 ///
+/// A project's token opens its [`Root`], too: with the scope `read` to see its subscriptions and
+/// streams, with `write` to change them. One that is for one stream sees that in the list of streams,
+/// and nothing else. The root of all streams is closed.
+///
 /// A stream created with `?public=true`, and every stream of a public project, can be read
 /// without a token.
 #[derive(Clone, Copy, Debug, Default)]
@@ -44,16 +52,37 @@ impl<E: Registry> AuthorizeMutation<E> for ProjectJwt {
         registry: &E,
     ) -> Result<Grant, Refusal> {
         let place = Place::of(stream)?;
-        let token = bearer(request).ok_or(MISSING)?;
+        let token = request.bearer().ok_or(MISSING)?;
         let (claims, era) = place.verify(&token, request, registry).await?;
         if claims.scope != "write" {
-            return Err(Error::Forbidden("the token's scope does not include writing").into());
+            return Err(NOT_WRITING.into());
         }
         if request.method == "PUT" {
             check_fork(request, stream)?;
         }
-        place.check_reserved()?;
         Ok(granted(&claims, era))
+    }
+
+    async fn authorize_control(
+        &self,
+        request: &Request<'_>,
+        root: &Root,
+        purpose: Purpose,
+        registry: &E,
+    ) -> Result<RootGrant, Refusal> {
+        if purpose == Purpose::Wake {
+            return of_root(root, registry).await;
+        }
+        let project = project_of(root)?;
+        let token = request.bearer().ok_or(MISSING)?;
+        let (claims, era) = verify(project, &token, request, registry).await?;
+        if claims.stream_id.is_some() {
+            return Err(ONE_STREAM.into());
+        }
+        if claims.scope != "write" {
+            return Err(NOT_WRITING.into());
+        }
+        Ok(RootGrant { era, only: None })
     }
 
     fn settles(&self, request: &Request<'_>) -> bool {
@@ -99,10 +128,7 @@ impl<E: Registry> AuthorizeRead<E> for ProjectJwt {
     ) -> Result<Grant, Refusal> {
         let place = Place::of(stream)?;
         let refusal = match place.verify_read(request, registry).await {
-            Ok((claims, era)) => {
-                place.check_reserved()?;
-                return Ok(granted(&claims, era));
-            }
+            Ok((claims, era)) => return Ok(granted(&claims, era)),
             Err(refusal @ (Error::Unauthorized(_) | Error::Forbidden(_))) => refusal,
             Err(error) => return Err(error.into()),
         };
@@ -111,7 +137,6 @@ impl<E: Registry> AuthorizeRead<E> for ProjectJwt {
             return Err(refusal.into());
         };
         if project.is_public {
-            place.check_reserved()?;
             return Ok(Grant {
                 era: project.era,
                 ..Grant::EVERYONE
@@ -125,6 +150,29 @@ impl<E: Registry> AuthorizeRead<E> for ProjectJwt {
             });
         }
         Err(refusal.into())
+    }
+
+    async fn authorize_inspection(
+        &self,
+        request: &Request<'_>,
+        root: &Root,
+        purpose: Purpose,
+        registry: &E,
+    ) -> Result<RootGrant, Refusal> {
+        if purpose == Purpose::Keys {
+            return of_root(root, registry).await;
+        }
+        let project = project_of(root)?;
+        let token = request.bearer().ok_or(MISSING)?;
+        let (claims, era) = verify(project, &token, request, registry).await?;
+        let only = claims.stream_id;
+        if only.is_some() && purpose != Purpose::Streams {
+            return Err(ONE_STREAM.into());
+        }
+        match claims.scope.as_str() {
+            "read" | "write" => Ok(RootGrant { era, only }),
+            _ => Err(NOT_READING.into()),
+        }
     }
 
     /// Secrets and projects go, and what was public becomes private.
@@ -147,6 +195,9 @@ impl<E: Registry> AuthorizeRead<E> for ProjectJwt {
 }
 
 const MISSING: Error = Error::Unauthorized("a token is needed: Authorization: Bearer <token>");
+const NOT_READING: Error = Error::Forbidden("the token's scope does not include reading");
+const NOT_WRITING: Error = Error::Forbidden("the token's scope does not include writing");
+const ONE_STREAM: Error = Error::Forbidden("the token is for one stream only");
 
 /// Where a stream is.
 struct Place<'a> {
@@ -161,14 +212,6 @@ impl<'a> Place<'a> {
         Ok(Self { project, stream })
     }
 
-    /// Nothing is under the reserved segment, which is told to those only who may know.
-    fn check_reserved(&self) -> Result<(), Error> {
-        match self.stream.split('/').next() {
-            Some(path::RESERVED) => Err(Error::UnknownRoute),
-            _ => Ok(()),
-        }
-    }
-
     /// What a token says, if it is one of this project and may be used for this stream, and the
     /// project's era.
     async fn verify(
@@ -177,19 +220,12 @@ impl<'a> Place<'a> {
         request: &Request<'_>,
         registry: &impl Registry,
     ) -> Result<(Claims, Option<Era>), Error> {
-        let token = Token::parse(token)?;
-        // Before anything is looked up: this project's secrets have nothing to say about it.
-        if token.claimed_project() != self.project {
-            return Err(Error::Forbidden("the token is for another project"));
-        }
-        let project = registry.project(self.project).await?;
-        let secrets = project.as_ref().map(secrets).unwrap_or_default();
-        let claims = token.verify(secrets, request.now)?;
+        let (claims, era) = verify(self.project, token, request, registry).await?;
         let is_other = |only: &String| only != self.stream;
         if claims.stream_id.as_ref().is_some_and(is_other) {
             return Err(Error::Forbidden("the token is for another stream"));
         }
-        Ok((claims, project.and_then(|project| project.era)))
+        Ok((claims, era))
     }
 
     async fn verify_read(
@@ -197,13 +233,11 @@ impl<'a> Place<'a> {
         request: &Request<'_>,
         registry: &impl Registry,
     ) -> Result<(Claims, Option<Era>), Error> {
-        if let Some(token) = bearer(request) {
+        if let Some(token) = request.bearer() {
             let (claims, era) = self.verify(&token, request, registry).await?;
             return match claims.scope.as_str() {
                 "read" | "write" => Ok((claims, era)),
-                _ => Err(Error::Forbidden(
-                    "the token's scope does not include reading",
-                )),
+                _ => Err(NOT_READING),
             };
         }
         let token = url_token(request)?.ok_or(MISSING)?;
@@ -221,6 +255,40 @@ impl<'a> Place<'a> {
         }
         Ok((claims, era))
     }
+}
+
+/// What a token says, if it is one of a project, and the project's era.
+async fn verify(
+    project: &str,
+    token: &str,
+    request: &Request<'_>,
+    registry: &impl Registry,
+) -> Result<(Claims, Option<Era>), Error> {
+    let token = Token::parse(token)?;
+    // Before anything is looked up: this project's secrets have nothing to say about it.
+    if token.claimed_project() != project {
+        return Err(Error::Forbidden("the token is for another project"));
+    }
+    let project = registry.project(project).await?;
+    let secrets = project.as_ref().map(secrets).unwrap_or_default();
+    let claims = token.verify(secrets, request.now)?;
+    Ok((claims, project.and_then(|project| project.era)))
+}
+
+/// The root of all streams is nobody's.
+fn project_of(root: &Root) -> Result<&str, Error> {
+    let project = root.project();
+    project.ok_or(SubscriptionError::NoRoute.into())
+}
+
+/// What is granted of a root to who needs no token of its project. There has to be one.
+async fn of_root(root: &Root, registry: &impl Registry) -> Result<RootGrant, Refusal> {
+    let project = registry.project(project_of(root)?).await?;
+    let project = project.ok_or(Error::from(SubscriptionError::NoRoute))?;
+    Ok(RootGrant {
+        era: project.era,
+        only: None,
+    })
 }
 
 fn secrets(project: &Rc<Project>) -> &[String] {
@@ -251,14 +319,6 @@ fn check_fork(request: &Request<'_>, stream: &StreamPath) -> Result<(), Error> {
         true => Ok(()),
         false => Err(Error::Forbidden("a fork cannot start in another project")),
     }
-}
-
-/// The token in `Authorization`. What is no bearer token counts as none.
-fn bearer(request: &Request<'_>) -> Option<String> {
-    let value = request.header("Authorization")?;
-    let (scheme, token) = value.split_once(' ')?;
-    let is_bearer = scheme.eq_ignore_ascii_case("bearer");
-    is_bearer.then(|| token.trim().to_owned())
 }
 
 /// The token in the URL of a request that may carry it there.

@@ -8,7 +8,9 @@ use std::rc::Rc;
 use futures_util::FutureExt;
 use serde_json::{Value, json};
 
-use super::access::{Audience, AuthorizeMutation, AuthorizeRead, Grant, Refusal, Request};
+use super::access::{
+    Audience, AuthorizeMutation, AuthorizeRead, Grant, Purpose, Refusal, Request, RootGrant,
+};
 use super::cors::Cors;
 use super::project::{Project, Registry};
 use super::project_jwt::{MAX_URL_TOKEN_LIFE, ProjectJwt, without_token};
@@ -16,6 +18,7 @@ use super::token::LEEWAY;
 use super::token::tests::{NOW, SECRET, sign};
 use crate::protocol::error::Error;
 use crate::protocol::path::{Era, StreamPath};
+use crate::protocol::root::Root;
 
 const OTHER_SECRET: &str = "the secret of quite another project";
 
@@ -223,7 +226,7 @@ fn without_a_right_token_nothing_is_allowed() {
     let wrongly_signed = sign(&claims("p", "write"), OTHER_SECRET);
     let right = token("p", "write");
     for method in READS.iter().chain(&MUTATIONS) {
-        for path in ["p/s", "p/deep/er", "p/__ds/subscriptions/x", "unknown/s"] {
+        for path in ["p/s", "p/deep/er", "unknown/s"] {
             let ask = || Ask::new(method, path);
             let refused = [
                 ask(),
@@ -307,7 +310,7 @@ fn a_token_of_one_stream_opens_no_other() {
 }
 
 #[test]
-fn a_project_is_no_stream_and_the_reserved_segment_holds_nothing() {
+fn a_project_is_no_stream() {
     let memory = Memory::new();
     let token = token("p", "write");
     for method in READS.iter().chain(&MUTATIONS) {
@@ -316,8 +319,6 @@ fn a_project_is_no_stream_and_the_reserved_segment_holds_nothing() {
             refusal.unwrap_err().status()
         };
         assert_eq!(status("p"), 404, "{method}");
-        assert_eq!(status("p/__ds"), 404, "{method}");
-        assert_eq!(status("p/__ds/subscriptions/x"), 404, "{method}");
     }
     assert!(
         Ask::new("GET", "p/a/__ds")
@@ -338,10 +339,6 @@ fn everyone_reads_in_a_public_project_and_nobody_writes() {
         ] {
             assert_eq!(ask.of(&memory), Ok(Grant::EVERYONE), "{method}");
         }
-        assert_eq!(
-            Ask::new(method, "open/__ds/x").of(&memory),
-            Err(Error::UnknownRoute)
-        );
     }
     for method in MUTATIONS {
         let refusal = Ask::new(method, "open/s").of(&memory).unwrap_err();
@@ -497,6 +494,126 @@ fn a_fork_stays_in_its_project_and_within_its_token() {
     assert_eq!(fork(&limited, "/v1/stream/p/source"), Ok(()));
     let source = Ask::new("GET", "p/source").bearer(&limited);
     assert_eq!(source.of(&memory).unwrap_err().status(), 403);
+}
+
+impl Ask<'_> {
+    /// Asks about the root of the project that the path is, or of all streams if it is empty.
+    fn of_root(&self, purpose: Purpose, memory: &Memory) -> Result<RootGrant, Error> {
+        let root = match self.path {
+            "" => Root::ALL,
+            project => Root::of_project(project),
+        };
+        let header = |name: &str| {
+            let found = self.headers.iter().find(|(given, _)| *given == name);
+            found.map(|(_, value)| value.clone())
+        };
+        let request = Request {
+            method: self.method,
+            query: self.query,
+            header: &header,
+            now: NOW,
+        };
+        let outcome = match self.method {
+            "GET" | "HEAD" => {
+                ready(ProjectJwt.authorize_inspection(&request, &root, purpose, memory))
+            }
+            _ => ready(ProjectJwt.authorize_control(&request, &root, purpose, memory)),
+        };
+        outcome.map_err(|refusal| match refusal {
+            Refusal::Error(error) => error,
+            Refusal::Reply(reply) => panic!("{reply:?}"),
+        })
+    }
+}
+
+#[test]
+fn a_root_is_open_to_tokens_of_the_whole_project() {
+    let memory = Memory::new();
+    let status = |method, root, token: &str, purpose| {
+        let ask = Ask::new(method, root).bearer(token);
+        ask.of_root(purpose, &memory)
+            .map_err(|error| error.status())
+    };
+    let all = RootGrant::default();
+    let (read, write) = (token("p", "read"), token("p", "write"));
+    let limited = [stream_token("read", "s"), stream_token("write", "s")];
+    for purpose in [Purpose::Rest, Purpose::Streams] {
+        for method in READS {
+            assert_eq!(status(method, "p", &read, purpose), Ok(all.clone()));
+            assert_eq!(status(method, "p", &write, purpose), Ok(all.clone()));
+        }
+        for method in MUTATIONS {
+            assert_eq!(status(method, "p", &write, purpose), Ok(all.clone()));
+            assert_eq!(status(method, "p", &read, purpose), Err(403));
+            for limited in &limited {
+                assert_eq!(status(method, "p", limited, purpose), Err(403));
+            }
+        }
+        for method in READS.iter().chain(&MUTATIONS) {
+            let expired = sign(&json!({ "sub": "p", "scope": "write", "exp": 1 }), SECRET);
+            let wrong = sign(&claims("p", "write"), OTHER_SECRET);
+            for bad in ["", "garbage", &expired, &wrong, &token("unknown", "write")] {
+                // What it says of its project is seen first.
+                let expected = if bad == token("unknown", "write") {
+                    403
+                } else {
+                    401
+                };
+                assert_eq!(status(method, "p", bad, purpose), Err(expected), "{bad}");
+            }
+            let other = sign(&claims("other", "write"), OTHER_SECRET);
+            assert_eq!(status(method, "p", &other, purpose), Err(403));
+            assert_eq!(status(method, "p", &token("p", "admin"), purpose), Err(403));
+            // Nothing of a public project is public but its streams.
+            let nobody = Ask::new(method, "open").of_root(purpose, &memory);
+            assert_eq!(nobody.unwrap_err().status(), 401);
+            let in_url = Ask::new(method, "p").query("live=sse&token=x");
+            assert_eq!(in_url.of_root(purpose, &memory).unwrap_err().status(), 401);
+            // There is no root of all streams.
+            assert_eq!(status(method, "", &write, purpose), Err(404));
+        }
+    }
+    for method in READS {
+        for limited in &limited {
+            assert_eq!(status(method, "p", limited, Purpose::Rest), Err(403));
+            let own = RootGrant {
+                only: Some("s".to_owned()),
+                era: None,
+            };
+            assert_eq!(status(method, "p", limited, Purpose::Streams), Ok(own));
+        }
+    }
+}
+
+#[test]
+fn keys_and_what_wake_tokens_open_need_no_token_of_the_project() {
+    let mut memory = Memory::new();
+    let era = Some(Era::new(7));
+    let project = Project {
+        era,
+        ..(**memory.projects.get("p").unwrap()).clone()
+    };
+    memory.projects.insert("p", Rc::new(project));
+    for (method, purpose) in [("GET", Purpose::Keys), ("POST", Purpose::Wake)] {
+        let of = |root, token: &str| {
+            let ask = Ask::new(method, root).bearer(token);
+            ask.of_root(purpose, &memory)
+        };
+        for token in ["", "a wake token", &token("other", "write")] {
+            let granted = of("p", token).unwrap();
+            assert_eq!(granted, RootGrant { era, only: None });
+            // No key is made, and no subscription asked, of what is no project.
+            for none in ["unknown", ""] {
+                let refused = of(none, token).unwrap_err();
+                assert_eq!(refused.code(), "SUBSCRIPTION_NOT_FOUND");
+            }
+        }
+    }
+    let granted = Ask::new("GET", "p").bearer(&token("p", "read"));
+    assert_eq!(granted.of_root(Purpose::Rest, &memory).unwrap().era, era);
+    memory.is_down = true;
+    let down = Ask::new("POST", "p").of_root(Purpose::Wake, &memory);
+    assert_eq!(down.unwrap_err().status(), 503);
 }
 
 #[test]

@@ -92,7 +92,8 @@ pub fn edge_settings(env: &Env) -> edge::Settings {
         static KNOWN: OnceCell<edge::Settings> = const { OnceCell::new() };
     }
     look_once(&KNOWN, || {
-        parse_edge(&|name| variable(env, name), has(env, DIRECTORIES))
+        let has_directory = has(env, DIRECTORIES) && has(env, SUBSCRIPTIONS);
+        parse_edge(&|name| variable(env, name), has_directory)
     })
 }
 

@@ -24,6 +24,7 @@ use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Out
 use crate::edge::room::Room;
 use crate::edge::settings::Settings;
 use crate::machine::Peer;
+use crate::object::ports::Listed;
 use crate::protocol::error::Error;
 use crate::protocol::number::number;
 use crate::protocol::part::Part;
@@ -65,6 +66,12 @@ impl Edge {
     pub fn new(env: Env) -> Self {
         let debug_timing = config::debug_timing(&env);
         Self { env, debug_timing }
+    }
+
+    fn bucket(&self) -> Result<Bucket, Error> {
+        Bucket::from_env(&self.env).ok_or_else(|| {
+            Error::Misconfigured(format!("the R2 bucket binding {} is missing", config::R2))
+        })
     }
 }
 
@@ -191,10 +198,11 @@ impl Ports for Edge {
     }
 
     async fn open(&self, part: &Part) -> Result<Source, Error> {
-        let bucket = Bucket::from_env(&self.env).ok_or_else(|| {
-            Error::Misconfigured(format!("the R2 bucket binding {} is missing", config::R2))
-        })?;
-        Ok(Source::Object(bucket.open(part).await?))
+        Ok(Source::Object(self.bucket()?.open(part).await?))
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Listed, Error> {
+        self.bucket()?.list_behind(prefix, after, limit).await
     }
 
     async fn read(&self, piece: &Source) -> Result<Vec<u8>, Error> {

@@ -15,6 +15,7 @@
 //! | [`sql`] | its SQLite as the sequencer's storage |
 //! | [`r2`] | the bucket |
 //! | [`registry`] | projects and public streams in KV |
+//! | [`webhooks`] | keys, signatures, and requests to receivers of webhooks |
 //! | [`body`] | request bodies: reading them up to a limit, decoding them, throwing them away |
 //! | [`config`] | bindings and variables |
 //! | [`respond`] | replies as platform responses |
@@ -37,6 +38,7 @@ mod respond;
 mod sockets;
 mod sql;
 mod timing;
+mod webhooks;
 mod worker;
 mod world;
 

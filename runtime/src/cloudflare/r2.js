@@ -23,6 +23,13 @@ export async function listKeys(bucket, prefix, cursor) {
   return { keys: page.objects.map(({ key }) => key), cursor: page.truncated ? page.cursor : undefined }
 }
 
+/** Lists `limit` keys at most that start with `prefix`, behind one of them if it is given. */
+export async function listBehind(bucket, prefix, startAfter, limit) {
+  const { objects, truncated } = await bucket.list({ prefix, startAfter, limit })
+  const keys = objects.map(({ key }) => key)
+  return { keys, cursor: truncated ? keys.at(-1) : undefined }
+}
+
 export async function writeBytes(writable, bytes) {
   const writer = writable.getWriter()
   try {

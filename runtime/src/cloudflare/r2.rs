@@ -99,6 +99,14 @@ extern "C" {
         cursor: &JsValue,
     ) -> Result<JsValue, JsValue>;
 
+    #[wasm_bindgen(catch, js_name = listBehind)]
+    async fn list_behind(
+        bucket: &BucketBinding,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<JsValue, JsValue>;
+
     #[wasm_bindgen(catch, js_name = writeBytes)]
     async fn write_bytes(
         writable: &WritableStream,
@@ -195,6 +203,25 @@ impl Bucket {
         Ok(is_same)
     }
 
+    /// The keys that start with a prefix, in order, behind one of them if it is given, and so many
+    /// at most. The cursor is the last of them if there are more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Unavailable`].
+    pub async fn list_behind(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Listed, Error> {
+        let page = list_behind(&self.0, prefix, after, limit).await;
+        let page: Page = page
+            .map_err(|error| trouble(prefix, &error))?
+            .unchecked_into();
+        Ok(listed(&page))
+    }
+
     async fn put_js(
         &self,
         key: &str,
@@ -255,10 +282,14 @@ impl ports::Bucket for Bucket {
         let cursor = cursor.map_or(JsValue::UNDEFINED, JsValue::from);
         let page = list_keys(&self.0, prefix, &cursor).await.map_err(text)?;
         let page: Page = page.unchecked_into();
-        Ok(Listed {
-            keys: page.keys(),
-            cursor: page.cursor().as_string(),
-        })
+        Ok(listed(&page))
+    }
+}
+
+fn listed(page: &Page) -> Listed {
+    Listed {
+        keys: page.keys(),
+        cursor: page.cursor().as_string(),
     }
 }
 

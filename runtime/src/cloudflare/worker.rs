@@ -20,7 +20,7 @@ pub struct Undecided;
 /// use worker::web_sys::Request;
 /// use worker::{Context, Env, Result, event};
 ///
-/// pub use durable_streams_cloudflare::StreamDO;
+/// pub use durable_streams_cloudflare::{DirectoryDO, StreamDO, SubscriptionDO};
 ///
 /// #[event(fetch)]
 /// async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Answer> {

@@ -18,6 +18,7 @@ use super::r2::Bucket;
 use super::sockets::Sockets;
 use super::sql::Sql;
 use super::timing::{self, Clock};
+use super::webhooks;
 use crate::machine::{DataPoint, KeyPair, Machine, Peer, Posts, Signs};
 use crate::object::Object;
 use crate::object::ports::{Close, Ports};
@@ -186,22 +187,22 @@ impl Ports for World {
 
 impl Signs for World {
     async fn new_key(&self) -> Result<KeyPair, String> {
-        Err("there are no keys yet".to_owned())
+        webhooks::new_key().await
     }
 
-    async fn sign(&self, _private: &str, _bytes: &[u8]) -> Result<Vec<u8>, String> {
-        Err("there are no keys yet".to_owned())
+    async fn sign(&self, private: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
+        webhooks::sign(private, bytes).await
     }
 }
 
 impl Posts for World {
     async fn post(
         &self,
-        _url: &str,
-        _headers: &[(&'static str, String)],
-        _body: Vec<u8>,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: Vec<u8>,
     ) -> Result<(u16, Vec<u8>), String> {
-        Err("nothing is sent yet".to_owned())
+        webhooks::post(url, headers, &body).await
     }
 }
 

@@ -7,6 +7,8 @@
 //! | [`ports`] | what the edge needs of the world |
 //! | [`settings`] | what the worker's variables mean for the edge |
 //! | [`serve`] | from a request to its stream's object, and back to an answer |
+//! | [`control`] | what is asked of a root: its subscriptions and its keys |
+//! | [`listing`] | what there is below a root: streams, subscriptions, what the bucket knows |
 //! | [`present`] | answers as their clients may have them |
 //! | [`cold`] | answers of which a part lies in the bucket |
 //! | [`live`] | live reads: what their object is asked; long-polls |
@@ -20,7 +22,9 @@
 
 pub mod again;
 pub mod cold;
+pub mod control;
 pub mod events;
+pub mod listing;
 pub mod live;
 pub mod ports;
 pub mod present;

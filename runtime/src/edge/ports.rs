@@ -11,6 +11,7 @@ use super::live::Poll;
 use super::room::Room;
 use super::settings::Settings;
 use crate::machine::Peer;
+use crate::object::ports::Listed;
 use crate::protocol::error::Error;
 use crate::protocol::part::Part;
 use crate::protocol::reply::Reply;
@@ -206,6 +207,19 @@ pub trait Ports: Clone + 'static {
     /// [`Error::Misconfigured`] without a bucket, [`Error::Unavailable`] when the object cannot be
     /// had, [`Error::Storage`] when it is another.
     fn open(&self, part: &Part) -> impl Future<Output = Result<Self::Piece, Error>>;
+
+    /// The keys of objects in the bucket that start with a prefix, in order, behind one of them if
+    /// it is given, and so many at most. The cursor is the last of them if there are more.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misconfigured`] without a bucket, [`Error::Unavailable`].
+    fn list(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> impl Future<Output = Result<Listed, Error>>;
 
     /// Reads a piece to its end, once.
     ///

@@ -17,6 +17,7 @@ use crate::protocol::header;
 use crate::protocol::path::{self, StreamPath, in_era};
 use crate::protocol::reply::Reply;
 use crate::protocol::request::fork_source;
+use crate::protocol::root::Root;
 
 /// Who serves requests, and by which rules.
 #[derive(Debug)]
@@ -45,14 +46,15 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
         let (path, query) = path::split_url(&url);
         let answer = match StreamPath::parse(path) {
             Ok(path) => self.serve_stream(request, &url, query, &path).await?,
-            Err(error) => {
-                self.ports.drain(request).await;
-                Answer::Now(match &*request.method() {
-                    // The request itself is refused, which a page is told only if it may send it.
-                    "OPTIONS" => self.ports.respond(preflight_of(request, Cors::Any))?,
-                    _ => self.refuse(&error.into())?,
-                })
-            }
+            Err(error) => match Root::split(path) {
+                // Apart, so that what happens to most requests stays small.
+                Some((Ok(root), rest)) => {
+                    let served = Box::pin(self.serve_root(request, query, root, rest));
+                    Answer::Now(served.await?)
+                }
+                Some((Err(error), _)) => self.serve_nothing(request, &error).await?,
+                None => self.serve_nothing(request, &error.into()).await?,
+            },
         };
         if let (Some(started), Some(now)) = (started, self.ports.tick()) {
             let response = answer.response().await?;
@@ -63,6 +65,19 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
             )?));
         }
         Ok(answer)
+    }
+
+    /// The request itself is refused, which a page is told only if it may send it.
+    async fn serve_nothing(
+        &self,
+        request: &P::Request,
+        error: &Error,
+    ) -> Result<AnswerOf<P>, Error> {
+        self.ports.drain(request).await;
+        Ok(Answer::Now(match &*request.method() {
+            "OPTIONS" => self.ports.respond(preflight_of(request, Cors::Any))?,
+            _ => self.refuse(error)?,
+        }))
     }
 
     async fn serve_stream(
@@ -104,7 +119,7 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
         Ok(Answer::Now(response))
     }
 
-    fn refuse(&self, error: &Error) -> Result<P::Response, Error> {
+    pub(super) fn refuse(&self, error: &Error) -> Result<P::Response, Error> {
         self.ports
             .respond(refusal(error, |text| self.ports.log(text)))
     }
@@ -240,7 +255,7 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
 }
 
 /// The answer to an OPTIONS, as its client may have it.
-fn preflight_of(request: &impl Incoming, cors: Cors) -> Reply {
+pub(super) fn preflight_of(request: &impl Incoming, cors: Cors) -> Reply {
     let origin = request.header(header::ORIGIN);
     let asked = request.header(header::ACCESS_CONTROL_REQUEST_HEADERS);
     preflight(cors, origin, asked)

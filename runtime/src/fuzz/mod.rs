@@ -7,6 +7,7 @@
 //! | [`values`] | values of headers and parameters, to whoever parses them |
 //! | [`bodies`] | bodies in JSON, and data that is sent as events |
 //! | [`tokens`] | JSON Web Tokens |
+//! | [`roots`] | what is asked of roots: routes, ids, where webhooks may go |
 //! | [`records`] | what is stored, and what edges and objects say to each other |
 //! | [`requests`] | whole requests, to an edge with objects behind it |
 //!
@@ -17,6 +18,7 @@ mod bodies;
 mod noise;
 mod records;
 mod requests;
+mod roots;
 mod tokens;
 mod values;
 

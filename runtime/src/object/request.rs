@@ -30,26 +30,10 @@ pub trait Incoming {
         path::split_era(self.place().0).1
     }
 
-    /// The URL as its client knows it: proxies say which scheme and host they were reached by.
+    /// The URL as its client knows it.
     fn public_url(&self) -> String {
-        let (scheme, rest) = self.url().split_once("://").unwrap_or_default();
-        let host = rest.split(['/', '?']).next().unwrap_or_default();
-        let said = |name: &str| {
-            let value = self.header(name)?;
-            let first = value.split(',').next()?.trim();
-            let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
-            (!first.is_empty() && first.bytes().all(is_host)).then(|| first.to_owned())
-        };
-        let is_scheme = |said: &String| matches!(said.as_str(), "http" | "https");
-        format!(
-            "{}://{}{}",
-            said(header::X_FORWARDED_PROTO)
-                .filter(is_scheme)
-                .as_deref()
-                .unwrap_or(scheme),
-            said(header::X_FORWARDED_HOST).as_deref().unwrap_or(host),
-            self.public_path()
-        )
+        let origin = path::origin(self.url(), &|name| self.header(name));
+        format!("{origin}{}", self.public_path())
     }
 
     /// Whether what it asks for depends on its body.

@@ -210,6 +210,9 @@ impl Error {
             | Self::Subscription(SubscriptionError::Token(_) | SubscriptionError::TokenExpired) => {
                 vec![("WWW-Authenticate", "Bearer".to_owned())]
             }
+            Self::Subscription(SubscriptionError::Method { allow }) => {
+                vec![("Allow", (*allow).to_owned())]
+            }
             Self::MethodNotAllowed => {
                 vec![("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS".to_owned())]
             }
@@ -229,7 +232,9 @@ impl Error {
             Self::UnsupportedEncoding(_) => {
                 vec![(header::ACCEPT_ENCODING, "gzip, deflate".to_owned())]
             }
-            Self::Unavailable(_) | Self::RegistryUnavailable(_) => {
+            Self::Unavailable(_)
+            | Self::RegistryUnavailable(_)
+            | Self::Subscription(SubscriptionError::NoAnswer) => {
                 vec![(header::RETRY_AFTER, "1".to_owned())]
             }
             Self::Newer(_) => vec![(header::RETRY_AFTER, "60".to_owned())],

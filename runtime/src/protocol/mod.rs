@@ -24,8 +24,10 @@
 //! | [`glob`] | patterns over paths of streams |
 //! | [`webhook_url`] | where webhooks may go |
 //! | [`root`] | roots: projects, or the place of all streams |
+//! | [`route`] | what is asked of a root, by its URL |
 //! | [`ask`] | what objects ask each other about streams of a root and subscriptions |
 //! | [`version`] | versions of records and messages |
+//! | [`time`] | times as clients read them |
 //! | [`number`] | integers as JavaScript's numbers, and numbers as text |
 //! | [`error`] | every refusal, with its status and headers |
 //! | [`subscription_error`] | those of requests about subscriptions |
@@ -52,10 +54,12 @@ pub mod reply;
 pub mod request;
 pub mod retention;
 pub mod root;
+pub mod route;
 pub mod sse;
 #[cfg(test)]
 pub mod sse_reader;
 pub mod subscription_error;
+pub mod time;
 pub mod truncate;
 pub mod version;
 pub mod webhook_url;

@@ -7,6 +7,8 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use serde::{Deserialize, Serialize};
 
 use super::error::Error;
+use super::header;
+use super::request::HeaderLookup;
 
 /// Streams live below this path.
 pub const PREFIX: &str = "/v1/stream/";
@@ -109,6 +111,28 @@ pub fn split_url(url: &str) -> (&str, &str) {
     (path.unwrap_or("/"), query)
 }
 
+/// The origin of a URL as its client knows it: proxies say which scheme and host they were reached
+/// by.
+pub fn origin(url: &str, header: HeaderLookup) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or_default();
+    let host = rest.split(['/', '?']).next().unwrap_or_default();
+    let said = |name: &str| {
+        let value = header(name)?;
+        let first = value.split(',').next()?.trim();
+        let is_host = |b: u8| b.is_ascii_alphanumeric() || b"-.:[]".contains(&b);
+        (!first.is_empty() && first.bytes().all(is_host)).then(|| first.to_owned())
+    };
+    let is_scheme = |said: &String| matches!(said.as_str(), "http" | "https");
+    format!(
+        "{}://{}",
+        said(header::X_FORWARDED_PROTO)
+            .filter(is_scheme)
+            .as_deref()
+            .unwrap_or(scheme),
+        said(header::X_FORWARDED_HOST).as_deref().unwrap_or(host),
+    )
+}
+
 /// The value of a parameter of a query, as sent.
 pub fn parameter<'a>(query: &'a str, name: &str) -> Option<&'a str> {
     let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
@@ -161,7 +185,7 @@ impl StreamPath {
             .filter_map(|prefix| url_path.strip_prefix(prefix))
             .next();
         let raw = raw.ok_or(PathError::Elsewhere)?;
-        check_escapes(raw)?;
+        check_escapes(raw).map_err(PathError::Invalid)?;
         let decoded = percent_decode_str(raw)
             .decode_utf8()
             .map_err(|_| PathError::Invalid("must be UTF-8 after percent-decoding"))?;
@@ -207,6 +231,12 @@ impl StreamPath {
         self.0.split_once('/')
     }
 
+    /// The place of a [root](super::root::Root), for those who are asked about places: the path of
+    /// its project. No stream is there.
+    pub fn of_root(project: Option<&str>) -> Self {
+        Self(project.unwrap_or(RESERVED).to_owned())
+    }
+
     /// The decoded path.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -241,14 +271,12 @@ fn check_segment(segment: &str) -> Result<(), PathError> {
     }
 }
 
-/// Every `%` starts an escape.
-fn check_escapes(raw: &str) -> Result<(), PathError> {
+/// Every `%` starts an escape; the text says so of what breaks this.
+pub(super) fn check_escapes(raw: &str) -> Result<(), &'static str> {
     for part in raw.split('%').skip(1) {
         let code = part.get(..2);
         if !code.is_some_and(|code| code.bytes().all(|b| b.is_ascii_hexdigit())) {
-            return Err(PathError::Invalid(
-                "must follow every '%' with two hex digits",
-            ));
+            return Err("must follow every '%' with two hex digits");
         }
     }
     Ok(())

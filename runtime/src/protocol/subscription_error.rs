@@ -20,8 +20,15 @@ pub enum SubscriptionError {
     Token(&'static str),
     /// The wake token's time is over.
     TokenExpired,
-    /// There is no such subscription, or nothing at this route.
+    /// There is no such subscription.
     NotFound,
+    /// There is nothing at this route.
+    NoRoute,
+    /// The route has no such method.
+    Method {
+        /// Those that it has, as in `Allow`.
+        allow: &'static str,
+    },
     /// There is one with another configuration (section 6.2).
     Exists,
     /// The wake that the request is about is not the current one (section 7.3).
@@ -39,6 +46,8 @@ pub enum SubscriptionError {
     InvalidOffset(String),
     /// There is no directory, and so nobody knows which streams there are.
     DirectoryOff,
+    /// Who would answer did not; what was asked for may have been done.
+    NoAnswer,
 }
 
 impl SubscriptionError {
@@ -55,13 +64,15 @@ impl SubscriptionError {
         match self {
             Self::Invalid { .. } | Self::WebhookUrl(_) => 400,
             Self::Token(_) | Self::TokenExpired => 401,
-            Self::NotFound => 404,
+            Self::NotFound | Self::NoRoute => 404,
+            Self::Method { .. } => 405,
             Self::Exists
             | Self::Fenced
             | Self::AlreadyClaimed { .. }
             | Self::NoPendingWork
             | Self::InvalidOffset(_) => 409,
             Self::DirectoryOff => 501,
+            Self::NoAnswer => 503,
         }
     }
 
@@ -72,13 +83,15 @@ impl SubscriptionError {
             Self::WebhookUrl(_) => "WEBHOOK_URL_REJECTED",
             Self::Token(_) => "TOKEN_INVALID",
             Self::TokenExpired => "TOKEN_EXPIRED",
-            Self::NotFound => "SUBSCRIPTION_NOT_FOUND",
+            Self::NotFound | Self::NoRoute => "SUBSCRIPTION_NOT_FOUND",
+            Self::Method { .. } => "METHOD_NOT_ALLOWED",
             Self::Exists => "SUBSCRIPTION_ALREADY_EXISTS",
             Self::Fenced => "FENCED",
             Self::AlreadyClaimed { .. } => "ALREADY_CLAIMED",
             Self::NoPendingWork => "NO_PENDING_WORK",
             Self::InvalidOffset(_) => "INVALID_OFFSET",
             Self::DirectoryOff => "DIRECTORY_OFF",
+            Self::NoAnswer => "UNAVAILABLE",
         }
     }
 
@@ -102,6 +115,11 @@ impl fmt::Display for SubscriptionError {
             Self::Token(what) => f.write_str(what),
             Self::TokenExpired => f.write_str("the token has expired; wait for the next wake"),
             Self::NotFound => f.write_str("there is no such subscription; create it with PUT"),
+            Self::NoRoute => f.write_str(
+                "nothing is here; below __ds are subscriptions, streams, jwks.json, keys/rotate and \
+                 directory/rebuild",
+            ),
+            Self::Method { allow } => write!(f, "this route takes {allow}"),
             Self::Exists => f.write_str(
                 "a subscription of this id has another configuration; delete it, or take another id",
             ),
@@ -112,7 +130,13 @@ impl fmt::Display for SubscriptionError {
             Self::NoPendingWork => f.write_str("nothing is pending"),
             Self::InvalidOffset(why) => f.write_str(why),
             Self::DirectoryOff => f.write_str(
-                "this needs the directory of streams, which is switched off (DIRECTORY)",
+                "there is no directory of streams: set the variable DIRECTORY to \"on\", and add the \
+                 Durable Object bindings DIRECTORIES (class DirectoryDO) and SUBSCRIPTIONS (class \
+                 SubscriptionDO) with a migration for both",
+            ),
+            Self::NoAnswer => f.write_str(
+                "the server did not answer in time, and may have done what was asked; repeat the \
+                 request",
             ),
         }
     }

@@ -20,7 +20,7 @@ use crate::edge::refusal;
 use crate::edge::room::Room;
 use crate::edge::settings::Settings;
 use crate::machine::Peer;
-use crate::object::ports::Close;
+use crate::object::ports::{Close, Listed};
 use crate::protocol::error::Error;
 use crate::protocol::frame;
 use crate::protocol::header;
@@ -501,6 +501,11 @@ impl Ports for Desk {
 
     async fn open(&self, part: &Part) -> Result<Vec<u8>, Error> {
         self.world.store().open(part).await
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Listed, Error> {
+        let listed = self.world.store().list_behind(prefix, after, limit).await;
+        listed.map_err(Error::Unavailable)
     }
 
     async fn read(&self, piece: &Vec<u8>) -> Result<Vec<u8>, Error> {

@@ -104,6 +104,29 @@ impl Store {
         ])
     }
 
+    /// The keys that start with a prefix, behind one of them if it is given.
+    pub async fn list_behind(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+        limit: u32,
+    ) -> Result<Listed, String> {
+        let (prefix, after) = (prefix.to_owned(), after.unwrap_or_default().to_owned());
+        self.call(move |store| {
+            let objects = store.0.objects.borrow();
+            let keys = objects.keys();
+            let keys = keys.filter(|key| key.starts_with(&prefix) && **key > after);
+            let mut keys: Vec<String> = keys.take(limit as usize + 1).cloned().collect();
+            let has_more = keys.len() > limit as usize;
+            keys.truncate(limit as usize);
+            Listed {
+                cursor: keys.last().filter(|_| has_more).cloned(),
+                keys,
+            }
+        })
+        .await
+    }
+
     /// Calls the bucket: `effect` takes place on its machines, whatever becomes of the caller.
     async fn call<T: 'static>(
         &self,

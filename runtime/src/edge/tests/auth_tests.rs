@@ -93,6 +93,7 @@ fn request(method: &'static str, path: &str, headers: &[(&'static str, &str)]) -
         headers: headers
             .map(|(name, value)| (*name, (*value).to_owned()))
             .collect(),
+        body: Vec::new(),
     }
 }
 

@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll as Step, Waker};
 
 use futures_util::future::select;
+use serde_json::Value;
 
 use crate::auth::{AuthorizeMutation, AuthorizeRead, NoAuth};
 use crate::edge::live::Poll;
@@ -17,6 +18,7 @@ use crate::edge::room::Room;
 use crate::edge::settings::Settings;
 use crate::edge::{Answer, Server};
 use crate::machine::Peer;
+use crate::object::ports::Listed;
 use crate::protocol::error::Error;
 use crate::protocol::part::Part;
 use crate::protocol::reply::Reply;
@@ -34,6 +36,9 @@ pub enum Does {
     /// Nothing.
     Nothing,
 }
+
+/// What somebody answers, if ever: a status and a body.
+pub type Said = Option<(u16, String)>;
 
 #[derive(Default)]
 pub struct State {
@@ -55,6 +60,16 @@ pub struct State {
     is_woken: Cell<bool>,
     pub bucket_answers: Cell<bool>,
     pub log: RefCell<Vec<String>>,
+    /// How often a body was thrown away.
+    pub drained: Cell<u32>,
+    pub shards: Cell<Option<u32>>,
+    pub public_url: RefCell<Option<String>>,
+    /// What others were asked: the question and who, and what it says.
+    pub questions: RefCell<Vec<(String, Value)>>,
+    /// What they answer; nobody who is not here does, and without an answer it never comes.
+    pub answers: RefCell<Vec<(String, Said)>>,
+    /// The keys in the bucket, in order.
+    pub keys: RefCell<Vec<String>>,
 }
 
 #[derive(Clone, Default)]
@@ -65,6 +80,7 @@ pub struct Request {
     pub method: &'static str,
     pub url: String,
     pub headers: Vec<(&'static str, String)>,
+    pub body: Vec<u8>,
 }
 
 impl Incoming for Request {
@@ -144,6 +160,7 @@ impl World {
                 method: "GET",
                 url: format!("http://a/v1/stream/s?{query}"),
                 headers,
+                body: Vec::new(),
             },
         )
     }
@@ -219,8 +236,8 @@ impl Ports for World {
             long_poll_timeout_ms: Ok(25_000),
             sse_timeout_ms: Ok(60_000),
             sse_heartbeat_ms: Ok(15_000),
-            shards: Ok(None),
-            public_url: Ok(None),
+            shards: Ok(self.0.shards.get()),
+            public_url: Ok(self.0.public_url.borrow().clone()),
         }
     }
 
@@ -254,19 +271,34 @@ impl Ports for World {
         self.0.log.borrow_mut().push(text.to_string());
     }
 
-    async fn drain(&self, _request: &Request) {}
+    async fn drain(&self, _request: &Request) {
+        self.0.drained.set(self.0.drained.get() + 1);
+    }
 
     async fn question(
         &self,
-        _peer: Peer<'_>,
-        _question: &str,
-        _body: String,
+        peer: Peer<'_>,
+        question: &str,
+        body: String,
     ) -> Result<(u16, Vec<u8>), Error> {
-        Err(Error::Misconfigured("there are streams alone".into()))
+        let asked = format!("{question} {peer}");
+        let body = serde_json::from_str(&body).unwrap();
+        self.0.questions.borrow_mut().push((asked.clone(), body));
+        let mut answers = self.0.answers.borrow().clone().into_iter();
+        match answers.find(|(known, _)| *known == asked) {
+            Some((_, Some((status, body)))) => Ok((status, body.into_bytes())),
+            Some((_, None)) => pending().await,
+            None => Err(Error::Unavailable("nobody answers".to_owned())),
+        }
     }
 
-    async fn read_body(&self, _request: &Request, _limit: usize) -> Result<Vec<u8>, Error> {
-        Ok(Vec::new())
+    async fn read_body(&self, request: &Request, limit: usize) -> Result<Vec<u8>, Error> {
+        match request.body.len() > limit {
+            true => Err(Error::TooLarge {
+                limit: limit as u64,
+            }),
+            false => Ok(request.body.clone()),
+        }
     }
 
     fn changed(
@@ -352,6 +384,20 @@ impl Ports for World {
             true => Ok(vec![b'1'; usize::try_from(part.length).unwrap()]),
             false => pending().await,
         }
+    }
+
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: u32) -> Result<Listed, Error> {
+        let keys = self.0.keys.borrow();
+        let behind = keys.iter().filter(|key| {
+            key.starts_with(prefix) && after.is_none_or(|after| key.as_str() > after)
+        });
+        let mut keys: Vec<String> = behind.cloned().collect();
+        let has_more = keys.len() > limit as usize;
+        keys.truncate(limit as usize);
+        Ok(Listed {
+            cursor: keys.last().filter(|_| has_more).cloned(),
+            keys,
+        })
     }
 
     async fn read(&self, piece: &Vec<u8>) -> Result<Vec<u8>, Error> {

@@ -95,25 +95,54 @@ fn credentials() -> Vec<Credential> {
     ]
 }
 
-/// Every kind of URL below a project, and whether a token for the stream `matrix` is for it.
-const ROUTES: [(&str, bool); 17] = [
-    ("stream/p/matrix", true),
-    ("streams/p/matrix", true),
-    ("stream/p%2Fmatrix", true),
-    ("streams/p%2fm%61trix", true),
-    ("stream/p%2Fmatrix%2Fbelow", false),
-    ("streams/p/absent", false),
-    ("stream/p/matrix?offset=-1", true),
-    ("stream/p/matrix?offset=now", true),
-    ("stream/p/matrix?offset=-1&live=long-poll", true),
-    ("stream/p/matrix?offset=-1&live=sse", true),
-    ("stream/p/matrix?public=true", true),
-    ("stream/p/m%61trix", true),
-    ("stream/p/matrix/below", false),
-    ("stream/p/absent", false),
-    ("stream/p/__ds", false),
-    ("stream/p/__ds/subscriptions/x", false),
-    ("stream/p/__ds/subscriptions/x/ack", false),
+/// What a URL is, to a token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// The stream `matrix`.
+    Matrix,
+    /// Another stream, or none, or what is kept about the project.
+    Other,
+    /// The list of its streams, in which a token for one stream sees that.
+    Streams,
+    /// The keys, which everybody sees.
+    Keys,
+    /// What a wake token opens, and no other.
+    Wake,
+}
+
+/// Every kind of URL below a project.
+const ROUTES: [(&str, Kind); 31] = [
+    ("stream/p/matrix", Kind::Matrix),
+    ("streams/p/matrix", Kind::Matrix),
+    ("stream/p%2Fmatrix", Kind::Matrix),
+    ("streams/p%2fm%61trix", Kind::Matrix),
+    ("stream/p%2Fmatrix%2Fbelow", Kind::Other),
+    ("streams/p/absent", Kind::Other),
+    ("stream/p/matrix?offset=-1", Kind::Matrix),
+    ("stream/p/matrix?offset=now", Kind::Matrix),
+    ("stream/p/matrix?offset=-1&live=long-poll", Kind::Matrix),
+    ("stream/p/matrix?offset=-1&live=sse", Kind::Matrix),
+    ("stream/p/matrix?public=true", Kind::Matrix),
+    ("stream/p/m%61trix", Kind::Matrix),
+    ("stream/p/matrix/below", Kind::Other),
+    ("stream/p/absent", Kind::Other),
+    ("stream/p/__ds", Kind::Other),
+    ("stream/p/__ds/nothing", Kind::Other),
+    ("stream/p/__ds/subscriptions", Kind::Other),
+    ("stream/p/__ds/subscriptions/x", Kind::Other),
+    ("streams/%70/__ds/subscriptions/x", Kind::Other),
+    ("stream/p/__ds/subscriptions/x/streams", Kind::Other),
+    ("stream/p/__ds/subscriptions/x/streams/matrix", Kind::Other),
+    ("stream/p/__ds/subscriptions/x/claim", Kind::Other),
+    ("stream/p/__ds/subscriptions/x/retry", Kind::Other),
+    ("stream/p/__ds/subscriptions/x/callback", Kind::Wake),
+    ("stream/p/__ds/subscriptions/x/ack", Kind::Wake),
+    ("stream/p/__ds/subscriptions/x/release", Kind::Wake),
+    ("stream/p/__ds/streams", Kind::Streams),
+    ("stream/p/__ds/streams?prefix=m&limit=1", Kind::Streams),
+    ("stream/p/__ds/keys/rotate", Kind::Other),
+    ("stream/p/__ds/directory/rebuild", Kind::Other),
+    ("stream/p/__ds/jwks.json", Kind::Keys),
 ];
 
 /// Methods, and a header that makes something else of them.
@@ -143,12 +172,17 @@ fn every_route_and_method_refuses_every_token_that_does_not_allow_it() -> Result
     let (mut cells, mut refused) = (0, 0);
     for credential in credentials() {
         let mut seen = Vec::new();
-        for (route, is_matrix) in ROUTES {
+        let is_limited = credential.name.contains("stream");
+        for (route, kind) in ROUTES {
             for (method, more) in METHODS {
                 let is_read = matches!(method, "GET" | "HEAD");
                 let expected = match credential.refused[usize::from(!is_read)] {
+                    _ if kind == Kind::Keys && is_read => None,
+                    _ if kind == Kind::Streams && is_read && is_limited => None,
+                    // Whoever shows no wake token is refused as one who shows a wrong one.
+                    _ if kind == Kind::Wake && method == "POST" => Some(404),
                     // Limited to a stream that this is not.
-                    None if credential.name.ends_with("this stream") && !is_matrix => Some(403),
+                    None if is_limited && kind != Kind::Matrix => Some(403),
                     expected => expected,
                 };
                 // What is allowed is tried elsewhere; only what must be refused may not change
@@ -172,10 +206,10 @@ fn every_route_and_method_refuses_every_token_that_does_not_allow_it() -> Result
                 check_refusal(&what, &answer, status)?;
                 if method != Method::HEAD {
                     let code = answer.refusal()?.code;
-                    let expected = if status == 401 {
-                        "unauthorized"
-                    } else {
-                        "forbidden"
+                    let expected = match status {
+                        401 => "unauthorized",
+                        403 => "forbidden",
+                        _ => "SUBSCRIPTION_NOT_FOUND",
                     };
                     ensure!(code == expected, "{what}: {code}");
                 }
@@ -212,13 +246,53 @@ fn what_a_token_allows_is_answered_by_the_stream() -> Result<()> {
         stream.call(method).send()?.expect(405)?;
     }
     let writer = writer(&client);
-    for path in ["p", "p/__ds", "p/__ds/subscriptions/x"] {
+    for (path, code) in [
+        ("p", "unknown_route"),
+        ("p/__ds", "SUBSCRIPTION_NOT_FOUND"),
+        ("p/__ds/nothing", "SUBSCRIPTION_NOT_FOUND"),
+        // The root of all streams is nobody's.
+        ("__ds/subscriptions/x", "SUBSCRIPTION_NOT_FOUND"),
+        ("__ds/streams", "SUBSCRIPTION_NOT_FOUND"),
+        ("__ds/jwks.json", "SUBSCRIPTION_NOT_FOUND"),
+        ("unknown/__ds/jwks.json", "SUBSCRIPTION_NOT_FOUND"),
+    ] {
         for method in [Method::GET, Method::PUT, Method::DELETE] {
+            if path == "unknown/__ds/jwks.json" && method != Method::GET {
+                continue;
+            }
             let answer = writer.call(method, &format!("/v1/stream/{path}")).send()?;
             let refusal = answer.expect(404)?.refusal()?;
-            assert_eq!(refusal.code, "unknown_route", "{path}");
+            assert_eq!(refusal.code, code, "{path}");
         }
     }
+    for (method, path, allow) in [
+        (
+            "PATCH",
+            "subscriptions/x",
+            "GET, HEAD, PUT, DELETE, OPTIONS",
+        ),
+        ("GET", "subscriptions/x/ack", "POST, OPTIONS"),
+        ("POST", "jwks.json", "GET, HEAD, OPTIONS"),
+        ("PUT", "subscriptions/x/streams/a", "DELETE, OPTIONS"),
+    ] {
+        let method = Method::from_bytes(method.as_bytes())?;
+        let answer = writer
+            .call(method, &format!("/v1/stream/p/__ds/{path}"))
+            .send()?;
+        assert_eq!(answer.expect(405)?.header("allow"), Some(allow), "{path}");
+    }
+    for (path, status) in [
+        ("subscriptions/a%2Fb", 400),
+        ("subscriptions/%00", 400),
+        ("streams?limit=0", 400),
+        ("streams?prefx=a", 400),
+    ] {
+        let call = writer.call(Method::GET, &format!("/v1/stream/p/__ds/{path}"));
+        let refusal = call.send()?.expect(status)?.refusal()?;
+        assert_eq!(refusal.code, "INVALID_REQUEST", "{path}");
+    }
+    let put = writer.call(Method::PUT, "/v1/stream/p/__ds/subscriptions/x");
+    put.send_bytes(&[b' '; (64 << 10) + 1])?.expect(413)?;
     // A preflight is nobody's, and changes nothing.
     for route in ROUTES {
         let preflight = client.call(Method::OPTIONS, &format!("/v1/{}", route.0));

@@ -8,6 +8,7 @@ mod matrix;
 mod pages;
 mod public;
 mod registry;
+mod roots;
 
 use std::sync::OnceLock;
 
