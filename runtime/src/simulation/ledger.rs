@@ -79,6 +79,8 @@ pub struct Ledger {
     over: BTreeSet<(String, u64)>,
     /// Where webhooks may go: the node, and when it was known not to want it any more.
     urls: BTreeMap<String, (String, Option<u64>)>,
+    /// When one of a name was last found to be gone.
+    ended_at: BTreeMap<String, u64>,
     /// When a key was last taken back at once.
     pub revoked_at: u64,
     /// Whether nothing goes wrong any more.
@@ -219,6 +221,7 @@ impl Ledger {
 
     fn ended(&mut self, name: &str, now: u64) {
         if self.accounts.remove(name).is_some() {
+            self.ended_at.insert(name.to_owned(), now);
             for (of, until) in self.urls.values_mut() {
                 if of == name {
                     until.get_or_insert(now);
@@ -439,7 +442,10 @@ impl Ledger {
         };
         let stored = &account.stored;
         let was_there = arrival.before.as_ref();
-        if was_there.is_some_and(|was| was.incarnation != stored.incarnation) {
+        let ended_at = self.ended_at.get(&node.path);
+        let has_ended = ended_at.is_some_and(|at| *at >= arrival.at);
+        if has_ended || was_there.is_some_and(|was| was.incarnation != stored.incarnation) {
+            // It is told of one that came after its own.
             return Ok(());
         }
         let is_same = said["pattern"].as_str() == stored.pattern.as_deref()

@@ -312,12 +312,13 @@ impl Model {
 
     fn created(&mut self, node: &Node, request: &Request, body: &[u8], now: u64) -> Outcome {
         let Some(birth) = node.birth() else {
-            // Its time may have been over when it came.
+            // Its time, or the one it has inherited as a fork, may have been over when it came.
             let at = request.header(header::STREAM_EXPIRES_AT);
             let at = at.and_then(|at| DateTime::parse_from_rfc3339(&at).ok());
             let is_over = at.is_some_and(|at| at.timestamp_millis() <= now as i64);
             self.current.remove(&node.path);
-            return ensure(is_over, || "nothing was created".into());
+            let is_fork = request.header(header::STREAM_FORKED_FROM).is_some();
+            return ensure(is_over || is_fork, || "nothing was created".into());
         };
         if let Some(before) = self.current.get(&node.path).cloned() {
             let life = &self.lives[&before];
