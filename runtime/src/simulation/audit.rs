@@ -283,13 +283,7 @@ async fn delete_all(world: World) {
 
 /// The directory has exactly the streams that there are, and nothing is left of what is gone.
 pub fn check_directory(world: &World) {
-    let alive: BTreeSet<String> = world.model(|model| {
-        let there = model
-            .current
-            .keys()
-            .filter(|path| model.alive(path).is_some());
-        there.cloned().collect()
-    });
+    let alive = alive(world);
     let accounts: BTreeSet<String> =
         world.ledger(|ledger| ledger.accounts.keys().cloned().collect());
     if world.shards().is_some() {

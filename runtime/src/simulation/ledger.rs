@@ -401,6 +401,12 @@ impl Ledger {
                 let is_exact =
                     keys == 2 && answer["ok"] == true && answer["next_wake"].is_boolean();
                 ensure(is_exact, || format!("{answer}"))?;
+                let held = stored.as_ref().and_then(|it| Some((it, it.lease_until?)));
+                let held = held.filter(|(it, _)| said["generation"] == it.generation);
+                let is_extended = |(it, until): (&Stored, u64)| until >= arrival.at + it.lease_ttl;
+                ensure(said["done"] == true || held.is_none_or(is_extended), || {
+                    format!("the lease was not extended: {held:?}")
+                })?;
                 let before = arrival.before.as_ref();
                 for (path, at) in acks_of(&said) {
                     let there = stored.as_ref().and_then(|it| it.links.get(&path));

@@ -32,6 +32,7 @@ pub struct Stored {
     pub is_failing: bool,
     pub holder: Option<String>,
     pub lease_until: Option<u64>,
+    pub lease_ttl: u64,
     /// Whether all that was there before it is linked.
     pub is_complete: bool,
     pub links: BTreeMap<String, Link>,
@@ -116,6 +117,7 @@ impl Stored {
             is_failing: record["failing"].is_object(),
             holder: text(&held["holder"]),
             lease_until: held["until"].as_u64(),
+            lease_ttl: config["lease_ttl_ms"].as_u64()?,
             is_complete: record["backfill"] == "complete",
             links: links.collect(),
         })
