@@ -247,11 +247,12 @@ impl<P: Ports> Object<P> {
         let append = Append::parse(&|name| asked.header(name), body.is_empty())?;
         let appended = self.stream.borrow_mut().append(&append, body, now)?;
         self.note(&appended);
-        self.after_append();
-        self.used();
         if appended.is_new_data {
+            // Before anything else can fail, and with it what is known of the stream.
             self.tell_news();
         }
+        self.after_append();
+        self.used();
         let reply = Reply::appended(&appended);
         Ok(Done::new(reply, appended.count, body.len()))
     }

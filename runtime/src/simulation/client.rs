@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::desk::{Response, Taken};
 use super::model::items_of;
-use super::workload::{Expires, Op, PATHS};
+use super::workload::{Expires, Op, PATHS, STREAMS};
 use super::world::{Request, World};
 use crate::auth::token::tests::{SECRET, sign};
 use crate::edge::events::MAX_BACKLOG;
@@ -46,7 +46,7 @@ fn url(path: &str, query: &str) -> String {
 }
 
 /// A message that no other is like.
-fn message(n: usize, k: usize, length: usize, is_json: bool) -> Vec<u8> {
+pub fn message(n: usize, k: usize, length: usize, is_json: bool) -> Vec<u8> {
     let name = format!("<{n}.{k}>");
     let length = length.min(4000);
     if is_json {
@@ -69,7 +69,7 @@ fn body(n: usize, lengths: &[usize], is_json: bool) -> Vec<u8> {
     }
 }
 
-fn type_of(is_json: bool) -> String {
+pub fn type_of(is_json: bool) -> String {
     if is_json {
         "application/json"
     } else {
@@ -194,6 +194,7 @@ impl World {
                 self.crash(&node);
             }
             Op::CopyBucket => self.store().copy(),
+            Op::Deed(deed) => self.act(n, deed).await,
         }
     }
 
@@ -205,7 +206,7 @@ impl World {
         }
         let (mut there, absent) = self.model(|model| {
             let depth = |path: &usize| model.alive(PATHS[*path]).map(|life| life.depth);
-            let all = 0..PATHS.len();
+            let all = 0..STREAMS;
             let (there, absent): (Vec<_>, Vec<_>) = all.partition(|path| depth(path).is_some());
             let mut there: Vec<_> = there.into_iter().map(|path| (depth(&path), path)).collect();
             there.sort();
@@ -236,7 +237,7 @@ impl World {
         self.model(|model| model.alive(path).is_none_or(|life| life.is_json))
     }
 
-    async fn ask_for(
+    pub async fn ask_for(
         &self,
         method: &'static str,
         path: &str,
@@ -577,7 +578,7 @@ impl World {
     }
 }
 
-fn token(now: u64, scope: &str) -> String {
+pub fn token(now: u64, scope: &str) -> String {
     let claims = json!({ "sub": "p", "scope": scope, "exp": now / 1000 + 1_000_000 });
     format!("Bearer {}", sign(&claims, SECRET))
 }

@@ -10,7 +10,7 @@ use std::task::{Poll as Turn, Waker};
 use futures_util::future::{Either, select};
 
 use super::executor::Group;
-use super::node::{Heard, Socket};
+use super::ports::{Heard, Socket};
 use super::world::{Request, World};
 use crate::auth::project::{Project, Registry};
 use crate::auth::token::tests::SECRET;
@@ -363,7 +363,7 @@ impl Ports for Desk {
             sse_timeout_ms: Ok(self.window),
             // Few of them, as each takes its turn.
             sse_heartbeat_ms: Ok(15_000.max(self.window / 20)),
-            shards: Ok(None),
+            shards: Ok(self.world.shards()),
             public_url: Ok(None),
         }
     }
@@ -400,7 +400,7 @@ impl Ports for Desk {
         question: &str,
         body: String,
     ) -> Result<(u16, Vec<u8>), Error> {
-        self.world.ask("an edge", peer, question, body).await
+        self.world.ask(None, peer, question, body).await
     }
 
     async fn read_body(&self, request: &Request, limit: usize) -> Result<Vec<u8>, Error> {

@@ -3,11 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use chrono::DateTime;
+use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::node::Node;
 use super::world::Request;
 use crate::object::request::{ASK, Incoming};
+use crate::protocol::ask::EVENT;
 use crate::protocol::expiry::Expiry;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
@@ -24,6 +27,8 @@ pub struct Life {
     pub public: bool,
     /// JSON messages, or single bytes, with those that were dropped.
     pub items: Vec<Vec<u8>>,
+    /// Where its own content starts, behind what it has inherited as a fork.
+    pub start: u64,
     /// Nothing before this is to be read, by truncations.
     pub truncated: u64,
     /// How much is kept, by the stream's retention.
@@ -306,7 +311,15 @@ impl Model {
     }
 
     fn created(&mut self, node: &Node, request: &Request, body: &[u8], now: u64) -> Outcome {
-        let birth = node.birth().ok_or("nothing was created")?;
+        let Some(birth) = node.birth() else {
+            // Its time, or the one it has inherited as a fork, may have been over when it came.
+            let at = request.header(header::STREAM_EXPIRES_AT);
+            let at = at.and_then(|at| DateTime::parse_from_rfc3339(&at).ok());
+            let is_over = at.is_some_and(|at| at.timestamp_millis() <= now as i64);
+            self.current.remove(&node.path);
+            let is_fork = request.header(header::STREAM_FORKED_FROM).is_some();
+            return ensure(is_over || is_fork, || "nothing was created".into());
+        };
         if let Some(before) = self.current.get(&node.path).cloned() {
             let life = &self.lives[&before];
             ensure(!life.is_alive || now >= life.deadline.0, || {
@@ -329,6 +342,7 @@ impl Model {
         let mut items = lent
             .as_ref()
             .map_or_else(Vec::new, |lent| lent.items.clone());
+        let start = items.len() as u64;
         let keeps = request.header(header::STREAM_RETENTION).and_then(|value| {
             let (_, count) = value.split_once('=')?;
             count.parse().ok()
@@ -343,6 +357,7 @@ impl Model {
             is_json,
             public: birth.public,
             items,
+            start,
             truncated: lent.as_ref().map_or(0, |lent| lent.earliest),
             keeps: keeps.or(lent.as_ref().and_then(|lent| lent.keeps)),
             given: lent.map_or_else(Vec::new, |lent| lent.given),
@@ -373,7 +388,13 @@ impl Model {
         body: &[u8],
         reply: &Reply,
     ) -> Outcome {
-        if request.url.ends_with("/claim") && reply.status == 200 {
+        if request.question() == EVENT && matches!(reply.status, 200..300) {
+            let event: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
+            let life = self.current_life(&node.path)?;
+            ensure(life.is_alive && !life.closed, || "it is over".into())?;
+            life.items.push(event["message"].to_string().into_bytes());
+        }
+        if request.question() == "claim" && reply.status == 200 {
             let claim = Claim::decode(body).map_err(|e| e.to_string())?;
             let loan = Loan::decode(&reply.body).map_err(|e| e.to_string())?;
             let life = self.current_life(&node.path)?;

@@ -1,27 +1,33 @@
-//! A stream's object on a machine that may fail: its database and its alarm stay, its memory does
-//! not. These are the object's ports.
+//! An object on a machine that may fail: its database and its alarm stay, its memory does not.
 
-use std::cell::{Cell, OnceCell, RefCell};
-use std::collections::VecDeque;
-use std::fmt;
+use std::cell::{Cell, RefCell};
 use std::ops::ControlFlow;
-use std::rc::{Rc, Weak};
-use std::task::{Poll, Waker};
+use std::rc::Rc;
 
 use super::executor::Group;
-use super::store::Store;
+use super::ports::{NodePorts, Socket};
 use super::world::World;
-use crate::machine::{DataPoint, Machine, Metered, Peer, Usage};
+use crate::directory::Shard;
+use crate::machine::{Metered, Peer, Usage};
 use crate::object::Object;
-use crate::object::ports::{Close, Ports};
-use crate::object::wake::FLOOR;
 use crate::protocol::error::Error;
 use crate::stream::birth::{self, Birth};
 use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
 use crate::stream::tests::sqlite::Sqlite;
+use crate::subscription::Subscription;
 
-/// What stays of a stream's object, whatever happens.
+/// What an object is the object of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Stream,
+    Shard,
+    Subscription,
+}
+
+/// What stays of an object, whatever happens.
 pub struct Node {
+    pub kind: Kind,
+    /// The path of a stream; what others are called.
     pub path: String,
     pub database: Rc<Sqlite>,
     pub alarm: Cell<Option<u64>>,
@@ -39,13 +45,46 @@ pub struct Node {
 /// An object in memory.
 #[derive(Clone)]
 pub struct Instance {
-    pub object: Rc<Object<NodePorts>>,
+    pub object: Thing,
     pub group: Group,
 }
 
+/// See [`Kind`].
+#[derive(Clone)]
+pub enum Thing {
+    Stream(Rc<Object<NodePorts>>),
+    Shard(Rc<Shard<NodePorts>>),
+    Subscription(Rc<Subscription<NodePorts>>),
+}
+
+impl Thing {
+    /// Does what has to be done at this time.
+    pub async fn wake(&self) -> Result<(), Error> {
+        match self {
+            Self::Stream(object) => object.wake().await,
+            Self::Shard(shard) => shard.wake().await,
+            Self::Subscription(subscription) => subscription.wake().await,
+        }
+    }
+}
+
+impl Kind {
+    /// What a peer is, and what its node is called: all projects have the same names and one era
+    /// at most.
+    pub fn of(peer: Peer<'_>) -> (Self, String) {
+        let short = |name: &str| name.find("p/").map_or(name, |at| &name[at..]).to_owned();
+        match peer {
+            Peer::Stream(name) => (Self::Stream, short(name)),
+            Peer::Shard(_) => (Self::Shard, peer.to_string()),
+            Peer::Subscription(name) => (Self::Subscription, short(name)),
+        }
+    }
+}
+
 impl Node {
-    pub fn new(path: &str) -> Rc<Self> {
+    pub fn new(kind: Kind, path: &str) -> Rc<Self> {
         Rc::new(Self {
+            kind,
             path: path.to_owned(),
             database: Rc::new(Sqlite::new()),
             alarm: Cell::new(None),
@@ -89,12 +128,26 @@ impl Node {
 pub struct Database {
     pub sqlite: Rc<Sqlite>,
     seen: Cell<u64>,
+    /// Whoever looks at each commit.
+    observer: Option<(World, Rc<Node>)>,
 }
 
 impl Database {
     pub fn new(sqlite: Rc<Sqlite>) -> Self {
         let seen = Cell::new(sqlite.written.get());
-        Self { sqlite, seen }
+        Self {
+            sqlite,
+            seen,
+            observer: None,
+        }
+    }
+
+    /// The database of a node, of which the world sees each commit.
+    pub fn observed(world: &World, node: &Rc<Node>) -> Self {
+        Self {
+            observer: Some((world.clone(), Rc::clone(node))),
+            ..Self::new(Rc::clone(&node.database))
+        }
     }
 }
 
@@ -109,7 +162,11 @@ impl Storage for Database {
     }
 
     fn write(&self, batch: &[Statement]) -> Result<(), StorageError> {
-        (&*self.sqlite).write(batch)
+        (&*self.sqlite).write(batch)?;
+        if let Some((world, node)) = &self.observer {
+            world.committed(node);
+        }
+        Ok(())
     }
 }
 
@@ -126,247 +183,5 @@ impl Metered for Database {
     fn give_back(&self, used: Usage) {
         let seen = self.seen.get();
         self.seen.set(seen - used.rows_written as u64);
-    }
-}
-
-/// The two ends of a reader's socket. Frames arrive in order, after a while.
-pub struct Socket {
-    pub tags: Vec<String>,
-    pub cursor: Option<u64>,
-    inner: RefCell<Line>,
-}
-
-#[derive(Default)]
-struct Line {
-    frames: VecDeque<Vec<u8>>,
-    closed: Option<Option<Close>>,
-    waker: Option<Waker>,
-}
-
-/// What comes over a socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
-    Frame(Vec<u8>),
-    Closed(Close),
-    /// The machine at the other end has failed.
-    Broken,
-}
-
-impl Socket {
-    fn new(tags: &[&str], cursor: Option<u64>) -> Rc<Self> {
-        Rc::new(Self {
-            tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
-            cursor,
-            inner: RefCell::default(),
-        })
-    }
-
-    pub fn has(&self, tag: &str) -> bool {
-        self.tags.iter().any(|own| own == tag)
-    }
-
-    pub fn is_open(&self) -> bool {
-        self.inner.borrow().closed.is_none()
-    }
-
-    fn change(&self, change: impl FnOnce(&mut Line)) {
-        let waker = {
-            let mut line = self.inner.borrow_mut();
-            if line.closed.is_some() {
-                return;
-            }
-            change(&mut line);
-            line.waker.take()
-        };
-        if let Some(waker) = waker {
-            waker.wake();
-        }
-    }
-
-    fn send(&self, frame: Vec<u8>) {
-        self.change(|line| line.frames.push_back(frame));
-    }
-
-    /// Ends it on either side, with a reason or broken.
-    pub fn close(&self, why: Option<Close>) {
-        self.change(|line| line.closed = Some(why));
-    }
-
-    /// The next thing that comes.
-    pub async fn hear(&self) -> Heard {
-        std::future::poll_fn(|context| {
-            let mut line = self.inner.borrow_mut();
-            if let Some(frame) = line.frames.pop_front() {
-                return Poll::Ready(Heard::Frame(frame));
-            }
-            if let Some(why) = line.closed {
-                return Poll::Ready(why.map_or(Heard::Broken, Heard::Closed));
-            }
-            line.waker = Some(context.waker().clone());
-            Poll::Pending
-        })
-        .await
-    }
-}
-
-/// What an object in memory has to do with the world.
-pub struct NodePorts {
-    pub world: World,
-    pub node: Rc<Node>,
-    pub group: Group,
-    pub store: Option<Store>,
-    pub object: OnceCell<Weak<Object<NodePorts>>>,
-}
-
-impl Machine for NodePorts {
-    type Storage = Database;
-
-    fn now(&self) -> u64 {
-        self.world.executor().now()
-    }
-
-    fn tick(&self) -> f64 {
-        0.0
-    }
-
-    fn random(&self) -> u64 {
-        self.world.executor().below(1 << 32)
-    }
-
-    fn secret(&self) -> Result<u128, String> {
-        Ok(u128::from(self.world.executor().below(u64::MAX)))
-    }
-
-    fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
-        self.world.executor().sleep(millis)
-    }
-
-    fn spawn(&self, work: impl Future<Output = ()> + 'static) {
-        self.world.executor().spawn_now(self.group, work);
-    }
-
-    fn set_alarm(&self, at: Option<u64>) -> impl Future<Output = Result<(), String>> + 'static {
-        let (world, node) = (self.world.clone(), Rc::clone(&self.node));
-        let now = world.executor().now();
-        if let Some(at) = at
-            && at < now + FLOOR
-        {
-            world.fail(format!("{}: an alarm at {at}, and it is {now}", node.path));
-        }
-        let trouble = world.trouble();
-        let fails = world.executor().chance(trouble);
-        let works = !fails || world.executor().chance(500);
-        if works {
-            node.alarm.set(at);
-            node.is_doubtful.set(false);
-            world.count(if at.is_some() {
-                "alarm set"
-            } else {
-                "alarm removed"
-            });
-            world.watch(&node);
-        } else {
-            node.is_doubtful.set(true);
-        }
-        async move {
-            world.executor().pause(20).await;
-            if fails {
-                return Err("injected".to_owned());
-            }
-            Ok(())
-        }
-    }
-
-    fn free_storage(&self) -> impl Future<Output = Result<(), String>> + 'static {
-        self.node.database.clear();
-        self.world.count("storage freed");
-        self.world.executor().pause(20).map(Ok)
-    }
-
-    async fn ask(
-        &self,
-        peer: Peer<'_>,
-        question: &str,
-        body: String,
-    ) -> Result<(u16, Vec<u8>), Error> {
-        self.world.ask(&self.node.path, peer, question, body).await
-    }
-
-    fn measure(&self, point: impl FnOnce() -> DataPoint) {
-        let point = point();
-        self.world.measured(&point);
-    }
-
-    fn log(&self, text: fmt::Arguments<'_>) {
-        self.world
-            .note(|| format!("{} says: {text}", self.node.path));
-    }
-}
-
-impl Ports for NodePorts {
-    type Bucket = Store;
-    type Socket = Rc<Socket>;
-
-    fn bucket(&self) -> Option<&Store> {
-        self.store.as_ref()
-    }
-
-    fn accept(&self, tags: &[&str], cursor: Option<u64>) -> Result<Rc<Socket>, Error> {
-        let socket = Socket::new(tags, cursor);
-        self.node.sockets.borrow_mut().push(Rc::clone(&socket));
-        Ok(socket)
-    }
-
-    fn readers(&self) -> u32 {
-        let mut sockets = self.node.sockets.borrow_mut();
-        sockets.retain(|socket| socket.is_open());
-        sockets.len() as u32
-    }
-
-    fn send(&self, tag: &str, frame: impl FnOnce() -> Option<Vec<u8>>) {
-        let sockets = self.tagged(tag);
-        if sockets.is_empty() {
-            return;
-        }
-        if let Some(frame) = frame() {
-            for socket in sockets {
-                socket.send(frame.clone());
-            }
-        }
-    }
-
-    fn send_each(&self, tag: &str, frame: impl Fn(u64) -> Vec<u8>) {
-        for socket in self.tagged(tag) {
-            socket.send(frame(socket.cursor.unwrap_or(0)));
-        }
-    }
-
-    fn close(&self, tag: &str, why: Close) {
-        for socket in self.tagged(tag) {
-            socket.close(Some(why));
-        }
-    }
-
-    fn deliver_later(&self) {
-        let (object, executor) = (self.object.get().cloned(), self.world.executor().clone());
-        let clock = executor.clone();
-        executor.spawn(self.group, async move {
-            clock.pause(3).await;
-            if let Some(object) = object.and_then(|object| object.upgrade()) {
-                object.deliver();
-            }
-        });
-    }
-}
-
-use futures_util::FutureExt;
-
-impl NodePorts {
-    fn tagged(&self, tag: &str) -> Vec<Rc<Socket>> {
-        let sockets = self.node.sockets.borrow();
-        let with = sockets
-            .iter()
-            .filter(|socket| socket.is_open() && socket.has(tag));
-        with.cloned().collect()
     }
 }

@@ -2,10 +2,16 @@
 
 use fastrand::Rng;
 
-use super::world::LIMITS;
+use super::deeds::{self, Deed};
+use super::world::{LIMITS, SHARDS};
 
-/// How many paths there are: few, so that streams meet each other.
-pub const PATHS: [&str; 6] = ["p/a", "p/b", "p/c", "p/d", "p/e", "p/f"];
+/// How many paths there are: few, so that streams meet each other. The last [`WAKES`] are for the
+/// events of wakes.
+pub const PATHS: [&str; STREAMS + WAKES] = [
+    "p/a", "p/b", "p/c", "p/d", "p/x/e", "p/x/y/f", "p/w/0", "p/w/1",
+];
+pub const STREAMS: usize = 6;
+pub const WAKES: usize = 2;
 
 /// When a stream ends by itself, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,6 +104,7 @@ pub enum Op {
     },
     /// The bucket is restored from a copy.
     CopyBucket,
+    Deed(Deed),
 }
 
 /// A run: when what happens, in milliseconds since its start, and how much goes wrong.
@@ -107,6 +114,12 @@ pub struct Plan {
     pub trouble: u64,
     /// How many milliseconds a message takes at the most, mostly.
     pub latency: u64,
+    /// How many shards the directory has, if there is one.
+    pub shards: Option<u32>,
+    /// How long a receiver of webhooks may fail, in milliseconds.
+    pub park_after: u64,
+    /// How many of a thousand objects fail behind what they have stored.
+    pub crashes_behind: u64,
     pub ops: Vec<(u64, usize, Op)>,
 }
 
@@ -139,12 +152,51 @@ impl Plan {
             };
             ops.push((at, n, op));
         }
-        Self {
+        let plan = Self {
             seed,
             trouble,
             latency,
+            shards: (seed % 7 != 6).then_some(SHARDS),
+            park_after: 3 * 86_400_000,
+            crashes_behind: trouble / 8,
             ops,
+        };
+        // Half of the runs are about streams alone; some of the others about subscriptions.
+        match seed % 6 {
+            0 | 3 => plan.with_deeds(mood.chaos, false),
+            5 => plan.with_deeds(mood.chaos, true),
+            _ => plan,
         }
+    }
+
+    /// The same with subscriptions. Streams do what they did before, or as little as there has to
+    /// be.
+    fn with_deeds(mut self, chaos: u32, alone: bool) -> Self {
+        let mut rng = Rng::with_seed(self.seed ^ 0xdeed);
+        if alone {
+            self.ops.retain(|(_, n, op)| match op {
+                Op::Create { .. } | Op::Append { .. } | Op::Produce { .. } | Op::Delete { .. } => {
+                    true
+                }
+                Op::Crash { .. } | Op::Evict { .. } => true,
+                _ => n % 4 == 0,
+            });
+        }
+        let last = self.ops.last().map_or(0, |(at, ..)| *at);
+        let time = last + [500, 20_000, 90_000, 400_000][rng.usize(..4)];
+        let count = rng.usize(4..60);
+        let first = self.ops.iter().map(|(_, n, _)| n + 1).max().unwrap_or(0);
+        for (n, (at, op)) in deeds::deeds(&mut rng, count, time, chaos.min(8))
+            .into_iter()
+            .enumerate()
+        {
+            self.ops.push((at, first + n, op));
+        }
+        self.ops.sort_by_key(|(at, n, _)| (*at, *n));
+        if rng.u8(..4) == 0 {
+            self.park_after = 90_000;
+        }
+        self
     }
 }
 
@@ -159,7 +211,7 @@ struct Mood {
 
 impl Mood {
     fn op(&self, rng: &mut Rng) -> Op {
-        let path = rng.usize(..PATHS.len());
+        let path = rng.usize(..STREAMS);
         let weights = [
             (12, 0),
             (self.forks, 1),
@@ -178,18 +230,11 @@ impl Mood {
             (4, 14),
             (self.truncations, 15),
         ];
-        let all: u32 = weights.iter().map(|(weight, _)| weight).sum();
-        let mut at = rng.u32(..all);
-        let kind = weights.iter().find(|(weight, _)| {
-            let is_it = at < *weight;
-            at = at.saturating_sub(*weight);
-            is_it
-        });
-        match kind.map_or(0, |(_, kind)| *kind) {
+        match pick(rng, &weights) {
             0 => self.create(rng, path),
             1 => Op::Fork {
                 source: path,
-                target: rng.usize(..PATHS.len()),
+                target: rng.usize(..STREAMS),
                 cut: rng.bool().then(|| rng.u8(..)),
                 expires: self.expires(rng),
                 lengths: lengths(rng, 2),
@@ -268,6 +313,18 @@ impl Mood {
             Expires::Ttl(rng.u64(1..60))
         }
     }
+}
+
+/// One of some kinds, each of which has a weight.
+pub fn pick(rng: &mut Rng, weights: &[(u32, u32)]) -> u32 {
+    let all: u32 = weights.iter().map(|(weight, _)| weight).sum();
+    let mut at = rng.u32(..all);
+    let kind = weights.iter().find(|(weight, _)| {
+        let is_it = at < *weight;
+        at = at.saturating_sub(*weight);
+        is_it
+    });
+    kind.map_or(0, |(_, kind)| *kind)
 }
 
 /// How long some messages are: mostly short, some longer than a row, a few longer than a page, a

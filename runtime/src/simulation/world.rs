@@ -1,28 +1,29 @@
-//! Machines, and what is between them: messages that are late, lost on the way there or back, and
-//! machines that fail in the middle of anything.
+//! Machines that fail in the middle of anything, their alarms, and what is known of it all.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use super::audit;
 pub use super::desk::Response;
-use super::desk::{Desk, Isolate, Kv, Pipe};
+use super::desk::{Isolate, Kv};
 use super::executor::{Executor, Group, once};
+use super::ledger::Ledger;
+pub use super::messages::{Request, Served};
 use super::model::Model;
-use super::node::{Database, Instance, Node, NodePorts, Socket};
+use super::node::{Database, Instance, Kind, Node, Thing};
+use super::ports::NodePorts;
+use super::receiver::Receivers;
 use super::store::Store;
-use crate::auth::ProjectJwt;
-use crate::edge::Server;
+use crate::directory::Shard;
 use crate::machine::{DataPoint, Peer};
-use crate::object::request::{ASK, Incoming};
+use crate::object::Object;
 use crate::object::settings::Settings;
-use crate::object::{Answer, Object};
 use crate::protocol::error::Error;
-use crate::protocol::path;
-use crate::protocol::reply::Reply;
 use crate::stream::Stream;
 use crate::stream::log::chunk::RowLimits;
 use crate::stream::tier::upkeep::Limits;
+use crate::subscription::{self, Subscription};
 
 /// So small that chunks, rows, segments and pages end all the time.
 const ROWS: RowLimits = RowLimits { chunk: 24, row: 60 };
@@ -35,7 +36,12 @@ pub const LIMITS: Limits = Limits {
 /// The clients' machines.
 pub const CLIENTS: Group = 1;
 /// What calls objects because of their alarms.
-const PLATFORM: Group = 2;
+pub const PLATFORM: Group = 2;
+
+/// How many shards the directory has, if it is there.
+pub const SHARDS: u32 = 2;
+/// The settings that switch the directory off.
+pub const NO_DIRECTORY: usize = 4;
 
 /// The world of one run.
 #[derive(Clone)]
@@ -47,9 +53,18 @@ struct Inner {
     store: Store,
     kv: Kv,
     model: RefCell<Model>,
+    ledger: RefCell<Ledger>,
+    receivers: Receivers,
     isolate: Isolate,
     /// Whether what happens is held against the model.
     is_observed: Cell<bool>,
+    /// How many shards the directory has, if there is one.
+    shards: Cell<Option<u32>>,
+    /// How long a receiver of webhooks may fail, in milliseconds.
+    park_after: Cell<u64>,
+    /// How many of a thousand objects fail behind what they have stored, before they do anything
+    /// else.
+    crashes_behind: Cell<u64>,
     /// How many of a thousand messages, calls and turns go wrong.
     trouble: Cell<u64>,
     latency: Cell<u64>,
@@ -58,45 +73,8 @@ struct Inner {
     counts: RefCell<BTreeMap<String, u64>>,
 }
 
-/// A request on its way.
-#[derive(Clone, Debug)]
-pub struct Request {
-    pub method: &'static str,
-    pub url: String,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: Vec<u8>,
-}
-
-impl Incoming for Request {
-    fn method(&self) -> &str {
-        self.method
-    }
-
-    fn url(&self) -> &str {
-        &self.url
-    }
-
-    fn header(&self, name: &str) -> Option<String> {
-        let mut headers = self.headers.iter();
-        headers.find_map(|(known, value)| (*known == name).then(|| value.clone()))
-    }
-
-    fn started(&self) -> f64 {
-        0.0
-    }
-}
-
-/// What a client was answered.
-pub struct Served {
-    pub response: Response,
-    /// The incarnation of the stream that a live reader reads.
-    pub incarnation: Rc<RefCell<Option<String>>>,
-    /// The body of a response of events.
-    pub events: Option<Rc<Pipe>>,
-}
-
 /// What the variables may say: as they should, or one of them malformed, or without a bucket.
-pub fn settings(which: usize) -> (Settings, bool) {
+pub fn settings(which: usize, shards: Option<u32>) -> (Settings, bool) {
     let malformed = |name: &str| Error::Misconfigured(format!("{name} is malformed"));
     let good = Settings {
         debug_timing: false,
@@ -104,7 +82,7 @@ pub fn settings(which: usize) -> (Settings, bool) {
         read_max_bytes: Ok(200),
         max_live_readers: Ok(50),
         segments: Ok(LIMITS),
-        shards: Ok(None),
+        shards: Ok(shards.filter(|_| which != NO_DIRECTORY)),
     };
     match which {
         1 => {
@@ -139,8 +117,13 @@ impl World {
             kv: Kv::new(seed),
             executor,
             model: RefCell::default(),
+            ledger: RefCell::default(),
+            receivers: Receivers::default(),
             isolate: Isolate::default(),
             is_observed: Cell::new(true),
+            shards: Cell::new(None),
+            park_after: Cell::new(3 * 86_400_000),
+            crashes_behind: Cell::new(0),
             trouble: Cell::new(0),
             latency: Cell::new(15),
             history: RefCell::new(is_told.then(Vec::new)),
@@ -155,6 +138,50 @@ impl World {
 
     pub fn store(&self) -> &Store {
         &self.0.store
+    }
+
+    pub fn kv(&self) -> &Kv {
+        &self.0.kv
+    }
+
+    pub fn isolate(&self) -> &Isolate {
+        &self.0.isolate
+    }
+
+    pub fn receivers(&self) -> &Receivers {
+        &self.0.receivers
+    }
+
+    pub fn ledger<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
+        look(&mut self.0.ledger.borrow_mut())
+    }
+
+    pub fn is_observed(&self) -> bool {
+        self.0.is_observed.get()
+    }
+
+    pub fn shards(&self) -> Option<u32> {
+        self.0.shards.get()
+    }
+
+    pub fn set_shards(&self, shards: Option<u32>) {
+        self.0.shards.set(shards);
+    }
+
+    pub fn set_park_after(&self, millis: u64) {
+        self.0.park_after.set(millis);
+    }
+
+    pub fn crashes_behind(&self) -> u64 {
+        self.0.crashes_behind.get()
+    }
+
+    pub fn set_crashes_behind(&self, per_mille: u64) {
+        self.0.crashes_behind.set(per_mille);
+    }
+
+    pub fn latency(&self) -> u64 {
+        self.0.latency.get()
     }
 
     pub fn model<T>(&self, look: impl FnOnce(&mut Model) -> T) -> T {
@@ -238,20 +265,32 @@ impl World {
         self.0.nodes.borrow().values().cloned().collect()
     }
 
-    /// The machine of a stream's object; all projects have the same names and one era at most.
+    /// The machines of objects of a kind.
+    pub fn nodes_of(&self, kind: Kind) -> Vec<Rc<Node>> {
+        let nodes = self.0.nodes.borrow();
+        let of_kind = nodes.values().filter(|node| node.kind == kind);
+        of_kind.cloned().collect()
+    }
+
+    /// The machine of a stream's object.
     pub fn node(&self, name: &str) -> Rc<Node> {
-        let path = name.find("p/").map_or(name, |at| &name[at..]);
+        self.node_of(Peer::Stream(name))
+    }
+
+    /// The machine of an object.
+    pub fn node_of(&self, peer: Peer<'_>) -> Rc<Node> {
+        let (kind, name) = Kind::of(peer);
         let mut nodes = self.0.nodes.borrow_mut();
-        let node = nodes.entry(path.to_owned());
-        Rc::clone(node.or_insert_with(|| Node::new(path)))
+        let node = nodes.entry(name.clone());
+        Rc::clone(node.or_insert_with(|| Node::new(kind, &name)))
     }
 
     /// The object in memory.
-    fn load(&self, node: &Rc<Node>) -> Instance {
+    pub fn load(&self, node: &Rc<Node>) -> Instance {
         if let Some(instance) = &*node.instance.borrow() {
             return instance.clone();
         }
-        let (settings, has_bucket) = settings(node.settings.get());
+        let (settings, has_bucket) = settings(node.settings.get(), self.shards());
         let ports = NodePorts {
             world: self.clone(),
             node: Rc::clone(node),
@@ -261,8 +300,23 @@ impl World {
         };
         let group = ports.group;
         let database = Database::new(Rc::clone(&node.database));
-        let object = Object::new(ports, settings, Stream::with_limits(database, ROWS));
-        let _ = object.ports().object.set(Rc::downgrade(&object));
+        let object = match node.kind {
+            Kind::Stream => {
+                let object = Object::new(ports, settings, Stream::with_limits(database, ROWS));
+                let _ = object.ports().object.set(Rc::downgrade(&object));
+                Thing::Stream(object)
+            }
+            Kind::Shard => Thing::Shard(Shard::new(ports, database)),
+            Kind::Subscription => {
+                let settings = subscription::Settings {
+                    shards: settings.shards,
+                    is_dev: false,
+                    park_after: Ok(self.0.park_after.get()),
+                };
+                let database = Database::observed(self, node);
+                Thing::Subscription(Subscription::new(ports, settings, database))
+            }
+        };
         let instance = Instance { object, group };
         *node.instance.borrow_mut() = Some(instance.clone());
         self.note(|| format!("{} is loaded", node.path));
@@ -285,7 +339,7 @@ impl World {
     }
 
     /// Lets the machine fail within so many milliseconds, now and then.
-    fn may_crash(&self, node: &Rc<Node>, within: u64) {
+    pub fn may_crash(&self, node: &Rc<Node>, within: u64) {
         if !self.executor().chance(self.trouble() / 8) {
             return;
         }
@@ -316,6 +370,9 @@ impl World {
         let is_sure = !node.is_doubtful.get() && !node.is_firing.get();
         if node.alarm.get().is_some() || !is_sure {
             return;
+        }
+        if node.kind != Kind::Stream {
+            return audit::check_alarm(self, node);
         }
         let is_kept = self.model(|model| model.is_kept(&node.path));
         let expires = node.birth().is_some_and(|birth| birth.expiry.is_some());
@@ -369,7 +426,7 @@ impl World {
             clock.spawn(group, async move {
                 has_started.set(true);
                 let outcome = object.wake().await;
-                if world.0.is_observed.get() {
+                if world.is_observed() && observed.kind == Kind::Stream {
                     world.model(|model| model.look(&observed, world.executor().now()));
                 }
                 sender.send(outcome);
@@ -401,175 +458,5 @@ impl World {
             self.check_alarm(node);
         }
         self.watch(node);
-    }
-
-    /// Sends a request to an edge and waits for the answer, which may never come. A reader of
-    /// events is served for `window` milliseconds.
-    pub async fn request(&self, request: Request, window: u64) -> Option<Served> {
-        let clock = self.executor();
-        clock.pause(20).await;
-        let desk = Desk {
-            world: self.clone(),
-            group: clock.group(),
-            kv: self.0.kv.clone(),
-            window,
-            incarnation: Rc::default(),
-            events: Rc::default(),
-            isolate: self.0.isolate.clone(),
-        };
-        let (sender, receiver) = once();
-        let serving = desk.clone();
-        clock.spawn(desk.group, async move {
-            let server = Server {
-                ports: &serving,
-                mutations: &ProjectJwt,
-                reads: &ProjectJwt,
-            };
-            let response = match server.serve(&request).await {
-                Ok(answer) => answer.response().await,
-                Err(error) => Err(error),
-            };
-            sender.send(response);
-        });
-        if clock.chance(self.trouble() / 12) {
-            // The edge fails in the middle of it, or of what it does behind the answer.
-            let (world, group) = (self.clone(), desk.group);
-            clock.spawn(CLIENTS, async move {
-                world.executor().pause(4_000).await;
-                world.count("edge crash");
-                world.executor().kill(group);
-            });
-        }
-        match receiver.await? {
-            Ok(response) => Some(Served {
-                response,
-                incarnation: desk.incarnation,
-                events: desk.events.take(),
-            }),
-            Err(error) => {
-                self.fail(format!("an edge has no answer: {error:?}"));
-                None
-            }
-        }
-    }
-
-    /// Sends a request to an object and waits for the answer, which may never come.
-    pub async fn send(&self, path: &str, request: Request) -> Option<(Reply, Option<Rc<Socket>>)> {
-        let clock = self.executor();
-        let usual = self.0.latency.get();
-        clock
-            .pause(if clock.chance(20) { 5_000 } else { usual })
-            .await;
-        if clock.chance(self.trouble() / 4) {
-            self.count("request lost");
-            clock.pause(40_000).await;
-            return None;
-        }
-        let node = self.node(path);
-        let target = Rc::clone(&node);
-        let Instance { object, group } = self.load(&node);
-        let (sender, receiver) = once();
-        let world = self.clone();
-        clock.spawn(group, async move {
-            let answer = world.carry_out(&object, &node, &request).await;
-            sender.send(answer);
-        });
-        self.may_crash(&target, 40);
-        let answer = receiver.await;
-        clock.pause(usual).await;
-        let lost = answer.is_none() || clock.chance(self.trouble() / 4);
-        let Answer { reply, socket } = answer?;
-        if lost {
-            if let Some(socket) = socket {
-                socket.close(None);
-            }
-            self.count("answer lost");
-            clock.pause(40_000).await;
-            return None;
-        }
-        Some((reply, socket))
-    }
-
-    /// Has a request carried out by its object, and holds what comes of it against the model, in
-    /// the same turn.
-    async fn carry_out(
-        &self,
-        object: &Rc<Object<NodePorts>>,
-        node: &Rc<Node>,
-        request: &Request,
-    ) -> Answer<Rc<Socket>> {
-        let body = &request.body;
-        let clock = self.executor();
-        let answer = if request.takes_time() {
-            object.answer_in_time(request, Ok(body.clone())).await
-        } else {
-            let breaks = clock.chance(self.trouble() / 4);
-            if breaks {
-                node.database.fail_after(clock.below(6) as u32);
-            }
-            let answer = object.answer(request, Ok(body.clone()));
-            if node.database.heal() {
-                self.count("database failed");
-            }
-            answer
-        };
-        self.note(|| {
-            let status = answer.reply.status;
-            format!("{} {} -> {status}", request.method, request.url)
-        });
-        self.count(&format!("{} {}", request.method, answer.reply.status));
-        if !self.0.is_observed.get() {
-            return answer;
-        }
-        let now = clock.now();
-        let outcome = self.model(|model| model.observe(node, request, body, &answer.reply, now));
-        if let Err(what) = outcome {
-            self.fail(format!(
-                "{} {} -> {}: {what}",
-                request.method, request.url, answer.reply.status
-            ));
-        }
-        answer
-    }
-
-    /// What an object asks another.
-    pub async fn ask(
-        &self,
-        from: &str,
-        peer: Peer<'_>,
-        question: &str,
-        body: String,
-    ) -> Result<(u16, Vec<u8>), Error> {
-        let Peer::Stream(path) = peer else {
-            return Err(Error::Misconfigured("there are streams alone".into()));
-        };
-        self.note(|| format!("{from} asks {path} to {question}: {body}"));
-        let request = Request {
-            method: ASK,
-            url: format!("http://fork{}{question}", path::ASKED),
-            headers: Vec::new(),
-            body: body.into_bytes(),
-        };
-        let answer = self.send(path, request).await;
-        let node = self.node(from);
-        self.disturb(&node);
-        match answer {
-            Some((reply, _)) => Ok((reply.status, reply.body)),
-            None => Err(Error::Unavailable("lost".into())),
-        }
-    }
-
-    /// Lets the database of an object fail in its next turn, now and then.
-    fn disturb(&self, node: &Rc<Node>) {
-        let clock = self.executor().clone();
-        if !clock.chance(self.trouble() / 6) {
-            return;
-        }
-        node.database.fail_after(clock.below(8) as u32);
-        let node = Rc::clone(node);
-        self.executor().spawn(PLATFORM, async move {
-            clock.sleep(1).await;
-            node.database.heal();
-        });
     }
 }

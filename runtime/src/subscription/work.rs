@@ -145,14 +145,9 @@ impl<P: Signs + Posts> Subscription<P> {
                 subscription: farewell.name.clone(),
                 life: farewell.life.clone(),
             });
-            let heard = match self.settings.shards {
-                // There is no directory that could tell anybody of it.
-                Ok(None) => farewell.shards.clone(),
-                _ => {
-                    self.tell_shards(&farewell.shards, ask::UNWATCH, &question)
-                        .await
-                }
-            };
+            // Also where the directory is switched off: it may be switched on again.
+            let shards = &farewell.shards;
+            let heard = self.tell_shards(shards, ask::UNWATCH, &question).await;
             self.core
                 .borrow_mut()
                 .forgotten(row, &farewell.life, &heard)?;
@@ -181,6 +176,8 @@ impl<P: Signs + Posts> Subscription<P> {
                 .await;
             match answer {
                 Ok((200..=299, _)) => return Some(shard),
+                // There is no directory that could tell anybody of it.
+                Err(Error::Misconfigured(_)) if question == ask::UNWATCH => return Some(shard),
                 Ok((status, _)) => self.complain(&Error::Unavailable(format!(
                     "shard {shard} of the directory answers {status}"
                 ))),

@@ -82,6 +82,22 @@ impl Sqlite {
         rows.unwrap().collect::<Result<_, _>>().unwrap()
     }
 
+    /// The rows of a query as texts; none where there is no such table.
+    pub fn try_texts(&self, sql: &str) -> Vec<Vec<String>> {
+        let Ok(mut statement) = self.connection.prepare(sql) else {
+            return Vec::new();
+        };
+        let columns = statement.column_count();
+        let text = |row: &rusqlite::Row<'_>, at| {
+            Ok(match row.get_ref(at)? {
+                ValueRef::Integer(number) => number.to_string(),
+                other => other.as_str_or_null()?.unwrap_or_default().to_owned(),
+            })
+        };
+        let rows = statement.query_map([], |row| (0..columns).map(|at| text(row, at)).collect());
+        rows.unwrap().collect::<Result<_, _>>().unwrap()
+    }
+
     /// Lets `statements` more statements work, and fails from then on.
     pub fn fail_after(&self, statements: u32) {
         self.works_for.set(Some(statements));
