@@ -208,6 +208,10 @@ pub struct Tail {
     pub since: u64,
     /// The position of the tail.
     pub tail: u64,
+    /// The position at which the stream's own content starts, behind what a fork has inherited; what
+    /// does not say so has told of nothing before `since`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<u64>,
 }
 
 /// See [`EVENT`].

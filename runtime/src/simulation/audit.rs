@@ -81,12 +81,20 @@ impl World {
         let Some(birth) = birth else {
             return;
         };
-        let linked = node.linked();
+        let incarnation = &birth.name.incarnation;
+        let (waiting, linked) = (node.linked(), node.linked_to(incarnation));
         self.ledger(|ledger| {
-            let (path, incarnation) = (below(&node.path), &birth.name.incarnation);
-            ledger.appended(path, incarnation, (from, until), |subscription| {
-                birth.listed || linked.contains(subscription)
-            });
+            let path = below(&node.path);
+            ledger.appended(
+                path,
+                incarnation,
+                (from, until),
+                |subscription, is_named| {
+                    // A link that a pattern has made for another stream of that path may go with it.
+                    let waits = is_named && waiting.contains(subscription);
+                    birth.listed || waits || linked.contains(subscription)
+                },
+            );
         });
         // What is stored and was acknowledged, and what nobody was told of.
         if self.executor().chance(self.crashes_behind()) {

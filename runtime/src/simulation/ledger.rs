@@ -546,16 +546,16 @@ impl Ledger {
     }
 
     /// Clients have appended to a stream: whoever is about it has something to do.
-    /// `is_linked` is whether the stream's object knows of a subscription.
+    /// `is_linked` is whether the stream's object knows of a subscription, which has named it or not.
     pub fn appended(
         &mut self,
         path: &str,
         incarnation: &str,
         (from, until): (u64, u64),
-        is_linked: impl Fn(&str) -> bool,
+        is_linked: impl Fn(&str, bool) -> bool,
     ) {
         for (name, account) in &mut self.accounts {
-            if !account.is_about(path) || !is_linked(name) {
+            if !account.is_about(path) || !is_linked(name, account.is_named(path)) {
                 continue;
             }
             let owed = account.owed.entry(path.to_owned());

@@ -57,6 +57,17 @@ impl Node {
             .collect()
     }
 
+    /// Those of them that have heard of the stream that is there.
+    pub fn linked_to(&self, incarnation: &str) -> BTreeSet<String> {
+        let rows = self.rows("SELECT subscription, incarnation FROM link");
+        let rows = rows
+            .into_iter()
+            .filter(|row| row.get(1).map(String::as_str) == Some(incarnation));
+        rows.filter_map(|row| row.into_iter().next())
+            .map(|name| short(&name))
+            .collect()
+    }
+
     /// The streams that a shard knows.
     pub fn listed(&self) -> BTreeSet<String> {
         let rows = self.rows("SELECT name FROM stream");

@@ -130,13 +130,20 @@ impl<S: Storage> Stream<S> {
                 _ => tail,
             };
             let life = present.map(Present::life);
+            let start = present.map(Present::start);
             let link = Link::new(subscription, present, since);
             let is_noted = found.as_ref() == Some(&link);
             if !is_noted {
                 stream.put_links(std::slice::from_ref(&link))?;
             }
             let is_new = found.is_none();
-            Ok((Tail { life, since, tail }, is_new.then_some(link)))
+            let tail = Tail {
+                life,
+                since,
+                tail,
+                start,
+            };
+            Ok((tail, is_new.then_some(link)))
         })
     }
 

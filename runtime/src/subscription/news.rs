@@ -88,9 +88,13 @@ impl<S: Storage> Turn<'_, S> {
     /// The same for the answer of a stream that was asked.
     pub fn hear_tail(&mut self, path: &str, tail: &Tail) -> Result<bool, Error> {
         if let Some(life) = &tail.life {
+            // What came after the subscription and is one of its own is wanted from its start, also
+            // where the stream has not heard of it yet.
+            let is_ours = life.born > self.record.life.born && self.matches(path);
+            let start = tail.start.filter(|_| is_ours);
             let news = News {
                 life,
-                since: tail.since,
+                since: start.unwrap_or(tail.since).min(tail.since),
                 tail: tail.tail,
                 ended: false,
             };

@@ -426,6 +426,7 @@ impl World {
                     life: stream.life.clone(),
                     since,
                     tail,
+                    start: stream.life.as_ref().map(|_| 0),
                 })
             }
             (Peer::Stream(name), ask::EVENT) => {
