@@ -302,8 +302,7 @@ impl<P: Ports> Object<P> {
         let register = match () {
             () if enrollment.is_busy.get() => Some(under_way),
             () if enrollment.is_wanted.get() => Some(enrollment.backoff.get().not_before()),
-            // If it was not done, the alarm that is still to come is not to be moved away.
-            () if is_unsure && self.settings.shards.is_ok() => Some(under_way),
+            () if is_unsure && self.settings.shards.is_ok() => Some(self.alarm.in_doubt(now)),
             () => is_unsure.then(|| now.saturating_add(LOOK_AGAIN)),
         };
         let part = match self.unheard() {

@@ -418,9 +418,11 @@ impl<P: Ports> Object<P> {
         let level = self.tell.level.get();
         let is_unsure = !self.tell.is_known.get() || level.is_none() && stream.end_of().is_some();
         if is_unsure || self.tell.is_at_work() {
-            // If it was not done, the alarm that is still to come is not to be moved away.
             let is_news = !stream.farewells().is_empty() || stream.end_of().is_some();
-            return is_news.then(|| now.saturating_add(SAFETY));
+            return is_news.then(|| match is_unsure {
+                true => self.alarm.in_doubt(now),
+                false => now.saturating_add(SAFETY),
+            });
         }
         let links = self.tell.links.borrow();
         let waiting = links.values().filter(|telling| {

@@ -39,6 +39,20 @@ pub(super) struct Alarm {
     is_set: Cell<bool>,
     /// The time of the one that stands, if that is known.
     stands: Cell<Option<u64>>,
+    /// When one is to come at the latest because nobody knows what was done before the object came
+    /// into memory.
+    latest: Cell<Option<u64>>,
+}
+
+impl Alarm {
+    /// When the alarm is to come for what nobody knows to be done. The one that was to see to it may
+    /// have been moved away since, but it is not to be moved further with each job.
+    pub fn in_doubt(&self, now: u64) -> u64 {
+        let latest = self.latest.get();
+        let latest = latest.unwrap_or_else(|| now.saturating_add(SAFETY));
+        self.latest.set(Some(latest));
+        latest
+    }
 }
 
 impl<P: Ports> Object<P> {
@@ -52,6 +66,7 @@ impl<P: Ports> Object<P> {
         // It may have been set for something that is done by now.
         self.alarm.is_set.set(true);
         self.alarm.stands.set(None);
+        self.alarm.latest.set(None);
         self.settle()?;
         self.doubt_registration();
         self.register_behind();

@@ -74,7 +74,8 @@ impl World {
 
     /// A stream's object has taken in what a client has appended.
     pub fn appended(&self, node: &Rc<Node>, from: u64, until: u64) {
-        if from >= until {
+        // Where no alarm could be set, a crash may keep the directory from hearing of the stream.
+        if from >= until || node.is_doubtful.get() {
             return;
         }
         let birth = node.birth();

@@ -132,6 +132,12 @@ impl Account {
     }
 }
 
+/// Whether somebody has named a stream that has not been asked for its tail yet, from which on it is
+/// wanted then: also where a pattern is about it, and nobody had found it.
+fn is_being_named(link: Option<&Link>) -> bool {
+    link.is_some_and(|link| link.tail.is_none())
+}
+
 impl Ledger {
     pub fn account(&self, id: &str) -> Option<&Account> {
         self.accounts.get(&node_name(id))
@@ -192,6 +198,10 @@ impl Ledger {
             let links = &stored.links;
             account.owed.retain(|path, owed| {
                 let link = links.get(path);
+                if is_being_named(before.links.get(path)) && link.is_some_and(|l| l.tail.is_some())
+                {
+                    return false;
+                }
                 link.is_none_or(|l| l.incarnation != owed.incarnation || l.acked < owed.until)
             });
             for (path, is_found) in &mut account.added {
@@ -256,6 +266,9 @@ impl Ledger {
     /// Cursors move only to where somebody has said that everything is processed, and new ones
     /// leave nothing out.
     fn check_cursor(&self, name: &str, path: &str, before: Option<&Link>, link: &Link) -> Outcome {
+        if is_being_named(before) {
+            return Ok(());
+        }
         let account = self.accounts.get(name);
         let owed = account.and_then(|account| account.owed.get(path));
         let before = before.filter(|before| before.incarnation == link.incarnation);

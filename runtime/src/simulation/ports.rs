@@ -150,6 +150,11 @@ impl Machine for NodePorts {
         let trouble = world.trouble();
         let fails = world.executor().chance(trouble);
         let works = !fails || world.executor().chance(500);
+        world.note(|| {
+            let set = at.map(|at| at.saturating_sub(now));
+            let how = if works { "" } else { ", in vain" };
+            format!("{} sets its alarm in {set:?} ms{how}", node.path)
+        });
         if works {
             node.alarm.set(at);
             node.is_doubtful.set(false);
