@@ -205,7 +205,10 @@ impl Job {
             Outcome::Failed(error) => error,
             other => other.name(),
         };
-        format!("{place}, generation {}: {what}", self.generation)
+        format!(
+            "{}, generation {}: {place}: {what}",
+            self.id, self.generation
+        )
     }
 }
 

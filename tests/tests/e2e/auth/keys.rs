@@ -94,7 +94,11 @@ fn a_key_in_kv_can_decide_instead() -> Result<()> {
     ask(client, Method::GET, "mine/__ds/jwks.json", 200)?;
     let target = format!("{subscription}/callback");
     let refused = ask(client, Method::POST, &target, 401)?;
-    assert!(refused.text().contains("TOKEN_INVALID"), "{}", refused.text());
+    assert!(
+        refused.text().contains("TOKEN_INVALID"),
+        "{}",
+        refused.text()
+    );
 
     // A live read is asked about again, as often as the worker wants to be.
     let start = Instant::now();
