@@ -113,7 +113,7 @@ fn subscriptions_are_made_seen_at_work_and_removed_with_their_project() -> Resul
     })?;
     let delete = ["projects", "delete", "my-projects"];
     let unsaid = project.run(&delete);
-    let unsaid = unsaid.map_or_else(|error| error.to_string(), |said| said);
+    let unsaid = unsaid.unwrap_or_else(|error| error.to_string());
     assert!(unsaid.contains("has 3 streams"), "{unsaid}");
     let deleted = ask(&project, &[&delete[..], &["--streams", "remove"]].concat())?;
     assert_eq!(deleted["had"], json!({ "streams": 3, "and_more": false }));
