@@ -18,7 +18,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use ureq::http::Method;
 
-use crate::JSON;
+use crate::{JSON, fixture};
 
 /// What a fixture answers: its `expected.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -185,16 +185,17 @@ fn serve(fixture: &Path, vars: Vars) -> Result<()> {
         go_on(answers, stream).with_context(|| answers.name.clone())?;
     }
     // What was used is in the directory, which nobody knew when it was written.
-    let mut living: Vec<&str> = streams
-        .iter()
-        .filter(|(answers, _)| lives(answers))
-        .map(|(answers, _)| answers.name.as_str())
+    let living = streams.iter().filter(|(answers, _)| lives(answers));
+    let mut living: Vec<String> = living
+        .map(|(answers, _)| fixture::decoded(&answers.name))
         .collect();
     living.sort_unstable();
-    ensure!(!living.is_empty());
-    wait_until("all streams are listed", || {
-        Ok(listed(server.client())? == living)
-    })?;
+    let mut known = Vec::new();
+    let are_listed = wait_until("all streams are listed", || {
+        known = listed(server.client())?;
+        Ok(known == living)
+    });
+    are_listed.with_context(|| format!("{known:?}, not {living:?}"))?;
     // What was to be done by now has been done by alarms.
     wait_until("the objects of deleted streams are gone", || {
         let objects = storage::objects(state.path(), "streams/gone/");
