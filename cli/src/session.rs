@@ -59,7 +59,7 @@ impl<'a> Session<'a> {
         ui.step("Building the worker", || {
             bundle::build(ui, &project, &toolchain, Effort::Quick)
         })?;
-        upgrade(ui, &mut project)?;
+        watch.apart(|| upgrade(ui, &mut project))?;
         // The build takes minutes the first time, long enough for another program to take the port.
         let port = local::check_port(port)?;
         let server = ui.step("Starting workerd", || {
@@ -168,7 +168,7 @@ impl<'a> Session<'a> {
         variables::check_with(&project, &dev_vars)?;
         let toolchain = toolchain::ready(self.ui, &project)?;
         bundle::build(self.ui, &project, &toolchain, Effort::Quick)?;
-        upgrade(self.ui, &mut project)?;
+        self.watch.apart(|| upgrade(self.ui, &mut project))?;
         self.server.load(&project, &dev_vars, self.port)?;
         self.project = project;
         self.dev_vars = dev_vars;
@@ -181,14 +181,14 @@ fn url(port: u16) -> String {
     format!("http://127.0.0.1:{port}")
 }
 
-/// Gives an older `wrangler.toml` what the new bundle needs.
-fn upgrade(ui: &Ui, project: &mut Project) -> Result<()> {
+/// Gives an older `wrangler.toml` what the new bundle needs. Says whether it has changed.
+fn upgrade(ui: &Ui, project: &mut Project) -> Result<bool> {
     let added = project.upgrade(false)?;
     if !added.is_empty() {
-        let added = added.join(", ");
         ui.note(format!(
-            "wrangler.toml has got what it lacked, to be kept with the project: {added}"
+            "wrangler.toml has got what it lacked, to be kept with the project: {}",
+            added.join(", ")
         ));
     }
-    Ok(())
+    Ok(!added.is_empty())
 }

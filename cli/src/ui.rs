@@ -169,6 +169,14 @@ pub fn seconds(duration: Duration) -> String {
     }
 }
 
+/// A number of things as people say it.
+pub fn how_many(number: u64, thing: &str) -> String {
+    match number {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    }
+}
+
 /// Prints one JSON document on stdout.
 pub fn print_json(document: &Value) {
     print_line(&format!("{document:#}"));

@@ -1,8 +1,10 @@
 //! Notices that the sources of a project change.
 
 use std::{
+    cell::Cell,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, channel},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -24,6 +26,8 @@ pub struct Watch {
     /// Watches as long as it lives.
     _watcher: RecommendedWatcher,
     changes: Receiver<()>,
+    /// There was a change that nobody was told of.
+    is_untold: Cell<bool>,
 }
 
 impl Watch {
@@ -50,17 +54,32 @@ impl Watch {
         Ok(Self {
             _watcher: watcher,
             changes,
+            is_untold: Cell::new(false),
         })
     }
 
     /// Whether something has changed since the last call; waits until the changes are complete.
     pub fn changed(&self) -> bool {
+        if self.is_untold.take() {
+            return true;
+        }
         if self.changes.try_recv().is_err() {
             return false;
         }
         let first = Instant::now();
         while first.elapsed() < PATIENCE && self.changes.recv_timeout(QUIET).is_ok() {}
         true
+    }
+
+    /// Does what may change something itself, which it says, and takes no notice of that.
+    pub fn apart<E>(&self, work: impl FnOnce() -> Result<bool, E>) -> Result<(), E> {
+        let was_changed = self.changed();
+        if work()? {
+            thread::sleep(QUIET);
+            while self.changes.try_recv().is_ok() {}
+        }
+        self.is_untold.set(was_changed);
+        Ok(())
     }
 }
 
@@ -115,5 +134,19 @@ mod tests {
             fs::rename(root.join("src/.new"), root.join("src/lib.rs")).unwrap();
         }));
         assert!(!watch.changed(), "one change is told once");
+
+        // What the program itself writes is no change, and hides none.
+        let upgrades = || {
+            watch.apart(|| {
+                write("wrangler.toml");
+                anyhow::Ok(true)
+            })
+        };
+        assert!(!notices(&watch, || upgrades().unwrap()));
+        assert!(notices(&watch, || {
+            write("src/lib.rs");
+            thread::sleep(QUIET);
+            upgrades().unwrap();
+        }));
     }
 }

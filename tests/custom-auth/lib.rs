@@ -1,10 +1,12 @@
 //! A worker with an answer of its own to who may do what: whoever changes a stream shows a key that
 //! is in a KV namespace, and so does whoever reads one that is called `secret`; all others are read
-//! by everyone. The key `panic` shows what becomes of a panic.
+//! by everyone. Subscriptions of a project and the list of its streams are for keys of all of the
+//! project. The key `panic` shows what becomes of a panic.
 
-use durable_streams_cloudflare::auth::{Grant, Refusal, Request};
+use durable_streams_cloudflare::auth::{Grant, Purpose, Refusal, Request, RootGrant};
 use durable_streams_cloudflare::protocol::error::Error;
 use durable_streams_cloudflare::protocol::path::StreamPath;
+use durable_streams_cloudflare::protocol::root::Root;
 use durable_streams_cloudflare::{Answer, AuthorizeMutation, AuthorizeRead, StreamWorker};
 use worker::{Context, Env, Result, event, web_sys};
 
@@ -17,7 +19,7 @@ impl ApiKeys {
     async fn check(
         &self,
         request: &Request<'_>,
-        stream: &StreamPath,
+        path: &str,
         env: &Env,
     ) -> std::result::Result<Grant, Refusal> {
         let key = request
@@ -29,10 +31,24 @@ impl ApiKeys {
         let found = keys.get(&format!("api-keys/{key}")).text().await;
         let prefix = found.map_err(|e| unavailable(e.to_string()))?;
         match prefix {
-            Some(prefix) if stream.as_str().starts_with(&prefix) => Ok(Grant::HOLDER),
+            Some(prefix) if path.starts_with(&prefix) => Ok(Grant::HOLDER),
             Some(_) => Err(Error::Forbidden("the key is for other streams").into()),
             None => Err(Error::Unauthorized("the key is unknown").into()),
         }
+    }
+
+    async fn check_root(
+        &self,
+        request: &Request<'_>,
+        root: &Root,
+        purpose: Purpose,
+        env: &Env,
+    ) -> std::result::Result<RootGrant, Refusal> {
+        // Receivers and workers, who come for these, have no keys.
+        if !matches!(purpose, Purpose::Keys | Purpose::Wake) {
+            self.check(request, &root.prefix(), env).await?;
+        }
+        Ok(RootGrant::default())
     }
 }
 
@@ -43,7 +59,17 @@ impl AuthorizeMutation<Env> for ApiKeys {
         stream: &StreamPath,
         env: &Env,
     ) -> std::result::Result<Grant, Refusal> {
-        self.check(request, stream, env).await
+        self.check(request, stream.as_str(), env).await
+    }
+
+    async fn authorize_control(
+        &self,
+        request: &Request<'_>,
+        root: &Root,
+        purpose: Purpose,
+        env: &Env,
+    ) -> std::result::Result<RootGrant, Refusal> {
+        self.check_root(request, root, purpose, env).await
     }
 }
 
@@ -55,9 +81,19 @@ impl AuthorizeRead<Env> for ApiKeys {
         env: &Env,
     ) -> std::result::Result<Grant, Refusal> {
         match stream.as_str().ends_with("/secret") {
-            true => self.check(request, stream, env).await,
+            true => self.check(request, stream.as_str(), env).await,
             false => Ok(Grant::EVERYONE),
         }
+    }
+
+    async fn authorize_inspection(
+        &self,
+        request: &Request<'_>,
+        root: &Root,
+        purpose: Purpose,
+        env: &Env,
+    ) -> std::result::Result<RootGrant, Refusal> {
+        self.check_root(request, root, purpose, env).await
     }
 
     fn again(&self) -> Option<impl AuthorizeRead<Env> + 'static> {

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Child, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, ensure};
@@ -19,6 +20,7 @@ use crate::wait_until;
 pub struct Dev {
     child: Child,
     document: Document,
+    log: PathBuf,
 }
 
 /// What `dev --json` prints when it serves.
@@ -73,7 +75,11 @@ impl Dev {
             .into_iter()
             .next();
         match document {
-            Some(Ok(document)) => Ok(Self { child, document }),
+            Some(Ok(document)) => Ok(Self {
+                child,
+                document,
+                log,
+            }),
             other => {
                 let status = child.wait()?;
                 let log = fs::read_to_string(&log).unwrap_or_default();
@@ -86,6 +92,11 @@ impl Dev {
     /// What it printed.
     pub fn document(&self) -> &Document {
         &self.document
+    }
+
+    /// What it has written on stderr so far.
+    pub fn log(&self) -> Result<String> {
+        Ok(fs::read_to_string(&self.log)?)
     }
 
     /// A client of it.

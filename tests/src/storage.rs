@@ -21,9 +21,14 @@ pub fn tables_and_rows(state: &Path) -> Result<i64> {
 
 /// How many rows all objects of a class below a server's state have in their tables.
 pub fn rows_of(state: &Path, class: &str) -> Result<i64> {
+    rows_of_worker(state, "streams", class)
+}
+
+/// The same of a worker that is not called `streams`.
+pub fn rows_of_worker(state: &Path, worker: &str, class: &str) -> Result<i64> {
     let copies = Scratch::new("class-copies")?;
     let mut rows = 0;
-    for file in databases(&state.join(format!("do/streams-{class}")))? {
+    for file in databases(&state.join(format!("do/{worker}-{class}")))? {
         rows += rows_in(&copy(&file, &copies)?)?.1;
     }
     Ok(rows)

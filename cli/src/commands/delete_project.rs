@@ -15,7 +15,7 @@ use crate::{
     project::Project,
     registry::{Place, Record, Registry},
     server::{self, Page, Server},
-    ui::Ui,
+    ui::{Ui, how_many},
 };
 
 /// How often all streams are gone through: others may make new ones meanwhile.
@@ -79,6 +79,10 @@ pub fn run(ui: &Ui, deletion: &Deletion) -> Result<()> {
         .with_context(|| format!("which streams the project {name} has cannot be found out"));
     let streams = decide(ui, deletion, &holdings)?;
     let number = holdings.as_ref().ok().map(number);
+    let had = holdings
+        .as_ref()
+        .ok()
+        .map(|holdings| json!({ "streams": holdings.streams, "and_more": holdings.are_more }));
     let server = match streams {
         Streams::Keep => None,
         Streams::Remove => Some(holdings?.server),
@@ -115,7 +119,7 @@ pub fn run(ui: &Ui, deletion: &Deletion) -> Result<()> {
             "project": name,
             "place": place,
             "deleted": true,
-            "had": number,
+            "had": had,
             "removed": { "streams": removed.streams, "subscriptions": removed.subscriptions },
         }),
     );
@@ -190,8 +194,7 @@ fn number(holdings: &Holdings) -> String {
     match (holdings.streams, holdings.are_more) {
         (number, true) => format!("more than {number} streams"),
         (0, false) => "no streams".to_owned(),
-        (1, false) => "1 stream".to_owned(),
-        (number, false) => format!("{number} streams"),
+        (number, false) => how_many(number as u64, "stream"),
     }
 }
 
@@ -250,8 +253,8 @@ fn remove_streams(ui: &Ui, server: &Server, removed: &Cell<u64>) -> Result<()> {
             if let Some((path, error)) = left.first() {
                 return Err(problem(
                     format!(
-                        "{} streams cannot be removed, {path} for one: {error}",
-                        left.len()
+                        "{} cannot be removed, {path} for one: {error}",
+                        how_many(left.len() as u64, "stream")
                     ),
                     "run this again; `--streams keep` leaves them",
                 ));
@@ -273,8 +276,9 @@ fn text(name: &str, place: &str, number: Option<&str>, removed: Option<&Removed>
     let tokens = "A running server takes its tokens for up to a minute";
     match (removed, number) {
         (Some(removed), _) => format!(
-            "{deleted}, with {} streams and {} subscriptions. {tokens}.\n{UNKNOWN}",
-            removed.streams, removed.subscriptions
+            "{deleted}, with {} and {}. {tokens}.\n{UNKNOWN}",
+            how_many(removed.streams, "stream"),
+            how_many(removed.subscriptions, "subscription")
         ),
         (None, number) => format!(
             "{deleted}{}. {tokens}; then nobody gets to its streams any more, not even with a new \

@@ -83,6 +83,10 @@ impl Error {
                 "`DIRECTORY` of wrangler.toml is what switches it on and off; `dev` or `deploy` again \
                  after a change"
             }
+            Self::Refused { code, .. } if code == "SUBSCRIPTION_NOT_FOUND" => {
+                "`durable-streams subscriptions list` shows those there are; --project names another \
+                 project"
+            }
             Self::Refused {
                 status: 401 | 403, ..
             } => {

@@ -24,6 +24,7 @@ use crate::protocol::reply::Reply;
 use crate::protocol::root::Root;
 use crate::protocol::route::Route;
 use crate::protocol::subscription_error::SubscriptionError;
+use crate::protocol::time;
 
 /// The longest body of a request, in bytes.
 pub const MAX_BODY: usize = 64 << 10;
@@ -239,7 +240,7 @@ async fn rotate<P: Ports>(ports: &P, shards: u32, root: Root, body: &str) -> Res
     let answer = ask(ports, peer, ask::ROTATE, message).await?;
     let Rotated { kid, active_at } = answered(ports, &answer)?;
     Ok(json(
-        &serde_json::json!({ "kid": kid, "active_at": active_at }),
+        &serde_json::json!({ "kid": kid, "active_at": time::iso(active_at) }),
     ))
 }
 

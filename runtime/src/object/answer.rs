@@ -252,7 +252,7 @@ impl<P: Ports> Object<P> {
             self.tell_news();
         }
         self.after_append();
-        self.used();
+        self.used(appended.count);
         let reply = Reply::appended(&appended);
         Ok(Done::new(reply, appended.count, body.len()))
     }
@@ -280,7 +280,7 @@ impl<P: Ports> Object<P> {
                 Done::page(self.page(&read, max_bytes, now)?)
             }
         };
-        self.used();
+        self.used(0);
         Ok(done)
     }
 

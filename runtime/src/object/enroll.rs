@@ -65,14 +65,15 @@ impl<P: Ports> Object<P> {
         self.enrollment.is_settled.set(false);
     }
 
-    /// The stream was used. One that was made when there was no directory is registered.
-    pub(super) fn used(self: &Rc<Self>) {
+    /// The stream was used, and so many positions were appended by that. One that was made when there
+    /// was no directory is registered; subscriptions are told of what was appended.
+    pub(super) fn used(self: &Rc<Self>, appended: u64) {
         if !self.enrollment.is_settled.get() {
-            self.enlist();
+            self.enlist(appended);
         }
     }
 
-    fn enlist(self: &Rc<Self>) {
+    fn enlist(self: &Rc<Self>, appended: u64) {
         match &self.settings.shards {
             Ok(Some(_)) => {}
             Ok(None) => return self.enrollment.is_settled.set(true),
@@ -80,7 +81,7 @@ impl<P: Ports> Object<P> {
         }
         if self.stream.borrow().listed() == Listing::Unlisted {
             let now = self.ports.now();
-            let noted = self.counted(|object| object.stream.borrow_mut().enlist(now));
+            let noted = self.counted(|object| object.stream.borrow_mut().enlist(appended, now));
             if let Err(error) = noted.0 {
                 // Whoever uses it next tries again.
                 return self.ports.log(format_args!("{error:?}"));
@@ -153,7 +154,7 @@ impl<P: Ports> Object<P> {
     pub(super) async fn register_again(self: &Rc<Self>) -> Result<(), Error> {
         let now = self.ports.now();
         let is_new = self.stream.borrow().listed() == Listing::Unlisted;
-        if !self.stream.borrow_mut().enlist(now)? {
+        if !self.stream.borrow_mut().enlist(0, now)? {
             return Err(Error::NotFound);
         }
         self.enrollment.is_wanted.set(true);

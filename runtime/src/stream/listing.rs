@@ -49,19 +49,19 @@ impl<S: Storage> Stream<S> {
         }
     }
 
-    /// Notes that the directory is to be told of the stream, if it does not need to so far. Says
-    /// whether there is one.
+    /// Notes that the directory is to be told of the stream, if it does not need to so far, and that
+    /// the last so many positions are news to whoever waits for it. Says whether there is one.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`].
-    pub fn enlist(&mut self, now: u64) -> Result<bool, Error> {
+    pub fn enlist(&mut self, news: u64, now: u64) -> Result<bool, Error> {
         self.turn(|stream| {
             let Some((storage, _, present)) = stream.if_present(now)? else {
                 return Ok(false);
             };
             let tail = present.tail.offset.position();
-            let listed = present.state.listed.unwrap_or(tail);
+            let listed = present.state.listed.unwrap_or(tail.saturating_sub(news));
             let is_listed = present.birth.listed || present.state.listed.is_some();
             if is_listed && present.state.registered != Some(false) {
                 return Ok(true);

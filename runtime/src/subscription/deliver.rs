@@ -70,7 +70,7 @@ impl<P: Signs + Posts> Subscription<P> {
             .finish(&job, outcome, park_after, random, now);
         if let Some(said) = said {
             let next = self.core.borrow_mut().next_attempt(&job);
-            let next = next.map(|at| format!(", again in {} ms", at.saturating_sub(now)));
+            let next = next.map(|at| format!("; again in {} ms", at.saturating_sub(now)));
             let next = next.unwrap_or_default();
             self.ports.log(format_args!("{said}{next}"));
         }
@@ -202,10 +202,13 @@ impl Job {
             Delivery::PullWake(path) => format!("event to {path}"),
         };
         let what = match outcome {
-            Outcome::Failed(error) => error,
+            Outcome::Failed(error) => error.trim_end_matches('.'),
             other => other.name(),
         };
-        format!("{place}, generation {}: {what}", self.generation)
+        format!(
+            "{}, generation {}: {place}: {what}",
+            self.id, self.generation
+        )
     }
 }
 

@@ -25,6 +25,8 @@ pub const MOST_STREAMS: usize = 1000;
 /// Somebody is to be told of a wake.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Job {
+    /// What the subscription is called below its root.
+    pub id: String,
     /// Of which subscription.
     pub life: Life,
     /// Which wake.
@@ -92,6 +94,7 @@ impl<S: Storage> Core<S> {
         };
         let record = &present.record;
         let job = Job {
+            id: record.id.clone(),
             life: record.life.clone(),
             generation: record.generation,
             failures: record.failing.as_ref().map_or(0, |f| f.attempts),

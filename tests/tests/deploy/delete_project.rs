@@ -198,7 +198,7 @@ fn a_project_stays_until_all_is_removed_and_a_second_run_goes_on() -> Result<()>
     set(Some("b"))?;
     let server = serve(&holdings);
     let says = [
-        "1 streams cannot be removed, b for one: unavailable",
+        "1 stream cannot be removed, b for one: unavailable",
         "3 streams were removed",
     ];
     stage

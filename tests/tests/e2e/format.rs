@@ -7,17 +7,18 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
-use durable_streams_tests::http::Response;
+use durable_streams_tests::http::{Client, Response};
 use durable_streams_tests::places::{self, Scratch};
 use durable_streams_tests::server::{Server, Vars};
 use durable_streams_tests::stream::Stream;
 use durable_streams_tests::{storage, wait_until};
 use flate2::read::GzDecoder;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 use ureq::http::Method;
 
-use crate::JSON;
+use crate::{JSON, fixture};
 
 /// What a fixture answers: its `expected.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -183,6 +184,18 @@ fn serve(fixture: &Path, vars: Vars) -> Result<()> {
     for (answers, stream) in &streams {
         go_on(answers, stream).with_context(|| answers.name.clone())?;
     }
+    // What was used is in the directory, which nobody knew when it was written.
+    let living = streams.iter().filter(|(answers, _)| lives(answers));
+    let mut living: Vec<String> = living
+        .map(|(answers, _)| fixture::decoded(&answers.name))
+        .collect();
+    living.sort_unstable();
+    let mut known = Vec::new();
+    let are_listed = wait_until("all streams are listed", || {
+        known = listed(server.client())?;
+        Ok(known == living)
+    });
+    are_listed.with_context(|| format!("{known:?}, not {living:?}"))?;
     // What was to be done by now has been done by alarms.
     wait_until("the objects of deleted streams are gone", || {
         let objects = storage::objects(state.path(), "streams/gone/");
@@ -196,6 +209,15 @@ fn serve(fixture: &Path, vars: Vars) -> Result<()> {
         appended(answers, &stream).with_context(|| answers.name.clone())?;
     }
     server.stop()
+}
+
+/// The paths of all streams that the directory knows.
+fn listed(client: &Client) -> Result<Vec<String>> {
+    let page = client.call(Method::GET, "/v1/stream/__ds/streams?limit=1000");
+    let page: Value = serde_json::from_str(&page.send()?.expect(200)?.text())?;
+    let streams = page["streams"].as_array().context("no streams")?;
+    let paths = streams.iter().filter_map(|one| one["path"].as_str());
+    Ok(paths.map(str::to_owned).collect())
 }
 
 /// A stream whose time was short is over when a fixture is read.

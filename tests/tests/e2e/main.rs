@@ -6,6 +6,7 @@ mod chaos;
 mod clients;
 mod clients_of_events;
 mod cold;
+mod commands;
 mod costs;
 mod dev;
 mod ends;

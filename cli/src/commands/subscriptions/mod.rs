@@ -141,8 +141,8 @@ fn retry(ui: &Ui, server: &Server, id: &str) -> Result<()> {
     server.retry(id)?;
     ui.result(
         format!(
-            "What {id} waits with is sent now; `durable-streams subscriptions show {id}` tells how \
-             that goes."
+            "If {id} waits with something, that is sent now; `durable-streams subscriptions show {id}` \
+             tells how that goes."
         ),
         &json!({ "subscription": id, "project": server.project(), "retried": true }),
     );
@@ -158,7 +158,7 @@ fn rotate(ui: &Ui, server: &Server, now: bool) -> Result<()> {
         )?;
     }
     let made = server.rotate_keys(now)?;
-    let (kid, active_at) = (text::value(&made["kid"]), text::value(&made["active_at"]));
+    let (kid, active_at) = (text::value(&made["kid"]), text::time(&made["active_at"]));
     ui.result(
         format!(
             "Made the key {kid} ({}), which signs from {active_at}.",

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::ui::how_many;
+
 /// A subscription in one line.
 pub fn line(subscription: &Value) -> String {
     let mut parts = vec![delivery(subscription), state(subscription)];
@@ -65,7 +67,7 @@ pub fn value(value: &Value) -> String {
 }
 
 /// The same; a number so large is a time in milliseconds.
-fn time(found: &Value) -> String {
+pub fn time(found: &Value) -> String {
     let millis = found.as_i64().filter(|millis| *millis > 1_000_000_000_000);
     match millis.and_then(|millis| Timestamp::from_millisecond(millis).ok()) {
         Some(time) => format!("{time:.3}"),
@@ -79,11 +81,7 @@ fn delivery(subscription: &Value) -> String {
         Some("pull-wake") => format!("pull-wake by {}", value(&subscription["wake_stream"])),
         _ => value(&subscription["type"]),
     };
-    let total = count(subscription);
-    let linked = match total {
-        1 => "1 stream".to_owned(),
-        total => format!("{total} streams"),
-    };
+    let linked = how_many(number(subscription), "stream");
     match subscription["pattern"].as_str() {
         Some(pattern) => format!("{how}, of {pattern} ({linked})"),
         None => format!("{how}, of {linked}"),
@@ -91,7 +89,7 @@ fn delivery(subscription: &Value) -> String {
 }
 
 /// How many streams it has.
-fn count(subscription: &Value) -> u64 {
+fn number(subscription: &Value) -> u64 {
     let listed = subscription["streams"].as_array().map_or(0, Vec::len);
     let total = subscription["streams_total"].as_u64();
     total.unwrap_or(listed as u64)
@@ -115,7 +113,7 @@ fn pending(subscription: &Value) -> Option<String> {
         number => format!("{number} streams have more"),
     };
     Some(match subscription["lag"].as_u64() {
-        Some(lag) => format!("{streams}, {lag} positions in all"),
+        Some(lag) => format!("{streams}, {} in all", how_many(lag, "position")),
         None => streams,
     })
 }
@@ -160,7 +158,7 @@ fn streams(subscription: &Value) -> Vec<String> {
             .to_owned()
         })
         .collect();
-    let more = count(subscription).saturating_sub(listed.len() as u64);
+    let more = number(subscription).saturating_sub(listed.len() as u64);
     if more > 0 {
         lines.push(format!("    and {more} more"));
     }
@@ -191,6 +189,19 @@ mod tests {
             line(&subscription),
             "orders: webhook to https://x.example/hook, of events/** (1200 streams); failed, parked, \
              waking; 3 streams have more, 12 positions in all; last error after 41 attempts: status 500"
+        );
+    }
+
+    #[test]
+    fn one_is_said_as_one() {
+        let subscription = json!({ "pending": 1, "lag": 1 });
+        assert_eq!(
+            pending(&subscription).as_deref(),
+            Some("1 stream has more, 1 position in all")
+        );
+        assert_eq!(
+            time(&json!(1_764_000_000_000_i64)),
+            "2025-11-24T16:00:00.000Z"
         );
     }
 

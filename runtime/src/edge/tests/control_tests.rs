@@ -292,7 +292,10 @@ fn keys_are_public_and_kept() {
     }
     let post = |body| request("POST", "/v1/stream/p/__ds/keys/rotate", body);
     let answer = serve(&world, &post(r#"{"now":true}"#));
-    assert_eq!(document(&answer), json!({ "kid": "ds_1", "active_at": 7 }));
+    assert_eq!(
+        document(&answer),
+        json!({ "kid": "ds_1", "active_at": "1970-01-01T00:00:00.007Z" })
+    );
     let (_, said) = world.0.questions.borrow_mut().pop().unwrap();
     assert_eq!(
         said,

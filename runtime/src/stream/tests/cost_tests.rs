@@ -372,7 +372,7 @@ fn what_others_are_told_costs_a_stream_nothing_that_has_nobody_to_tell() {
     // Nor is anything read before there is something to tell.
     stream.link("s").unwrap();
     assert_eq!(look(), without);
-    stream.enlist(0).unwrap();
+    stream.enlist(0, 0).unwrap();
     assert_eq!(look(), without);
 
     let count = |work: &mut dyn FnMut(&mut Stream<&Sqlite>)| {
@@ -382,7 +382,7 @@ fn what_others_are_told_costs_a_stream_nothing_that_has_nobody_to_tell() {
     };
     assert_eq!(count(&mut |stream| drop(stream.link("t").unwrap())), 1);
     assert_eq!(count(&mut |stream| drop(stream.link("t").unwrap())), 0);
-    assert_eq!(count(&mut |stream| _ = stream.enlist(0).unwrap()), 0);
+    assert_eq!(count(&mut |stream| _ = stream.enlist(0, 0).unwrap()), 0);
     assert_eq!(
         count(&mut |stream| _ = stream.unlink("t", None).unwrap()),
         1

@@ -177,7 +177,7 @@ const VERBS: [(&str, Verb); 21] = [
     ("link", |s| s.link("s").map(drop)),
     ("unlink", |s| s.unlink("s", None).map(drop)),
     ("links", |s| s.links().map(drop)),
-    ("enlist", |s| s.enlist(0).map(drop)),
+    ("enlist", |s| s.enlist(0, 0).map(drop)),
     ("registration", |s| s.registration(0).map(drop)),
     ("is_due", |s| s.is_due(&LIMITS, 0).map(drop)),
     ("next_job", |s| match s.next_job(&ABLE, 0) {

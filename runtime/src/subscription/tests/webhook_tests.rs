@@ -411,7 +411,8 @@ fn attempts_are_logged_for_development_without_secrets() {
     world.push("events/a", 1);
     world.settle();
     let log = world.log.borrow().join("\n");
-    assert!(log.contains(HOOK) && log.contains("generation 1"), "{log}");
+    let said = format!("s, generation 1: POST {HOOK}: ");
+    assert!(log.contains(&said), "{log}");
     assert!(
         log.contains("answered 503") && log.contains("again in 1"),
         "{log}"

@@ -4,15 +4,19 @@ use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
+use durable_streams_tests::http::Client;
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::project::{Auth, Worker};
 use durable_streams_tests::say;
 use durable_streams_tests::server::{Server, Setup};
 use durable_streams_tests::stream::Stream;
-
+use serde_json::Value;
 use ureq::http::Method;
 
 use crate::JSON;
+
+const SUBSCRIPTION: &[u8] =
+    br#"{"type": "webhook", "pattern": "*", "webhook": {"url": "https://worker.example/hooks"}}"#;
 
 #[test]
 fn a_key_in_kv_can_decide_instead() -> Result<()> {
@@ -69,6 +73,32 @@ fn a_key_in_kv_can_decide_instead() -> Result<()> {
         assert_eq!(fork(theirs)?, (403, 404), "{theirs}");
     }
     assert_eq!(fork(own.path())?, (201, 200));
+
+    // So do roots, where the worker says who may ask what of them.
+    let ask = |client: &Client, method: Method, target: &str, status: u16| {
+        let target = format!("/v1/stream/{target}");
+        let sent = client.call(method, &target).send_bytes(SUBSCRIPTION);
+        sent?.expect(status)
+    };
+    let subscription = "mine/__ds/subscriptions/mails";
+    ask(client, Method::PUT, subscription, 401)?;
+    ask(&with_key("k3"), Method::PUT, subscription, 403)?;
+    ask(&with_key("k1"), Method::PUT, subscription, 201)?;
+    ask(client, Method::GET, subscription, 401)?;
+    let listed = ask(&with_key("k1"), Method::GET, "mine/__ds/streams", 200)?;
+    let listed: Value = serde_json::from_str(&listed.text())?;
+    assert_eq!(listed["streams"][0]["path"], "fork", "{listed}");
+    // A key for some of all streams is none for all of them.
+    ask(&with_key("k1"), Method::GET, "__ds/streams", 403)?;
+    // Those come without keys.
+    ask(client, Method::GET, "mine/__ds/jwks.json", 200)?;
+    let target = format!("{subscription}/callback");
+    let refused = ask(client, Method::POST, &target, 401)?;
+    assert!(
+        refused.text().contains("TOKEN_INVALID"),
+        "{}",
+        refused.text()
+    );
 
     // A live read is asked about again, as often as the worker wants to be.
     let start = Instant::now();
