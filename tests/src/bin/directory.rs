@@ -26,7 +26,8 @@ const ROOT: &str = "/v1/stream/__ds";
 #[derive(Debug, Parser)]
 #[command(name = "directory")]
 struct Args {
-    /// How many streams are registered, by their shards' own requests and without being created
+    /// How many streams are registered, by their shards' own requests and without being created; 4000
+    /// at least, for pages in the middle
     #[arg(long, default_value_t = 1_000_000)]
     streams: usize,
     /// How many streams are created for a subscription to find
@@ -39,6 +40,7 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    ensure!(args.streams >= 4000, "--streams is at least 4000");
     let worker = Worker::ours()?;
     let state = Scratch::new("directory-state")?;
     fill(&worker, state.path(), args.streams)?;
