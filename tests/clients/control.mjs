@@ -63,7 +63,8 @@ export class Root {
     const text = body === undefined || typeof body === "string" ? body : JSON.stringify(body)
     const answer = await fetch(`${this.url}/${path}`, {
       method,
-      // A connection that the server ends just now is no matter of these checks.
+      // workerd ends connections that were idle for five seconds, which is just when Node's fetch, by a
+      // clock that ticks once a second, is about to give them up: it might still send on one.
       headers: { Connection: "close", ...(text !== undefined && { "Content-Type": JSON_TYPE }), ...this.headers, ...headers },
       body: text,
       redirect: "manual",

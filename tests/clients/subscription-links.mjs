@@ -212,7 +212,7 @@ export function checks(server) {
     },
 
     "ids may have any characters": async () => {
-      for (const id of ["runner:x:y", "a b", "ü é", "100%", "a..b~c", "x".repeat(200)]) {
+      for (const id of ["runner:x:y", "a b", "ü é", "100%", "a..b~c", "a/b c/d", "x".repeat(200)]) {
         const subscription = root.subscription(id)
         await subscription.delete()
         const config = { type: "pull-wake", streams: [fresh("ids")], wake_stream: fresh("ids") }

@@ -19,19 +19,23 @@ pub fn tables_and_rows(state: &Path) -> Result<i64> {
     Ok(count)
 }
 
-/// How many rows all objects of a class below a server's state have in their tables.
-pub fn rows_of(state: &Path, class: &str) -> Result<i64> {
-    rows_of_worker(state, "streams", class)
+/// How many rows all objects of a class below a server's state have in their tables, and how many bytes
+/// their databases take up, without what SQLite's log has besides.
+pub fn rows_and_bytes(state: &Path, class: &str) -> Result<(i64, i64)> {
+    rows_and_bytes_of(state, "streams", class)
 }
 
 /// The same of a worker that is not called `streams`.
-pub fn rows_of_worker(state: &Path, worker: &str, class: &str) -> Result<i64> {
+pub fn rows_and_bytes_of(state: &Path, worker: &str, class: &str) -> Result<(i64, i64)> {
     let copies = Scratch::new("class-copies")?;
-    let mut rows = 0;
+    let (mut rows, mut bytes) = (0, 0);
     for file in databases(&state.join(format!("do/{worker}-{class}")))? {
-        rows += rows_in(&copy(&file, &copies)?)?.1;
+        let database = copy(&file, &copies)?;
+        rows += rows_in(&database)?.1;
+        let size = "SELECT page_count * page_size FROM pragma_page_count, pragma_page_size";
+        bytes += database.query_row(size, [], |row| row.get::<_, i64>(0))?;
     }
-    Ok(rows)
+    Ok((rows, bytes))
 }
 
 /// How many alarms are set below a server's state.

@@ -2,7 +2,6 @@
 //! streams, what they take up, how long lists take then, and how a subscription comes to the streams
 //! that were there before it.
 
-use std::fs;
 use std::path::Path;
 use std::process::Command;
 use std::thread;
@@ -27,7 +26,8 @@ const ROOT: &str = "/v1/stream/__ds";
 #[derive(Debug, Parser)]
 #[command(name = "directory")]
 struct Args {
-    /// How many streams are registered, by their shards' own requests and without being created
+    /// How many streams are registered, by their shards' own requests and without being created; 4000
+    /// at least, for pages in the middle
     #[arg(long, default_value_t = 1_000_000)]
     streams: usize,
     /// How many streams are created for a subscription to find
@@ -40,6 +40,7 @@ struct Args {
 
 fn main() -> Result<()> {
     let args = Args::parse();
+    ensure!(args.streams >= 4000, "--streams is at least 4000");
     let worker = Worker::ours()?;
     let state = Scratch::new("directory-state")?;
     fill(&worker, state.path(), args.streams)?;
@@ -72,8 +73,7 @@ fn fill(worker: &Worker, state: &Path, count: usize) -> Result<()> {
         .rfind(|line| line.starts_with(b"{"));
     let filled: Value = serde_json::from_slice(line.context("nothing was printed")?)?;
     let seconds = filled["seconds"].as_f64().context("no time")?;
-    let rows = storage::rows_of(state, rows::DIRECTORIES)?;
-    let bytes = bytes_below(&state.join("do/streams-DirectoryDO"))?;
+    let (rows, bytes) = storage::rows_and_bytes(state, rows::DIRECTORIES)?;
     println!(
         "{count} streams registered in {seconds:.1} s, {:.0} a second: {rows} rows, {:.1} MB, {:.0} \
          bytes each",
@@ -83,14 +83,6 @@ fn fill(worker: &Worker, state: &Path, count: usize) -> Result<()> {
     );
     ensure!(rows >= i64::try_from(count)?, "only {rows} rows");
     Ok(())
-}
-
-fn bytes_below(dir: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    for entry in fs::read_dir(dir).with_context(|| format!("listing {}", dir.display()))? {
-        bytes += entry?.metadata()?.len();
-    }
-    Ok(bytes)
 }
 
 fn page(client: &Client, query: &str) -> Result<(Vec<String>, Option<String>)> {

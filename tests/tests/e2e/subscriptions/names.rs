@@ -74,9 +74,11 @@ pub const SUBSCRIPTION_ADDITIONS: [&str; 12] = [
     "a subscription with many streams is read in pages",
 ];
 
-pub const SUBSCRIPTION_BOUNDS: [&str; 6] = [
+pub const SUBSCRIPTION_BOUNDS: [&str; 8] = [
     "more URLs are rejected",
     "a field that there is not is named",
+    "what workers say beside is passed over",
+    "what receivers say beside is passed over",
     "a wrong field is named, with what would be right",
     "nothing is longer than it may be",
     "there are 10,000 streams by name at most",
