@@ -11,7 +11,7 @@ use flate2::{Compression, write::GzEncoder};
 use serde::Serialize;
 
 use crate::{
-    process,
+    names, process,
     project::{self, Project},
     toolchain::Toolchain,
     ui::Ui,
@@ -101,8 +101,20 @@ pub fn build(ui: &Ui, project: &Project, toolchain: &Toolchain, effort: Effort) 
         let _ = fs::remove_dir_all(project.build_dir().join(".tmp"));
     }
     outcome.context("the worker does not build")?;
+    if effort == Effort::Full {
+        shorten_names(&project.build_dir().join(project::WASM))
+            .context("the names in the worker's WebAssembly cannot be shortened")?;
+    }
     replace_entry(ui, &project.build_dir(), toolchain)
         .context("the worker's entry cannot be put before its script")
+}
+
+/// Takes what nobody reads out of the names of functions.
+fn shorten_names(wasm: &Path) -> Result<()> {
+    if let Some(shorter) = names::without_hashes(&fs::read(wasm)?) {
+        fs::write(wasm, shorter)?;
+    }
+    Ok(())
 }
 
 /// Puts an entry of our own before the script that worker-build wrote.

@@ -14,6 +14,7 @@ mod http;
 mod interrupt;
 mod local;
 mod name;
+mod names;
 mod process;
 mod project;
 mod registry;

@@ -152,7 +152,7 @@ impl<'a> Token<'a> {
 fn decode<T: DeserializeOwned>(part: &str) -> Option<T> {
     let text = String::from_utf8(URL_SAFE_NO_PAD.decode(part).ok()?).ok()?;
     let is_object = text.trim_start().starts_with('{');
-    is_object.then(|| serde_json::from_str(&text).ok())?
+    is_object.then(|| serde_json::from_slice(text.as_bytes()).ok())?
 }
 
 #[cfg(test)]

@@ -63,8 +63,13 @@ pub struct Keys(Vec<Key>);
 
 impl Keys {
     /// Sorts keys, and leaves out those that are dropped by now.
-    pub fn new(mut keys: Vec<Key>, now: u64) -> Self {
-        keys.sort_by(|a, b| (a.active_at, &a.kid).cmp(&(b.active_at, &b.kid)));
+    pub fn new(found: Vec<Key>, now: u64) -> Self {
+        let mut keys: Vec<Key> = Vec::with_capacity(found.len());
+        for key in found {
+            let order = |key: &Key| (key.active_at, key.kid.clone());
+            let place = keys.partition_point(|other| order(other) < order(&key));
+            keys.insert(place, key);
+        }
         let retired: Vec<u64> = keys.iter().skip(1).map(|next| next.active_at).collect();
         let is_dropped = |at: &u64| at.saturating_add(GONE_FOR) <= now;
         let dropped = retired.iter().filter(|at| is_dropped(at)).count();

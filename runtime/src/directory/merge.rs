@@ -1,43 +1,28 @@
 //! Pages of all shards as one.
 
-use std::collections::BTreeMap;
+use serde_json::{Map, Value};
 
-use crate::protocol::ask::Entry;
-
-/// What pages are of.
-pub trait Listable {
-    /// What they are ordered by.
-    fn key(&self) -> &str;
-}
-
-impl Listable for Entry {
-    fn key(&self) -> &str {
-        &self.path
-    }
-}
-
-impl Listable for String {
-    fn key(&self) -> &str {
-        self
-    }
-}
+/// A page of a shard: how each thing is shown, by what it is ordered by.
+pub type Page = Vec<(String, Value)>;
 
 /// The first `limit` of what all shards have, and behind what to go on if there are more. Each shard
 /// has to be asked for one more than that. What several of them have is told once.
-pub fn merge<T: Listable>(pages: Vec<Vec<T>>, limit: usize) -> (Vec<T>, Option<String>) {
-    let all = pages.into_iter().flatten();
-    let sorted: BTreeMap<String, T> = all.map(|one| (one.key().to_owned(), one)).collect();
+pub fn merge(pages: Vec<Page>, limit: usize) -> (Vec<Value>, Option<String>) {
+    let mut sorted = Map::new();
+    for (key, shown) in pages.into_iter().flatten() {
+        sorted.insert(key, shown);
+    }
     let is_more = sorted.len() > limit;
-    let page: Vec<T> = sorted.into_values().take(limit).collect();
-    let next = page.last().filter(|_| is_more);
-    let next = next.map(|last| last.key().to_owned());
-    (page, next)
+    let next = sorted.keys().take(limit).next_back().filter(|_| is_more);
+    let next = next.cloned();
+    (sorted.into_values().take(limit).collect(), next)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
     use std::collections::BTreeSet;
 
     proptest! {
@@ -54,9 +39,10 @@ mod tests {
             loop {
                 let pages = shards.iter().map(|shard| {
                     let rest = shard.iter().filter(|id| Some(*id) > after.as_ref());
-                    rest.take(limit + 1).cloned().collect()
+                    rest.take(limit + 1).map(|id| (id.clone(), id.as_str().into())).collect()
                 });
                 let (page, next) = merge(pages.collect(), limit);
+                let page: Vec<String> = page.iter().map(|id| id.as_str().unwrap().into()).collect();
                 prop_assert!(page.len() == limit || next.is_none());
                 joined.extend(page);
                 match next {
@@ -74,11 +60,14 @@ mod tests {
 
     #[test]
     fn the_last_page_says_so() {
-        let page = |ids: &[&str]| ids.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>();
+        let page = |ids: &[&str]| -> Page {
+            let ids = ids.iter();
+            ids.map(|id| ((*id).to_owned(), json!(id))).collect()
+        };
         let merged = merge(vec![page(&["a", "c"]), page(&["b"])], 3);
-        assert_eq!(merged, (page(&["a", "b", "c"]), None));
+        assert_eq!(merged, (vec![json!("a"), json!("b"), json!("c")], None));
         let merged = merge(vec![page(&["a", "c"]), page(&["b"])], 2);
-        assert_eq!(merged, (page(&["a", "b"]), Some("b".to_owned())));
-        assert_eq!(merge::<String>(Vec::new(), 2), (Vec::new(), None));
+        assert_eq!(merged, (vec![json!("a"), json!("b")], Some("b".to_owned())));
+        assert_eq!(merge(Vec::new(), 2), (Vec::new(), None));
     }
 }

@@ -354,7 +354,8 @@ impl<P: Signs> Shard<P> {
     }
 
     async fn append(&self, news: &News) -> Result<(), String> {
-        let message = serde_json::from_str(&news.message).map_err(|error| error.to_string())?;
+        let message = serde_json::from_slice(news.message.as_bytes());
+        let message = message.map_err(|error| error.to_string())?;
         let question = say(&Event { message });
         let asked = self
             .ports

@@ -1,8 +1,6 @@
 //! Subscriptions: which there are, and which streams they watch. Those of a root lie side by side, by
 //! their names. Their patterns are held in memory, as each new stream is held against all of them.
 
-use std::collections::{BTreeMap, HashMap};
-
 use super::lives::{Kind, Verdict};
 use super::records::{Records, text};
 use super::span::Span;
@@ -24,22 +22,24 @@ const WATCH: Kind = Kind {
     delete: "DELETE FROM watch WHERE name = ?1 AND incarnation = ?2",
 };
 
-/// The patterns of roots, by what the names of subscriptions start with, and then by these names.
+/// The patterns of roots, by what the names of subscriptions start with. All of a root's are looked
+/// at when a stream comes, so that a list is enough.
 #[derive(Debug, Default)]
-pub struct Patterns(HashMap<String, BTreeMap<String, Watcher>>);
+pub struct Patterns(Vec<(String, Vec<Watcher>)>);
 
 /// A subscription with a pattern.
 #[derive(Debug)]
 struct Watcher {
+    name: String,
     incarnation: String,
     pattern: Glob,
 }
 
 impl Patterns {
     /// The patterns of the root that a subscription is of, if they are known.
-    fn around(&mut self, subscription: &str) -> Option<&mut BTreeMap<String, Watcher>> {
+    fn around(&mut self, subscription: &str) -> Option<&mut Vec<Watcher>> {
         let mut all = self.0.iter_mut();
-        all.find_map(|(place, patterns)| subscription.starts_with(place).then_some(patterns))
+        all.find_map(|(place, patterns)| subscription.starts_with(&**place).then_some(patterns))
     }
 }
 
@@ -66,18 +66,13 @@ impl<S: Storage> Records<S> {
         if self.goes_on(&WATCH, name, life, pattern.as_deref(), &[])? != Verdict::News {
             return Ok(());
         }
-        if let Some(patterns) = self.patterns.0.get_mut(&place) {
-            match glob {
-                Some(pattern) => {
-                    let incarnation = life.incarnation.clone();
-                    let watcher = Watcher {
-                        incarnation,
-                        pattern,
-                    };
-                    patterns.insert(name.clone(), watcher);
-                }
-                None => drop(patterns.remove(name)),
-            }
+        if let Some(patterns) = self.patterns.around(name) {
+            patterns.retain(|watcher| watcher.name != *name);
+            patterns.extend(glob.map(|pattern| Watcher {
+                name: name.clone(),
+                incarnation: life.incarnation.clone(),
+                pattern,
+            }));
         }
         Ok(())
     }
@@ -93,12 +88,9 @@ impl<S: Storage> Records<S> {
             life,
         } = unwatch;
         self.is_over(&WATCH, name, life, now, &[])?;
-        if let Some(patterns) = self.patterns.around(name)
-            && patterns
-                .get(name)
-                .is_some_and(|watcher| watcher.incarnation == life.incarnation)
-        {
-            patterns.remove(name);
+        if let Some(patterns) = self.patterns.around(name) {
+            let is_it = |it: &Watcher| it.name == *name && it.incarnation == life.incarnation;
+            patterns.retain(|watcher| !is_it(watcher));
         }
         Ok(())
     }
@@ -112,21 +104,21 @@ impl<S: Storage> Records<S> {
                 continue;
             };
             let place = root.subscription("");
-            if !self.patterns.0.contains_key(&place) {
+            if self.patterns.around(&place).is_none() {
                 let patterns = self.read_patterns(&place)?;
                 if self.patterns.0.len() >= ROOTS {
                     self.patterns.0.clear();
                 }
-                self.patterns.0.insert(place.clone(), patterns);
+                self.patterns.0.push((place.clone(), patterns));
             }
-            let patterns = self.patterns.0.get(&place).into_iter().flatten();
-            let matching = patterns.filter(|(_, watcher)| watcher.pattern.matches(path));
-            watchers.extend(matching.map(|(name, _)| name.clone()));
+            let patterns = self.patterns.around(&place).into_iter().flatten();
+            let matching = patterns.filter(|watcher| watcher.pattern.matches(path));
+            watchers.extend(matching.map(|watcher| watcher.name.clone()));
         }
         Ok(watchers)
     }
 
-    fn read_patterns(&mut self, place: &str) -> Result<BTreeMap<String, Watcher>, Error> {
+    fn read_patterns(&mut self, place: &str) -> Result<Vec<Watcher>, Error> {
         let columns = "name, incarnation, pattern";
         let found = self.within("watch", columns, &Span::of(place), usize::MAX, |row| {
             let pattern = row.text(2).map(Glob::parse)?;
@@ -136,11 +128,11 @@ impl<S: Storage> Records<S> {
         let known = known.map(|(name, incarnation, pattern)| {
             let pattern =
                 pattern.map_err(|why| StorageError::Failed(format!("a pattern {why}")))?;
-            let watcher = Watcher {
+            Ok(Watcher {
+                name,
                 incarnation,
                 pattern,
-            };
-            Ok((name, watcher))
+            })
         });
         known.collect()
     }

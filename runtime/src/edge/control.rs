@@ -251,7 +251,8 @@ fn is_now(body: &str) -> Result<bool, SubscriptionError> {
     if body.trim().is_empty() {
         return Ok(false);
     }
-    let fields: serde_json::Value = serde_json::from_str(body).map_err(|_| refused())?;
+    let fields: serde_json::Value =
+        serde_json::from_slice(body.as_bytes()).map_err(|_| refused())?;
     let fields = fields.as_object().ok_or_else(refused)?;
     if let Some(other) = fields.keys().find(|name| *name != "now") {
         return Err(SubscriptionError::invalid(

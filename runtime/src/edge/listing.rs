@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::control::{self, answered, ask, heard};
 use super::ports::Ports;
-use crate::directory::merge::merge;
+use crate::directory::merge::{Page, merge};
 use crate::directory::shard_of;
 use crate::machine::Peer;
 use crate::patience::{self, within};
@@ -133,16 +133,26 @@ pub(super) async fn streams<P: Ports>(
             answers.into_iter().map(|part| part.streams).collect()
         }
     };
-    let (entries, next) = merge(parts, limit);
-    let entries = entries.iter().map(|entry| {
-        json!({
-            "path": entry.path,
-            "content_type": entry.content_type,
-            "created_at": time::iso(entry.life.born),
-        })
-    });
-    let entries: Vec<Value> = entries.collect();
+    let (entries, next) = merge(shown(parts, stream), limit);
     Ok(control::json(&json!({ "streams": entries, "next": next })))
+}
+
+/// A stream as it is shown, by its path.
+fn stream(entry: Entry) -> (String, Value) {
+    let shown = json!({
+        "path": entry.path,
+        "content_type": entry.content_type,
+        "created_at": time::iso(entry.life.born),
+    });
+    (entry.path, shown)
+}
+
+/// What is on pages, as it is shown.
+fn shown<T>(pages: Vec<Vec<T>>, show: fn(T) -> (String, Value)) -> Vec<Page> {
+    let pages = pages.into_iter();
+    pages
+        .map(|page| page.into_iter().map(show).collect())
+        .collect()
 }
 
 /// One stream, if it is there and on the page.
@@ -187,8 +197,11 @@ pub(super) async fn subscriptions<P: Ports>(
     let limit = wanted.limit;
     let answers = all::<P, ListedSubscriptions>(ports, shards, SUBSCRIPTIONS, root, wanted).await?;
     let parts = answers.into_iter().map(|part| part.ids).collect();
-    let (ids, next) = merge(parts, limit);
-    let ids: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
+    let subscription = |id: String| {
+        let shown = json!({ "id": id });
+        (id, shown)
+    };
+    let (ids, next) = merge(shown(parts, subscription), limit);
     Ok(control::json(
         &json!({ "subscriptions": ids, "next": next }),
     ))

@@ -25,12 +25,16 @@ pub struct Head {
 impl Head {
     /// The head of a reply.
     pub fn of(status: u16, headers: Vec<(&'static str, String)>) -> Self {
-        let headers = headers.into_iter();
-        Self {
+        let mut head = Self {
             v: Some(SPOKEN),
             status,
-            headers: headers.map(|(n, v)| (n.to_owned(), v)).collect(),
+            headers: BTreeMap::new(),
+        };
+        // One by one: a collection of them all would be sorted first.
+        for (name, value) in headers {
+            head.headers.insert(name.to_owned(), value);
         }
+        head
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a client asks of a subscription when it creates it (section 6.2).
 
+use std::collections::BTreeSet;
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
@@ -199,19 +201,17 @@ fn paths(fields: &mut Fields, root: &Root) -> Result<Vec<String>, SubscriptionEr
     let Value::Array(values) = value else {
         return Err(SubscriptionError::invalid("streams", PATHS));
     };
-    let mut paths = Vec::with_capacity(values.len());
+    let mut paths = BTreeSet::new();
     for (n, value) in values.iter().enumerate() {
         let field = format!("streams[{n}]");
         let Some(path) = value.as_str() else {
             let rule = "must be a text, the path of a stream";
             return Err(SubscriptionError::invalid(field, rule));
         };
-        paths.push(path_in(root, &field, path)?);
+        paths.insert(path_in(root, &field, path)?);
     }
-    paths.sort_unstable();
-    paths.dedup();
     if u64::try_from(paths.len()).is_ok_and(|length| length <= MAX_EXPLICIT) {
-        return Ok(paths);
+        return Ok(paths.into_iter().collect());
     }
     Err(too_many())
 }
@@ -285,7 +285,7 @@ impl Fields {
         if body.trim().is_empty() {
             return Ok(Self(Map::new()));
         }
-        match serde_json::from_str(body) {
+        match serde_json::from_slice(body.as_bytes()) {
             Ok(Value::Object(fields)) => Ok(Self(fields)),
             Ok(_) => Err(SubscriptionError::invalid("the body", "must be a JSON object").into()),
             Err(error) => {

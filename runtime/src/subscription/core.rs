@@ -35,7 +35,7 @@ pub(super) struct Known {
     pub has_tables: bool,
     pub present: Option<Box<Present>>,
     /// What is left of those that had the name, by row.
-    pub farewells: BTreeMap<i64, Farewell>,
+    pub farewells: Vec<(i64, Farewell)>,
 }
 
 /// A subscription that exists.
@@ -108,7 +108,7 @@ impl<S: Storage> Core<S> {
             Some(known) => known,
             None => load(&self.storage)?,
         };
-        let lives = known.farewells.values().map(|farewell| &farewell.life);
+        let lives = known.farewells.iter().map(|(_, farewell)| &farewell.life);
         let present = known.present.as_ref();
         let lives = lives.chain(present.map(|present| &present.record.life));
         self.born = lives.map(|life| life.born).fold(self.born, u64::max);
@@ -238,7 +238,7 @@ fn load(storage: &impl Storage) -> Result<Known, StorageError> {
             let book = Book::load(storage)?;
             known.present = Some(Box::new(Present::new(record, book)));
         } else {
-            known.farewells.insert(id, record::decode(&body)?);
+            known.farewells.push((id, record::decode(&body)?));
         }
     }
     Ok(known)

@@ -104,8 +104,8 @@ impl<S: Storage> Core<S> {
             shards: record.watched(own_shard),
             name,
         };
-        let last = known.farewells.keys().next_back();
-        let row = last.copied().unwrap_or(record::ROW_ID).saturating_add(1);
+        let last = known.farewells.last().map(|(row, _)| *row);
+        let row = last.unwrap_or(record::ROW_ID).saturating_add(1);
         let body = record::encode(&farewell);
         let batch = [
             plain(links::DROP),
@@ -116,7 +116,7 @@ impl<S: Storage> Core<S> {
         self.sweep_at = None;
         let (_, known) = self.known()?;
         known.present = None;
-        known.farewells.insert(row, farewell);
+        known.farewells.push((row, farewell));
         Ok(())
     }
 
@@ -127,8 +127,7 @@ impl<S: Storage> Core<S> {
     /// [`Error::Storage`], [`Error::Newer`].
     pub fn farewell(&mut self) -> Result<Option<(i64, Farewell)>, Error> {
         let (_, known) = self.known()?;
-        let first = known.farewells.iter().next();
-        Ok(first.map(|(row, farewell)| (*row, farewell.clone())))
+        Ok(known.farewells.first().cloned())
     }
 
     /// Takes note that some shards have forgotten it.
@@ -138,19 +137,26 @@ impl<S: Storage> Core<S> {
     /// [`Error::Storage`], [`Error::Newer`].
     pub fn forgotten(&mut self, row: i64, life: &Life, by: &[u32]) -> Result<(), Error> {
         let (_, known) = self.known()?;
-        let farewell = known.farewells.get(&row);
-        let Some(farewell) = farewell.filter(|farewell| farewell.life == *life) else {
+        let mut farewells = known.farewells.iter();
+        let farewell = farewells.find(|(at, farewell)| *at == row && farewell.life == *life);
+        let Some((_, farewell)) = farewell else {
             return Ok(());
         };
         let mut left = farewell.clone();
         left.shards.retain(|shard| !by.contains(shard));
+        if left == *farewell && !left.shards.is_empty() {
+            return Ok(());
+        }
         if left.shards.is_empty() {
             self.write(&[record::remove(row)])?;
-            self.known()?.1.farewells.remove(&row);
-        } else if left != *farewell {
+        } else {
             self.write(&[record::put(row, &record::encode(&left))])?;
-            self.known()?.1.farewells.insert(row, left);
         }
+        let (_, known) = self.known()?;
+        for (_, farewell) in known.farewells.iter_mut().filter(|(at, _)| *at == row) {
+            farewell.clone_from(&left);
+        }
+        known.farewells.retain(|(_, it)| !it.shards.is_empty());
         Ok(())
     }
 
