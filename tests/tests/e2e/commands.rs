@@ -122,7 +122,8 @@ fn subscriptions_are_made_seen_at_work_and_removed_with_their_project() -> Resul
     assert_eq!(ask(&project, &["projects", "list"])?["projects"], json!([]));
     let state = project.dir.join(".wrangler/state/v3");
     wait_until("streams have left nothing", || {
-        Ok(storage::rows_and_bytes_of(&state, "my-projects", STREAMS).is_ok_and(|(rows, _)| rows == 0))
+        Ok(storage::rows_and_bytes_of(&state, "my-projects", STREAMS)
+            .is_ok_and(|(rows, _)| rows == 0))
     })?;
     dev.interrupt()?;
     Ok(())
