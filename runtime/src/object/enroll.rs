@@ -192,7 +192,10 @@ impl<P: Ports> Object<P> {
             let mut stream = object.stream.borrow_mut();
             stream.registered(&register.life, &answer.subscriptions, is_worth, now)
         });
-        let links = noted.0?;
+        let links = noted.0.inspect_err(|_| {
+            // Some may be in storage that nobody was told of.
+            self.tell.forget();
+        })?;
         if self.is_alive(&register.life) {
             self.enrollment.is_wanted.set(false);
             self.enrollment.is_doubtful.set(false);

@@ -103,6 +103,11 @@ impl Tell {
         self.links.borrow_mut().remove(subscription);
     }
 
+    /// Has the links read anew.
+    pub fn forget(&self) {
+        self.is_known.set(false);
+    }
+
     /// Whether all have heard that a stream has ended.
     pub fn have_all_heard(&self, life: &Life) -> bool {
         let links = self.links.borrow();

@@ -322,3 +322,26 @@ fn a_stream_registers_anew_when_it_is_asked_to() {
     lab.set_shards(Ok(None));
     assert_eq!(enroll(), 501);
 }
+
+#[test]
+fn storage_that_fails_while_links_are_noted_loses_nothing() {
+    for statements in 0..12 {
+        let lab = Lab::new(40 + u64::from(statements));
+        lab.subscribe("s");
+        assert_eq!(lab.put(b"[1,2]"), 201);
+        // It came into memory since, and so notes that it is registered when it is.
+        lab.crash();
+        lab.wake();
+        lab.disk.fail_after(statements);
+        lab.pass(500);
+        lab.disk.heal();
+        lab.pass(HOUR);
+        assert!(registered(&lab).is_some(), "after {statements} statements");
+        let told = lab.told("s");
+        assert_eq!(
+            told.last(),
+            Some(&(0, 2, false)),
+            "after {statements} statements"
+        );
+    }
+}
