@@ -35,6 +35,8 @@ pub struct Node {
     pub is_firing: Cell<bool>,
     /// Whether an alarm could not be set and nobody has set one since.
     pub is_doubtful: Cell<bool>,
+    /// Whether the platform has forgotten one, or none could be set, since one was set.
+    pub has_lost_alarm: Cell<bool>,
     pub fired: Cell<u64>,
     pub sockets: RefCell<Vec<Rc<Socket>>>,
     pub instance: RefCell<Option<Instance>>,
@@ -90,6 +92,7 @@ impl Node {
             alarm: Cell::new(None),
             is_firing: Cell::new(false),
             is_doubtful: Cell::new(false),
+            has_lost_alarm: Cell::new(false),
             fired: Cell::new(0),
             sockets: RefCell::default(),
             instance: RefCell::default(),

@@ -158,6 +158,7 @@ impl Machine for NodePorts {
         if works {
             node.alarm.set(at);
             node.is_doubtful.set(false);
+            node.has_lost_alarm.set(false);
             world.count(if at.is_some() {
                 "alarm set"
             } else {
@@ -166,6 +167,7 @@ impl Machine for NodePorts {
             world.watch(&node);
         } else {
             node.is_doubtful.set(true);
+            node.has_lost_alarm.set(true);
         }
         async move {
             world.executor().pause(20).await;

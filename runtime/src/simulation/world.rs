@@ -440,6 +440,7 @@ impl World {
                 // A crash in the middle may make the platform forget.
                 None if started.get() && clock.chance(200) => {
                     self.count("alarm forgotten");
+                    node.has_lost_alarm.set(true);
                     break;
                 }
                 _ => {
