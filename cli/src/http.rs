@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
-    Client, Url,
+    Client, Method, Url,
     header::{HeaderMap, RETRY_AFTER},
     redirect::Policy,
 };
@@ -67,6 +67,13 @@ pub fn run<T>(runtime: &Runtime, work: impl Future<Output = T>) -> Result<T, Int
             () = interrupted => Err(Interrupted),
         }
     })
+}
+
+/// Says on stderr what was sent and what came: never a header, never a body.
+pub fn trace(method: &Method, path: &str, status: Option<u16>, took: Duration) {
+    let outcome = status.map_or("no answer".to_owned(), |status| status.to_string());
+    let took = took.as_millis();
+    eprintln!("{method} {path} … {outcome} in {took} ms");
 }
 
 /// A part of a path, escaped as browsers do it.

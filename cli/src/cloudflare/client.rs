@@ -347,21 +347,12 @@ impl Client {
         http::run(&self.runtime, work).map_err(|_| Error::Interrupted)
     }
 
-    /// Says what was sent and what came: never a header, never a body.
+    /// Says what was sent and what came, if somebody wants to know.
     fn trace(&self, request: &Request, outcome: &Result<Answer>, took: Duration) {
-        if !self.verbose {
-            return;
+        let status = outcome.as_ref().ok().map(|answer| answer.status);
+        if self.verbose {
+            http::trace(&request.method, &request.path, status, took);
         }
-        let outcome = match outcome {
-            Ok(answer) => answer.status.to_string(),
-            Err(_) => "no answer".to_owned(),
-        };
-        eprintln!(
-            "{} {} … {outcome} in {} ms",
-            request.method,
-            request.path,
-            took.as_millis()
-        );
     }
 
     /// What an answer that is no success says. Whatever it repeats of the credentials is struck out.

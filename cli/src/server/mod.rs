@@ -277,22 +277,16 @@ impl Server {
             .map_err(|error| Error::NoToken(error.to_string()))
     }
 
-    /// Says what was sent and what came: never a header, never a body.
+    /// Says what was sent and what came, if somebody wants to know.
     fn trace(&self, request: &Request, outcome: &Result<Answer, Error>, took: Duration) {
-        if !self.verbose {
-            return;
-        }
-        let outcome = match outcome {
-            Ok(answer) => answer.status.to_string(),
-            Err(Error::Refused { status, .. }) => status.to_string(),
-            Err(_) => "no answer".to_owned(),
+        let status = match outcome {
+            Ok(answer) => Some(answer.status),
+            Err(Error::Refused { status, .. }) => Some(*status),
+            Err(_) => None,
         };
-        eprintln!(
-            "{} {} … {outcome} in {} ms",
-            request.method,
-            request.path,
-            took.as_millis()
-        );
+        if self.verbose {
+            http::trace(&request.method, &request.path, status, took);
+        }
     }
 }
 
