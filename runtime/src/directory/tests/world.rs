@@ -4,7 +4,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::future::{Future, poll_fn, ready};
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -14,12 +13,11 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::super::Shard;
-use crate::machine::{DataPoint, KeyPair, Machine, Metered, Peer, Signs, Usage};
+use crate::machine::{DataPoint, KeyPair, Machine, Peer, Signs};
 use crate::protocol::ask::{EVENT, Event, answered, hear, say};
 use crate::protocol::error::Error;
 use crate::protocol::reply::Reply;
-use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
-use crate::stream::tests::sqlite::Sqlite;
+use crate::stream::tests::sqlite::{Database, Sqlite};
 
 type Work = Pin<Box<dyn Future<Output = ()>>>;
 
@@ -69,13 +67,13 @@ impl World {
     /// The object comes into memory. What one before it was about to do is lost.
     pub fn load(&self) -> Rc<Shard<Self>> {
         self.0.work.borrow_mut().clear();
-        Shard::new(self.clone(), Database(Rc::clone(&self.0.database)))
+        Shard::new(self.clone(), Database::new(Rc::clone(&self.0.database)))
     }
 
     /// The same where there are registry streams.
     pub fn load_with_registry(&self) -> Rc<Shard<Self>> {
         self.0.work.borrow_mut().clear();
-        Shard::with_registry(self.clone(), Database(Rc::clone(&self.0.database)))
+        Shard::with_registry(self.clone(), Database::new(Rc::clone(&self.0.database)))
     }
 
     /// Makes a stream to which events can be appended.
@@ -288,30 +286,4 @@ impl Signs for World {
     async fn sign(&self, _: &str, _: &[u8]) -> Result<Vec<u8>, String> {
         Err("a shard signs nothing".to_owned())
     }
-}
-
-/// The shard's database.
-pub struct Database(Rc<Sqlite>);
-
-impl Storage for Database {
-    fn query(
-        &self,
-        sql: &str,
-        params: &[Param],
-        each: &mut dyn FnMut(&dyn Row) -> ControlFlow<()>,
-    ) -> Result<(), StorageError> {
-        (&*self.0).query(sql, params, each)
-    }
-
-    fn write(&self, batch: &[Statement]) -> Result<(), StorageError> {
-        (&*self.0).write(batch)
-    }
-}
-
-impl Metered for Database {
-    fn take_usage(&self) -> Usage {
-        Usage::default()
-    }
-
-    fn give_back(&self, _: Usage) {}
 }

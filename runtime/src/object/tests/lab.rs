@@ -4,10 +4,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::ops::ControlFlow;
 use std::rc::Rc;
 
-use crate::machine::{DataPoint, Machine, Metered, Peer, Usage};
+use crate::machine::{DataPoint, Machine, Peer};
 use crate::object::Object;
 use crate::object::ports::{Bucket, Close, Listed, Ports, Stored};
 use crate::object::request::{ASK, Incoming};
@@ -20,8 +19,7 @@ use crate::protocol::path::ASKED;
 use crate::protocol::reply::Reply;
 use crate::simulation::executor::{Executor, Group};
 use crate::stream::Stream;
-use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
-use crate::stream::tests::sqlite::Sqlite;
+use crate::stream::tests::sqlite::{Database, Sqlite};
 use crate::stream::tier::upkeep::Limits;
 
 pub const START: u64 = 1_000_000_000_000;
@@ -81,9 +79,6 @@ pub struct Outside {
     lab: Rc<Lab>,
     group: Group,
 }
-
-#[derive(Clone)]
-pub struct Disk(Rc<Sqlite>);
 
 pub struct Asked<'a> {
     pub method: &'static str,
@@ -155,7 +150,7 @@ impl Lab {
             lab: Rc::clone(self),
             group,
         };
-        let stream = Stream::new(Disk(Rc::clone(&self.disk)));
+        let stream = Stream::new(Database::new(Rc::clone(&self.disk)));
         let loaded = (Object::new(ports, settings, stream), group);
         self.loaded.borrow_mut().insert(loaded).clone()
     }
@@ -414,31 +409,8 @@ impl Subscription {
     }
 }
 
-impl Storage for Disk {
-    fn query(
-        &self,
-        sql: &str,
-        params: &[Param],
-        each: &mut dyn FnMut(&dyn Row) -> ControlFlow<()>,
-    ) -> Result<(), StorageError> {
-        (&*self.0).query(sql, params, each)
-    }
-
-    fn write(&self, batch: &[Statement]) -> Result<(), StorageError> {
-        (&*self.0).write(batch)
-    }
-}
-
-impl Metered for Disk {
-    fn take_usage(&self) -> Usage {
-        Usage::default()
-    }
-
-    fn give_back(&self, _used: Usage) {}
-}
-
 impl Machine for Outside {
-    type Storage = Disk;
+    type Storage = Database;
 
     fn now(&self) -> u64 {
         self.lab.executor.now()

@@ -2,10 +2,13 @@
 
 use std::cell::Cell;
 use std::ops::ControlFlow;
+use std::rc::Rc;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement as Prepared, StatementStatus, ToSql, params_from_iter};
 
+use crate::machine::{Metered, Usage};
+use crate::protocol::number::{integer, number};
 use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
 
 /// See the module's text.
@@ -201,4 +204,47 @@ impl ToSql for Param<'_> {
 
 fn failed(error: rusqlite::Error) -> StorageError {
     StorageError::Failed(error.to_string())
+}
+
+/// A database that outlives the object that uses it, and says what was written since somebody looked.
+pub struct Database {
+    database: Rc<Sqlite>,
+    seen: Cell<u64>,
+}
+
+impl Database {
+    pub fn new(database: Rc<Sqlite>) -> Self {
+        let seen = Cell::new(database.written.get());
+        Self { database, seen }
+    }
+}
+
+impl Storage for Database {
+    fn query(
+        &self,
+        sql: &str,
+        params: &[Param],
+        each: &mut dyn FnMut(&dyn Row) -> ControlFlow<()>,
+    ) -> Result<(), StorageError> {
+        (&*self.database).query(sql, params, each)
+    }
+
+    fn write(&self, batch: &[Statement]) -> Result<(), StorageError> {
+        (&*self.database).write(batch)
+    }
+}
+
+impl Metered for Database {
+    fn take_usage(&self) -> Usage {
+        let written = self.database.written.get();
+        let rows = written.saturating_sub(self.seen.replace(written));
+        Usage {
+            rows_written: number(rows),
+            ..Usage::default()
+        }
+    }
+
+    fn give_back(&self, used: Usage) {
+        self.seen.set(self.seen.get() - integer(used.rows_written));
+    }
 }

@@ -5,7 +5,6 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::{Future, pending, poll_fn};
-use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
@@ -13,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use serde_json::{Value, json};
 
 use crate::directory::shard_of;
-use crate::machine::{DataPoint, KeyPair, Machine, Metered, Peer, Posts, Signs, Usage};
+use crate::machine::{DataPoint, KeyPair, Machine, Peer, Posts, Signs};
 use crate::protocol::ask::{
     self, Call, Entry, Event, Kept, Life, Link, List, Listed, SigningKey, Tail, Told, Unwatch,
     Watch,
@@ -23,8 +22,7 @@ use crate::protocol::glob::Glob;
 use crate::protocol::offset::Offset;
 use crate::protocol::reply::Reply;
 use crate::protocol::root::Root;
-use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
-use crate::stream::tests::sqlite::Sqlite;
+use crate::stream::tests::sqlite::{Database, Sqlite};
 use crate::subscription::{Settings, Subscription};
 
 pub const START: u64 = 1_700_000_000_000;
@@ -150,10 +148,7 @@ impl World {
             world: self.clone(),
             machine: self.machine.get(),
         };
-        let storage = Disk {
-            database: Rc::clone(&self.database),
-            counted: Cell::new(0),
-        };
+        let storage = Database::new(Rc::clone(&self.database));
         let object = object.get_or_insert_with(|| Subscription::new(ports, settings, storage));
         Rc::clone(object)
     }
@@ -535,7 +530,7 @@ impl Ports {
 }
 
 impl Machine for Ports {
-    type Storage = Disk;
+    type Storage = Database;
 
     fn now(&self) -> u64 {
         self.world.now.get()
@@ -656,38 +651,4 @@ impl Posts for Ports {
         self.cross("").await;
         answer.map(|(status, body)| (status, body.into_bytes()))
     }
-}
-
-/// The database, with what was written since somebody looked.
-pub struct Disk {
-    database: Rc<Sqlite>,
-    counted: Cell<u64>,
-}
-
-impl Storage for Disk {
-    fn query(
-        &self,
-        sql: &str,
-        params: &[Param],
-        each: &mut dyn FnMut(&dyn Row) -> ControlFlow<()>,
-    ) -> Result<(), StorageError> {
-        (&*self.database).query(sql, params, each)
-    }
-
-    fn write(&self, batch: &[Statement]) -> Result<(), StorageError> {
-        (&*self.database).write(batch)
-    }
-}
-
-impl Metered for Disk {
-    fn take_usage(&self) -> Usage {
-        let written = self.database.written.get();
-        let rows = written - self.counted.replace(written);
-        Usage {
-            rows_written: crate::protocol::number::number(rows),
-            ..Usage::default()
-        }
-    }
-
-    fn give_back(&self, _used: Usage) {}
 }
