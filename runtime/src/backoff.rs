@@ -5,7 +5,7 @@ const FIRST_WAIT: u64 = 1_000;
 
 /// See the module's text.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct BackOff {
+pub struct BackOff {
     failures: u32,
     not_before: u64,
 }
@@ -30,6 +30,11 @@ impl BackOff {
     /// Whether it has not failed before.
     pub fn is_fresh(self) -> bool {
         self.failures == 0
+    }
+
+    /// When to try again what has failed.
+    pub fn retry(self) -> Option<u64> {
+        (!self.is_fresh()).then_some(self.not_before)
     }
 
     /// When it may be tried, in milliseconds since the Unix epoch.

@@ -14,6 +14,7 @@
 //! | [`subscription`] | cursors that wake workers |
 //! | [`machine`] | what every object needs of the world |
 //! | [`edge`] | what the worker decides before and after an object |
+//! | [`backoff`] | how long to wait before something is tried again |
 //! | [`patience`] | what is not waited for any longer |
 //! | `cloudflare` | the platform: adapters of the ports |
 //! | `settings` | variables of the worker, and what each may be |
@@ -24,6 +25,7 @@
 )]
 
 pub mod auth;
+pub mod backoff;
 mod cloudflare;
 pub mod directory;
 pub mod edge;

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::future::Future;
 
+use crate::patience::{self, within};
 use crate::protocol::error::Error;
 use crate::stream::storage::Storage;
 
@@ -130,6 +131,24 @@ pub trait Machine: 'static {
         body: String,
     ) -> impl Future<Output = Result<(u16, Vec<u8>), Error>>;
 
+    /// The same, for as long as an object may take to answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask).
+    fn ask_in_time(
+        &self,
+        peer: Peer<'_>,
+        question: &str,
+        body: String,
+    ) -> impl Future<Output = Result<(u16, Vec<u8>), Error>> {
+        async move {
+            let asked = self.ask(peer, question, body);
+            let answer = within(self.sleep(patience::OBJECT), asked).await;
+            answer.unwrap_or_else(|| Err(Error::Unavailable(format!("{peer} does not answer"))))
+        }
+    }
+
     /// Takes down a data point, if anybody wants them.
     fn measure(&self, point: impl FnOnce() -> DataPoint);
 
@@ -185,4 +204,28 @@ pub trait Posts: Machine {
         headers: &[(&'static str, String)],
         body: Vec<u8>,
     ) -> impl Future<Output = Result<(u16, Vec<u8>), String>>;
+}
+
+/// How long nobody tries again to set an alarm that could not be set, in milliseconds, the first
+/// time. Each failure doubles it.
+const FIRST_WAIT: u64 = 500;
+/// So often is it tried before whoever makes it necessary next has to.
+const TRIES: u32 = 8;
+
+/// Sees to it that an alarm is set, by an attempt that may fail. The first one is part of this turn.
+/// Says whether it worked at last.
+pub async fn insist<E: fmt::Debug>(
+    machine: &impl Machine,
+    mut attempt: impl AsyncFnMut() -> Result<(), E>,
+) -> bool {
+    let mut wait = FIRST_WAIT;
+    for _ in 0..TRIES {
+        let Err(error) = attempt().await else {
+            return true;
+        };
+        machine.log(format_args!("an alarm was not set: {error:?}"));
+        machine.sleep(wait).await;
+        wait = wait.saturating_mul(2);
+    }
+    false
 }

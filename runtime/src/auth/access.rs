@@ -143,9 +143,9 @@ const NO_INSPECTION: Error = Error::Forbidden(
      AuthorizeRead::authorize_inspection",
 );
 
-/// Decides who may change a stream: every method but GET, HEAD and OPTIONS, also those that
-/// streams do not have. And decides who may change what is kept about a [`Root`]. `Env` is where an implementation may look things up: in a worker, its
-/// `Env`.
+/// Decides who may change a stream, or what is kept about a [`Root`]: every method but GET, HEAD and
+/// OPTIONS, also those that streams do not have. `Env` is where an implementation may look things up:
+/// in a worker, its `Env`.
 pub trait AuthorizeMutation<Env> {
     /// Allows the request, or says what to answer instead.
     fn authorize_mutation(
@@ -187,8 +187,9 @@ pub trait AuthorizeMutation<Env> {
     }
 }
 
-/// Decides who may read a stream or its metadata, or what is kept about a [`Root`]: GET and HEAD. So is whoever makes a fork, for
-/// its source, in the name of a GET without a query that has the headers of the PUT.
+/// Decides who may read a stream or its metadata, or what is kept about a [`Root`]: GET and HEAD.
+/// Whoever makes a fork is asked about for its source, too, in the name of a GET without a query that
+/// has the headers of the PUT.
 pub trait AuthorizeRead<Env> {
     /// Allows the request, or says what to answer instead.
     fn authorize_read(

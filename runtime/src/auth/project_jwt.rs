@@ -73,9 +73,7 @@ impl<E: Registry> AuthorizeMutation<E> for ProjectJwt {
         if purpose == Purpose::Wake {
             return of_root(root, registry).await;
         }
-        let project = project_of(root)?;
-        let token = request.bearer().ok_or(MISSING)?;
-        let (claims, era) = verify(project, &token, request, registry).await?;
+        let (claims, era) = claims_for(root, request, registry).await?;
         if claims.stream_id.is_some() {
             return Err(ONE_STREAM.into());
         }
@@ -162,9 +160,7 @@ impl<E: Registry> AuthorizeRead<E> for ProjectJwt {
         if purpose == Purpose::Keys {
             return of_root(root, registry).await;
         }
-        let project = project_of(root)?;
-        let token = request.bearer().ok_or(MISSING)?;
-        let (claims, era) = verify(project, &token, request, registry).await?;
+        let (claims, era) = claims_for(root, request, registry).await?;
         let only = claims.stream_id;
         if only.is_some() && purpose != Purpose::Streams {
             return Err(ONE_STREAM.into());
@@ -279,6 +275,18 @@ async fn verify(
 fn project_of(root: &Root) -> Result<&str, Error> {
     let project = root.project();
     project.ok_or(SubscriptionError::NoRoute.into())
+}
+
+/// What the token that comes with a request says, if it is one of a root's project, and the project's
+/// era.
+async fn claims_for(
+    root: &Root,
+    request: &Request<'_>,
+    registry: &impl Registry,
+) -> Result<(Claims, Option<Era>), Error> {
+    let project = project_of(root)?;
+    let token = request.bearer().ok_or(MISSING)?;
+    verify(project, &token, request, registry).await
 }
 
 /// What is granted of a root to who needs no token of its project. There has to be one.

@@ -69,10 +69,8 @@ fn send(dataset: &JsValue, point: &DataPoint) -> Result<(), JsValue> {
 
 /// As much of a path as fits, in whole characters.
 fn index(path: &str) -> &str {
-    let end = (0..=MAX_INDEX_BYTES.min(path.len()))
-        .rev()
-        .find(|end| path.is_char_boundary(*end));
-    path.get(..end.unwrap_or(0)).unwrap_or(path)
+    path.get(..path.floor_char_boundary(MAX_INDEX_BYTES))
+        .unwrap_or(path)
 }
 
 #[cfg(test)]

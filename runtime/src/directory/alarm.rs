@@ -8,15 +8,9 @@ use std::rc::Rc;
 
 use super::Shard;
 use super::lives::GONE_FOR;
-use crate::machine::Signs;
+use crate::machine::{Signs, insist};
 use crate::object::wake::FLOOR;
 use crate::protocol::error::Error;
-
-/// How long the object waits before it sets an alarm again that could not be set, in milliseconds,
-/// the first time. Each failure doubles it.
-const FIRST_WAIT: u64 = 500;
-/// So often is it tried before the next one who makes it necessary has to.
-const TRIES: u32 = 8;
 
 /// The next time at which what is gone is looked through.
 pub fn next_time(now: u64) -> u64 {
@@ -76,18 +70,13 @@ impl<P: Signs> Shard<P> {
         }
         let this = Rc::clone(self);
         self.ports.spawn(async move {
-            let mut wait = FIRST_WAIT;
-            for _ in 0..TRIES {
+            let set = async || {
                 let at = next_time(this.ports.now());
-                let Err(error) = this.ports.set_alarm(Some(at)).await else {
-                    return;
-                };
-                this.ports
-                    .log(format_args!("the alarm of a shard was not set: {error}"));
-                this.ports.sleep(wait).await;
-                wait = wait.saturating_mul(2);
+                this.ports.set_alarm(Some(at)).await
+            };
+            if !insist(&this.ports, set).await {
+                this.is_armed.set(false);
             }
-            this.is_armed.set(false);
         });
     }
 }

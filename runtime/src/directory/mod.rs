@@ -29,6 +29,7 @@ use crate::protocol::ask::{self, OfRoot, Rotate, Rotated, SigningKey, hear, say}
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::reply::Reply;
+use crate::protocol::root::Root;
 
 pub mod alarm;
 pub mod keys;
@@ -55,6 +56,11 @@ pub fn shard_of(name: &str, shards: u32) -> u32 {
     let hash = Sha256::digest(name.as_bytes());
     let start = hash.first_chunk().copied().unwrap_or_default();
     u32::from_be_bytes(start).checked_rem(shards).unwrap_or(0)
+}
+
+/// The number of the shard, of so many, that keeps the keys of a root.
+pub fn key_shard(root: &Root, shards: u32) -> u32 {
+    shard_of(&root.prefix(), shards)
 }
 
 /// The object of a shard, for as long as it is in memory.

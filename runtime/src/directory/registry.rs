@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::Shard;
 use super::records::{Records, rows, text, time, whole};
 use super::watches::roots_of;
+use crate::backoff::BackOff;
 use crate::machine::{Peer, Signs};
-use crate::patience::{self, within};
 use crate::protocol::ask::{EVENT, Event, Life, say};
 use crate::protocol::error::Error;
 use crate::stream::storage::{Param, Statement, Storage};
@@ -31,9 +31,7 @@ const AT_ONCE: u32 = 500;
 /// So many streams are left alone at once.
 const RESTING: usize = 1_000;
 
-/// How long a stream is left alone when nothing can be appended to it, in milliseconds, the first
-/// time. Each failure doubles it, up to [`LONGEST_REST`].
-const FIRST_REST: u64 = 1_000;
+/// The longest that a stream is left alone when nothing can be appended to it, in milliseconds.
 const LONGEST_REST: u64 = 15 * 60_000;
 
 /// What is in memory of the outbox.
@@ -41,8 +39,8 @@ const LONGEST_REST: u64 = 15 * 60_000;
 pub struct Outbox {
     /// How many events there are, and the number of the next one, once it was looked up.
     known: Option<(u64, u64)>,
-    /// How long streams are left alone, and until when.
-    resting: BTreeMap<String, (u64, u64)>,
+    /// Streams that are left alone for a while.
+    resting: BTreeMap<String, BackOff>,
 }
 
 /// An event in the outbox.
@@ -209,7 +207,7 @@ impl<S: Storage> Records<S> {
             };
             let resting = self.outbox.as_ref().map(|outbox| &outbox.resting);
             let rest = resting.and_then(|resting| resting.get(&registry));
-            if rest.is_some_and(|(_, until)| *until > now) {
+            if rest.is_some_and(|rest| rest.not_before() > now) {
                 after = registry;
                 continue;
             }
@@ -240,11 +238,8 @@ impl<S: Storage> Records<S> {
                 outbox.resting.clear();
             }
             if let Some(registry) = failed {
-                let before = outbox.resting.get(registry).map(|(rest, _)| *rest);
-                let rest = before.map_or(FIRST_REST, |rest| rest.saturating_mul(2));
-                let rest = rest.min(LONGEST_REST);
-                let until = now.saturating_add(rest);
-                outbox.resting.insert(registry.to_owned(), (rest, until));
+                let rest = outbox.resting.entry(registry.to_owned()).or_default();
+                rest.failed(now, LONGEST_REST);
             }
         }
         let Some(last) = told.last() else {
@@ -357,16 +352,12 @@ impl<P: Signs> Shard<P> {
         let message = serde_json::from_slice(news.message.as_bytes());
         let message = message.map_err(|error| error.to_string())?;
         let question = say(&Event { message });
-        let asked = self
-            .ports
-            .ask(Peer::Stream(&news.registry), EVENT, question);
-        let time = self.ports.sleep(patience::OBJECT);
-        match within(time, asked).await {
-            Some(Ok((200..=299, _))) => Ok(()),
-            Some(Ok((404, _))) => Err("there is no such stream".to_owned()),
-            Some(Ok((status, _))) => Err(format!("it answers {status}")),
-            Some(Err(error)) => Err(format!("{error:?}")),
-            None => Err("it does not answer".to_owned()),
+        let peer = Peer::Stream(&news.registry);
+        match self.ports.ask_in_time(peer, EVENT, question).await {
+            Ok((200..=299, _)) => Ok(()),
+            Ok((404, _)) => Err("there is no such stream".to_owned()),
+            Ok((status, _)) => Err(format!("it answers {status}")),
+            Err(error) => Err(format!("{error:?}")),
         }
     }
 }

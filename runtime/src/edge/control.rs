@@ -13,10 +13,10 @@ use super::serve::preflight_of;
 use super::{Server, listing};
 use crate::auth::project_jwt::without_token;
 use crate::auth::{self, Audience, AuthorizeMutation, AuthorizeRead, Purpose, Refusal, RootGrant};
-use crate::directory::shard_of;
+use crate::directory::key_shard;
 use crate::machine::Peer;
 use crate::patience::{self, within};
-use crate::protocol::ask::{self, Call, OfRoot, Rotate, Rotated};
+use crate::protocol::ask::{self, Call, MAX_BODY, OfRoot, Rotate, Rotated};
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::path::{self, StreamPath};
@@ -25,9 +25,6 @@ use crate::protocol::root::Root;
 use crate::protocol::route::Route;
 use crate::protocol::subscription_error::SubscriptionError;
 use crate::protocol::time;
-
-/// The longest body of a request, in bytes.
-pub const MAX_BODY: usize = 64 << 10;
 
 const JSON: &str = "application/json";
 
@@ -213,11 +210,6 @@ pub(super) fn heard<P: Ports, T>(ports: &P, said: Result<T, Error>) -> Result<T,
         }
         other => other,
     })
-}
-
-/// The shard that keeps the keys of a root.
-pub fn key_shard(root: &Root, shards: u32) -> u32 {
-    shard_of(&root.prefix(), shards)
 }
 
 async fn keys<P: Ports>(ports: &P, shards: u32, root: Root) -> Result<Reply, Error> {

@@ -1,7 +1,6 @@
 //! What there is below a root: its streams and its subscriptions, which shards of the directory know
 //! each in part, and the streams that the bucket knows.
 
-use futures_util::future::join_all;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
@@ -10,7 +9,7 @@ use super::ports::Ports;
 use crate::directory::merge::{Page, merge};
 use crate::directory::shard_of;
 use crate::machine::Peer;
-use crate::patience::{self, within};
+use crate::patience::{self, together, within};
 use crate::protocol::ask::{
     ENROLL, Entry, LIST, List, Listed, ListedSubscriptions, SUBSCRIPTIONS, say,
 };
@@ -222,7 +221,7 @@ async fn all<P: Ports, T: DeserializeOwned>(
         limit: wanted.limit.saturating_add(1),
     };
     let asked = (0..shards).map(|shard| ask(ports, Peer::Shard(shard), question, say(&list)));
-    let answers = join_all(asked).await.into_iter();
+    let answers = together(asked).await.into_iter();
     answers.map(|answer| answered(ports, &answer?)).collect()
 }
 
@@ -255,7 +254,7 @@ pub(super) async fn rebuild<P: Ports>(ports: &P, root: &Root, query: &str) -> Re
     for some in streams.chunks(AT_ONCE) {
         let asked = some.iter();
         let asked = asked.map(|name| ask(ports, Peer::Stream(name), ENROLL, say(&json!({}))));
-        for answer in join_all(asked).await {
+        for answer in together(asked).await {
             match answer? {
                 (200 | 204, _) => found = found.saturating_add(1),
                 // What the bucket holds of it is what others have borrowed, or goes soon.

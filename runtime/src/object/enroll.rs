@@ -8,9 +8,9 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use super::Object;
-use super::backoff::BackOff;
 use super::ports::Ports;
 use super::wake::SAFETY;
+use crate::backoff::BackOff;
 use crate::directory::shard_of;
 use crate::machine::Peer;
 use crate::protocol::ask::{self, Life, REGISTER, Registered, UNREGISTER};
@@ -183,7 +183,10 @@ impl<P: Ports> Object<P> {
             return Ok(());
         };
         let shard = Peer::Shard(shard_of(&register.name, shards));
-        let answer = self.ask(shard, REGISTER, ask::say(&register)).await?;
+        let answer = self
+            .ports
+            .ask_in_time(shard, REGISTER, ask::say(&register))
+            .await?;
         let answer: Registered = ask::answered(&answer)?;
         let now = self.settle()?;
         self.before_link();
@@ -253,7 +256,7 @@ impl<P: Ports> Object<P> {
     async fn unregister(&self, farewell: &Farewell, shards: u32) -> Result<(), Error> {
         let shard = Peer::Shard(shard_of(&farewell.name, shards));
         let question = ask::say(&farewell.unregister());
-        match self.ask(shard, UNREGISTER, question).await? {
+        match self.ports.ask_in_time(shard, UNREGISTER, question).await? {
             (200 | 204, _) => Ok(()),
             (status, _) => Err(Error::Unavailable(format!("a shard answers {status}"))),
         }

@@ -104,7 +104,9 @@ impl<P: Ports> Object<P> {
         claim: &Claim,
         body: &[u8],
     ) -> Result<Created, Refusal> {
-        let asked = self.ask(Peer::Stream(fork.source.as_str()), CLAIM, claim.encode());
+        let asked =
+            self.ports
+                .ask_in_time(Peer::Stream(fork.source.as_str()), CLAIM, claim.encode());
         let (status, answer) = asked.await?;
         if status != 200 {
             let mut reply = Reply::new(status)
@@ -188,7 +190,11 @@ impl<P: Ports> Object<P> {
         let this = Rc::clone(self);
         self.ports.spawn(async move {
             let question = question(fork);
-            if let Err(error) = this.ask(Peer::Stream(&source), RELEASE, question).await {
+            if let Err(error) = this
+                .ports
+                .ask_in_time(Peer::Stream(&source), RELEASE, question)
+                .await
+            {
                 this.ports.log(format_args!(
                     "{source} was not told that a fork is gone: {error:?}"
                 ));
@@ -220,7 +226,9 @@ impl<P: Ports> Object<P> {
     }
 
     async fn ask_fork(self: &Rc<Self>, fork: &Name) -> Result<(), Error> {
-        let asked = self.ask(Peer::Stream(&fork.path), VERIFY, question(fork.clone()));
+        let asked =
+            self.ports
+                .ask_in_time(Peer::Stream(&fork.path), VERIFY, question(fork.clone()));
         let asked = asked.await;
         let life = match asked {
             Ok((200, body)) => parse(&body)?,

@@ -16,7 +16,6 @@
 //! | [`tell`] | what subscriptions are told of it |
 //! | [`chores`] | jobs: what is done besides requests |
 //! | [`wake`] | the alarm: when the object wakes next, and what it does then |
-//! | [`backoff`] | how long to wait before something is tried again |
 //! | [`measure`] | what an operation cost |
 //!
 //! Several verbs of the stream may run in one turn, and each is a transaction. Whatever is awaited
@@ -30,7 +29,6 @@ use crate::stream::Stream;
 use crate::stream::birth::Name;
 
 pub mod answer;
-mod backoff;
 pub mod chores;
 pub mod end;
 mod enroll;

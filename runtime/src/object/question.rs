@@ -5,8 +5,6 @@ use std::rc::Rc;
 use super::Object;
 use super::family::{CLAIM, RELEASE, VERIFY};
 use super::ports::Ports;
-use crate::machine::Peer;
-use crate::patience::{self, within};
 use crate::protocol::ask::{self, ENROLL, EVENT, LINK, UNLINK};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
@@ -20,22 +18,6 @@ use crate::protocol::subscription_error::SubscriptionError;
 pub const MAX_QUESTION: usize = 16_384;
 
 impl<P: Ports> Object<P> {
-    /// Asks another object.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Unavailable`], [`Error::Misconfigured`].
-    pub(super) async fn ask(
-        &self,
-        peer: Peer<'_>,
-        question: &str,
-        body: String,
-    ) -> Result<(u16, Vec<u8>), Error> {
-        let asked = self.ports.ask(peer, question, body);
-        let answer = within(self.ports.sleep(patience::OBJECT), asked).await;
-        answer.unwrap_or_else(|| Err(Error::Unavailable(format!("no answer from {peer}"))))
-    }
-
     /// Answers what another object asks; `question` is the end of the URL's path.
     ///
     /// # Errors

@@ -12,9 +12,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::Object;
-use super::backoff::BackOff;
 use super::ports::Ports;
 use super::wake::SAFETY;
+use crate::backoff::BackOff;
 use crate::machine::Peer;
 use crate::protocol::ask::{self, Kept, Life, TOLD, Told};
 use crate::protocol::error::Error;
@@ -305,7 +305,7 @@ impl<P: Ports> Object<P> {
 
     async fn tell_one(self: &Rc<Self>, subscription: String, told: Told) {
         let peer = Peer::Subscription(&subscription);
-        let answer = self.ask(peer, TOLD, ask::say(&told)).await;
+        let answer = self.ports.ask_in_time(peer, TOLD, ask::say(&told)).await;
         let is_done = |count: &Cell<usize>| count.set(count.get().saturating_sub(1));
         is_done(&self.tell.under_way);
         self.has_heard(&subscription, &told, answer);

@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use super::Object;
 use super::ports::Ports;
+use crate::machine::insist;
 use crate::protocol::error::Error;
 
 /// No alarm is set to less than so many milliseconds ahead.
@@ -17,12 +18,6 @@ pub const FLOOR: u64 = 1_000;
 /// While something is under way, the alarm is so many milliseconds ahead: should the machine fail,
 /// it goes on then.
 pub const SAFETY: u64 = 60_000;
-
-/// How long the object waits before it sets an alarm again that could not be set, in milliseconds,
-/// the first time. Each failure doubles it.
-const FIRST_WAIT: u64 = 500;
-/// So often is it tried before the next request or job has to.
-const TRIES: u32 = 8;
 
 /// No alarm is set to more than so many milliseconds ahead, a year: the runtime refuses those of
 /// centuries to come. It is set anew then.
@@ -82,21 +77,17 @@ impl<P: Ports> Object<P> {
         self.alarm.is_set.set(true);
         let this = Rc::clone(self);
         self.ports.spawn(async move {
-            let mut wait = FIRST_WAIT;
-            for _ in 0..TRIES {
-                let at = this.ports.now().saturating_add(SAFETY);
-                let Err(error) = this.set_alarm(Some(at)).await else {
-                    return;
-                };
-                this.ports
-                    .log(format_args!("an alarm was not set: {error}"));
-                this.ports.sleep(wait).await;
-                wait = wait.saturating_mul(2);
-                if this.alarm.stands.get().is_some() || this.next_wake() == Ok(None) {
-                    // Whoever has done it has set the next one.
-                    return;
+            let is_first = Cell::new(true);
+            insist(&this.ports, async || {
+                // Whoever has done it meanwhile has set the next one.
+                let is_done = || this.alarm.stands.get().is_some() || this.next_wake() == Ok(None);
+                if !is_first.replace(false) && is_done() {
+                    return Ok(());
                 }
-            }
+                let at = this.ports.now().saturating_add(SAFETY);
+                this.set_alarm(Some(at)).await
+            })
+            .await;
         });
     }
 
@@ -143,16 +134,7 @@ impl<P: Ports> Object<P> {
 
     /// The same for whoever cannot fail: what does not work is tried again.
     pub(super) async fn schedule_surely(&self) {
-        let mut wait = FIRST_WAIT;
-        for _ in 0..TRIES {
-            let Err(error) = self.schedule().await else {
-                return;
-            };
-            self.ports
-                .log(format_args!("the alarm of a stream was not set: {error}"));
-            self.ports.sleep(wait).await;
-            wait = wait.saturating_mul(2);
-        }
+        insist(&self.ports, async || self.schedule().await).await;
     }
 
     /// When there is something to do next, in milliseconds since the Unix epoch; `None` for never.

@@ -41,6 +41,9 @@ pub const ENROLL: &str = "enroll";
 /// A stream tells a subscription where its tail is ([`Told`], answered by [`Kept`]).
 pub const TOLD: &str = "told";
 
+/// The longest body of what a client asks of a root, in bytes.
+pub const MAX_BODY: usize = 64 << 10;
+
 /// Tells a stream, or a subscription, from others that had or will have its name.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Life {
@@ -260,7 +263,7 @@ pub struct Call {
     /// What the URL says behind the route: a stream's path, or the query of a GET.
     #[serde(default)]
     pub rest: String,
-    /// The body as it came, 64 KiB at most.
+    /// The body as it came, [`MAX_BODY`] at most.
     #[serde(default)]
     pub body: String,
 }

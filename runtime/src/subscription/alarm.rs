@@ -6,17 +6,11 @@ use std::rc::Rc;
 use super::core::Core;
 use super::links::LINGER;
 use super::{Subscription, Work};
-use crate::machine::{Posts, Signs};
+use crate::machine::{Posts, Signs, insist};
 use crate::object::wake::{FLOOR, SAFETY};
 use crate::protocol::error::Error;
 use crate::protocol::subscription_error::SubscriptionError;
 use crate::stream::storage::Storage;
-
-/// How long the object waits before it sets an alarm again that could not be set, in milliseconds,
-/// the first time. Each failure doubles it.
-const FIRST_WAIT: u64 = 500;
-/// So often is it tried before the next question has to.
-const TRIES: u32 = 8;
 
 /// So many rows that linger are taken away at once.
 const SWEPT: usize = 500;
@@ -69,15 +63,7 @@ impl<P: Signs + Posts> Subscription<P> {
 
     /// The same for whoever cannot fail: what does not work is tried again.
     pub(super) async fn arm_surely(&self) {
-        let mut wait = FIRST_WAIT;
-        for _ in 0..TRIES {
-            let Err(error) = self.arm().await else {
-                return;
-            };
-            self.complain(&error);
-            self.ports.sleep(wait).await;
-            wait = wait.saturating_mul(2);
-        }
+        insist(&self.ports, async || self.arm().await).await;
     }
 
     fn next(&self, now: u64) -> Result<Option<u64>, Error> {

@@ -6,13 +6,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::protocol::ask::MAX_BODY;
 use crate::protocol::error::Error;
 use crate::protocol::glob::Glob;
 use crate::protocol::root::Root;
 use crate::protocol::subscription_error::SubscriptionError;
 
-/// The longest body, in bytes.
-pub const MAX_BODY: usize = 65_536;
 /// The most streams that are linked because somebody named them.
 pub const MAX_EXPLICIT: u64 = 10_000;
 /// The longest description, in bytes.

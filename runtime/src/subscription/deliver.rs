@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Subscription;
 use super::config::Delivery;
 use super::telling::{Job, Outcome};
-use crate::directory::shard_of;
+use crate::directory::key_shard;
 use crate::machine::{Peer, Posts, Signs};
 use crate::patience::{self, within};
 use crate::protocol::ask::{self, Event, OfRoot, SigningKey};
@@ -130,7 +130,10 @@ impl<P: Signs + Posts> Subscription<P> {
         let name = root.stream(path)?;
         let said = ask::say(&Event { message });
         let length = said.len();
-        let answer = self.ask(Peer::Stream(&name), ask::EVENT, said).await?;
+        let answer = self
+            .ports
+            .ask_in_time(Peer::Stream(&name), ask::EVENT, said)
+            .await?;
         let outcome = match answer {
             (200..=299, _) => Outcome::Announced,
             (status, body) => Outcome::Failed(format!(
@@ -155,27 +158,16 @@ impl<P: Signs + Posts> Subscription<P> {
     pub(super) async fn present_key(&self) -> Result<SigningKey, Error> {
         let now = self.ports.now();
         let root = self.core.borrow_mut().root()?;
-        let shard = shard_of(&root.prefix(), self.shards()?);
+        let shard = key_shard(&root, self.shards()?);
         let question = ask::say(&OfRoot { root });
         let answer = self
-            .ask(Peer::Shard(shard), ask::SIGNING_KEY, question)
+            .ports
+            .ask_in_time(Peer::Shard(shard), ask::SIGNING_KEY, question)
             .await?;
         let key: SigningKey = ask::answered(&answer)?;
         let until = now.saturating_add(key.good_for);
         *self.key.borrow_mut() = Some((key.clone(), until));
         Ok(key)
-    }
-
-    /// Asks another object, and does not wait for ever.
-    pub(super) async fn ask(
-        &self,
-        peer: Peer<'_>,
-        question: &str,
-        body: String,
-    ) -> Result<(u16, Vec<u8>), Error> {
-        let asked = self.ports.ask(peer, question, body);
-        let answer = within(self.ports.sleep(patience::OBJECT), asked).await;
-        answer.unwrap_or_else(|| Err(Error::Unavailable(format!("{peer} does not answer"))))
     }
 }
 

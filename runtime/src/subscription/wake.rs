@@ -154,11 +154,8 @@ fn doubled(value: u64, times: u32) -> u64 {
 
 /// The start of a text, at most so many bytes.
 pub fn cut(text: &str, most: usize) -> &str {
-    let mut end = most.min(text.len());
-    while !text.is_char_boundary(end) {
-        end = end.saturating_sub(1);
-    }
-    text.get(..end).unwrap_or_default()
+    text.get(..text.floor_char_boundary(most))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -73,7 +73,8 @@ impl<P: Signs + Posts> Subscription<P> {
             }
             Step::List(shard, list) => {
                 let answer = self
-                    .ask(Peer::Shard(shard), ask::LIST, ask::say(&list))
+                    .ports
+                    .ask_in_time(Peer::Shard(shard), ask::LIST, ask::say(&list))
                     .await?;
                 let listed: Listed = ask::answered(&answer)?;
                 let wanted = self.core.borrow_mut().wanted(&listed.streams)?;
@@ -106,7 +107,10 @@ impl<P: Signs + Posts> Subscription<P> {
             let asked = some.iter().map(|path| async {
                 let stream = root.stream(path)?;
                 let peer = Peer::Stream(&stream);
-                let answer = self.ask(peer, ask::LINK, question.clone()).await?;
+                let answer = self
+                    .ports
+                    .ask_in_time(peer, ask::LINK, question.clone())
+                    .await?;
                 ask::answered::<Tail>(&answer)
             });
             for (path, tail) in some.iter().zip(together(asked).await) {
@@ -172,7 +176,8 @@ impl<P: Signs + Posts> Subscription<P> {
     async fn tell_shards(&self, shards: &[u32], question: &str, body: &str) -> Vec<u32> {
         let asked = shards.iter().map(|&shard| async move {
             let answer = self
-                .ask(Peer::Shard(shard), question, body.to_owned())
+                .ports
+                .ask_in_time(Peer::Shard(shard), question, body.to_owned())
                 .await;
             match answer {
                 Ok((200..=299, _)) => return Some(shard),

@@ -8,10 +8,11 @@ use super::world::{Request, Response, World};
 use crate::auth::{
     self, AuthorizeMutation, AuthorizeRead, Cors, Grant, NoAuth, Purpose, Refusal, RootGrant,
 };
+use crate::directory::key_shard;
 use crate::directory::shard_of;
-use crate::edge::control::{MAX_BODY, key_shard};
 use crate::edge::ports::Outgoing;
 use crate::patience::OBJECT;
+use crate::protocol::ask::MAX_BODY;
 use crate::protocol::error::Error;
 use crate::protocol::path::{Era, StreamPath};
 use crate::protocol::root::Root;

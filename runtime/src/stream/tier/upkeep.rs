@@ -17,6 +17,7 @@ use super::merge::Merge;
 use super::purge::{self, Purge};
 use super::seal::Seal;
 use super::sweep::{self, Sweep};
+use crate::backoff::BackOff;
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
 use crate::protocol::version::{self, STORED};
@@ -30,9 +31,7 @@ use crate::stream::storage::{Param, Statement, Storage, StorageError};
 /// have been told of it.
 pub const GRACE: u64 = 600_000;
 
-/// How long a job waits after it has failed once, in milliseconds. Each failure doubles it.
-const FIRST_WAIT: u64 = 1_000;
-/// The longest wait, in milliseconds.
+/// The longest that a job waits after it has failed, in milliseconds.
 const LONGEST_WAIT: u64 = 300_000;
 
 /// When to look again whether what cannot be done for lack of a bucket can be done, in
@@ -163,27 +162,20 @@ impl Job {
     }
 }
 
-/// How a kind of job fares.
-#[derive(Clone, Copy, Debug, Default)]
-struct Fate {
-    failures: u32,
-    not_before: u64,
-}
-
 /// What is known of jobs, as long as the stream is in memory.
 #[derive(Debug, Default)]
 pub(in crate::stream) struct Upkeep {
     /// Whether a job is being carried out.
     busy: bool,
-    drop: Fate,
-    seal: Fate,
-    merge: Fate,
-    sweep: Fate,
-    purge: Fate,
+    drop: BackOff,
+    seal: BackOff,
+    merge: BackOff,
+    sweep: BackOff,
+    purge: BackOff,
 }
 
 impl Upkeep {
-    fn fate(&mut self, kind: Kind) -> &mut Fate {
+    fn fate(&mut self, kind: Kind) -> &mut BackOff {
         match kind {
             Kind::Drop => &mut self.drop,
             Kind::Seal => &mut self.seal,
@@ -197,22 +189,7 @@ impl Upkeep {
 impl Upkeep {
     /// Whether something may be dropped now, if there is anything to drop.
     pub(super) fn can_drop(&self, now: u64) -> bool {
-        !self.busy && self.drop.not_before <= now
-    }
-}
-
-impl Fate {
-    fn failed(&mut self, now: u64) {
-        let wait = FIRST_WAIT
-            .checked_shl(self.failures)
-            .unwrap_or(LONGEST_WAIT);
-        self.failures = self.failures.saturating_add(1).min(16);
-        self.not_before = now.saturating_add(wait.min(LONGEST_WAIT));
-    }
-
-    /// When to try again what has failed.
-    fn retry(self) -> Option<u64> {
-        (self.failures > 0).then_some(self.not_before)
+        !self.busy && self.drop.not_before() <= now
     }
 }
 
@@ -223,7 +200,7 @@ impl<S: Storage> Stream<S> {
     ///
     /// [`Error::Storage`].
     pub fn is_due(&mut self, limits: &Limits, now: u64) -> Result<bool, Error> {
-        if self.upkeep.busy || self.upkeep.seal.not_before > now {
+        if self.upkeep.busy || self.upkeep.seal.not_before() > now {
             return Ok(false);
         }
         self.turn(|stream| stream.has_enough(limits, now))
@@ -256,7 +233,7 @@ impl<S: Storage> Stream<S> {
             return (None, errors);
         }
         for kind in KINDS {
-            if self.upkeep.fate(kind).not_before > now || !can.allow(kind) {
+            if self.upkeep.fate(kind).not_before() > now || !can.allow(kind) {
                 continue;
             }
             match self.plan(kind, can, now) {
@@ -264,9 +241,9 @@ impl<S: Storage> Stream<S> {
                     self.upkeep.busy = true;
                     return (Some(job), errors);
                 }
-                Ok(None) => *self.upkeep.fate(kind) = Fate::default(),
+                Ok(None) => *self.upkeep.fate(kind) = BackOff::default(),
                 Err(error) => {
-                    self.upkeep.fate(kind).failed(now);
+                    self.upkeep.fate(kind).failed(now, LONGEST_WAIT);
                     errors.push(error);
                 }
             }
@@ -314,9 +291,9 @@ impl<S: Storage> Stream<S> {
         });
         let fate = self.upkeep.fate(kind);
         if matches!(finished, Ok(true)) {
-            *fate = Fate::default();
+            *fate = BackOff::default();
         } else {
-            fate.failed(now);
+            fate.failed(now, LONGEST_WAIT);
         }
         finished
     }
@@ -384,7 +361,7 @@ impl<S: Storage> Stream<S> {
                 let fate = *upkeep.fate(kind);
                 let retry = fate.retry().filter(|_| is_there || kind == Kind::Purge);
                 if can.allow(kind) {
-                    return due.map(|at| at.max(fate.not_before)).or(retry);
+                    return due.map(|at| at.max(fate.not_before())).or(retry);
                 }
                 // Somebody may make it possible again.
                 due.map(|at| at.max(now.saturating_add(LOOK_AGAIN)))
@@ -457,12 +434,12 @@ mod tests {
 
     #[test]
     fn waits_double_up_to_five_minutes() {
-        let mut fate = Fate::default();
+        let mut fate = BackOff::default();
         assert_eq!(fate.retry(), None);
         let mut waits = Vec::new();
         for _ in 0..40 {
-            fate.failed(1_000_000);
-            waits.push(fate.not_before - 1_000_000);
+            fate.failed(1_000_000, LONGEST_WAIT);
+            waits.push(fate.not_before() - 1_000_000);
         }
         assert_eq!(
             waits[..9],
