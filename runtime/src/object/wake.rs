@@ -119,7 +119,7 @@ impl<P: Ports> Object<P> {
     ///
     /// When it was not set.
     pub(super) async fn schedule(&self) -> Result<(), String> {
-        let next = self.next_wake().unwrap_or_else(|error| {
+        let next = self.counted(Self::next_wake).0.unwrap_or_else(|error| {
             // Whatever it is, it is looked for again.
             self.ports.log(format_args!("{error:?}"));
             Some(self.ports.now().saturating_add(SAFETY))
