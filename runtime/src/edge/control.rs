@@ -114,6 +114,7 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
             token: asked.bearer().filter(|_| purpose == Purpose::Wake),
             rest,
             body,
+            may_copy: false,
             root,
             id,
         };

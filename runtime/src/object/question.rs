@@ -45,7 +45,10 @@ impl<P: Ports> Object<P> {
     fn linked(self: &Rc<Self>, body: &[u8]) -> Result<Reply, Error> {
         let asked: ask::Link = ask::hear(body)?;
         self.before_link();
-        let (tail, link) = self.stream.borrow_mut().link(&asked.subscription)?;
+        let (tail, link) = {
+            let mut stream = self.stream.borrow_mut();
+            stream.link(&asked.subscription, asked.interest)?
+        };
         self.tell.linked(&asked.subscription, link, tail.tail);
         Ok(said(&tail))
     }

@@ -329,13 +329,13 @@ impl<P: Ports> Object<P> {
     /// Takes what a subscription has answered.
     fn has_heard(&self, subscription: &str, told: &Told, answer: Result<(u16, Vec<u8>), Error>) {
         let kept = match answer {
-            Ok((404, _)) => Ok(Kept { keep: false }),
+            Ok((404, _)) => Ok(Kept::is(false)),
             Ok(answer) => ask::answered(&answer),
             Err(error) => Err(error),
         };
         match kept {
-            Ok(Kept { keep: true }) => self.is_kept(subscription, told),
-            Ok(Kept { keep: false }) => self.is_not_kept(subscription, told),
+            Ok(Kept { keep: true, .. }) => self.is_kept(subscription, told),
+            Ok(Kept { keep: false, .. }) => self.is_not_kept(subscription, told),
             Err(error) => {
                 let now = self.ports.now();
                 let mut links = self.tell.links.borrow_mut();

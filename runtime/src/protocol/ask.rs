@@ -38,8 +38,16 @@ pub const UNLINK: &str = "unlink";
 pub const EVENT: &str = "event";
 /// Asks a stream to register anew (no content). 404 where there is none.
 pub const ENROLL: &str = "enroll";
-/// A stream tells a subscription where its tail is ([`Told`], answered by [`Kept`]).
+/// A stream tells a subscription where its tail is ([`Told`], answered by [`Kept`]). To one that
+/// copies, a [`Slice`] of the stream may come with it, [behind](with) the document.
 pub const TOLD: &str = "told";
+/// A subscription asks a stream to be the target of its copies ([`Feed`], answered by [`Fed`]).
+pub const FEED: &str = "feed";
+/// A subscription that was deleted asks its target to forget it ([`Unfeed`]).
+pub const UNFEED: &str = "unfeed";
+/// A subscription asks its target to append copies, whose content comes [behind](with) the document
+/// ([`Copy`], answered by [`Copied`]).
+pub const COPY: &str = "copy";
 
 /// The longest body of what a client asks of a root, in bytes.
 pub const MAX_BODY: usize = 64 << 10;
@@ -199,6 +207,42 @@ pub struct Rotated {
 pub struct Link {
     /// The subscription's name.
     pub subscription: String,
+    /// Whether it is to be given what is appended, and not told of it alone.
+    #[serde(default, skip_serializing_if = "Interest::is_wakes")]
+    pub interest: Interest,
+}
+
+/// Why a stream knows of a subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Interest {
+    /// It is told where the tail is.
+    #[default]
+    Wakes,
+    /// It copies what is appended, as its pattern is about the stream.
+    Copies,
+    /// It copies what is appended, as somebody has named the stream to it.
+    NamedCopies,
+    /// The stream is the target of its copies: it is told of the stream's end alone.
+    Target,
+    /// It is told of the stream's end alone. It copied the stream until that became a target itself.
+    Ends,
+}
+
+impl Interest {
+    /// Whether appends are told.
+    pub fn is_in_appends(self) -> bool {
+        matches!(self, Self::Wakes | Self::Copies | Self::NamedCopies)
+    }
+
+    /// Whether what is appended is copied.
+    pub fn is_in_content(self) -> bool {
+        matches!(self, Self::Copies | Self::NamedCopies)
+    }
+
+    fn is_wakes(&self) -> bool {
+        *self == Self::Wakes
+    }
 }
 
 /// See [`LINK`].
@@ -215,6 +259,37 @@ pub struct Tail {
     /// does not say so has told of nothing before `since`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<u64>,
+    /// What a subscription that copies has to know; nothing from streams that know of no copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+}
+
+/// What a subscription that copies has to know of a stream.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Source {
+    /// The stream's media type.
+    pub content_type: String,
+    /// Whether it is the target of copies itself. What is copied is not copied again, so that no
+    /// copies go in circles.
+    #[serde(default)]
+    pub is_target: bool,
+    /// What comes with the message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slice: Option<Slice>,
+}
+
+/// A part of a stream, on its way to subscriptions that copy it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slice {
+    /// The position behind which it is all that there is.
+    pub behind: u64,
+    /// The position at which it starts: a later one, where the stream was truncated in between.
+    pub from: u64,
+    /// The position up to which it goes.
+    pub to: u64,
+    /// Whether the content comes as base64. Otherwise each message is a line, which is ended.
+    #[serde(default)]
+    pub base64: bool,
 }
 
 /// See [`EVENT`].
@@ -238,13 +313,133 @@ pub struct Told {
     /// Whether the stream is gone.
     #[serde(default)]
     pub ended: bool,
+    /// What a subscription that copies has to know; nothing from streams that know of no copies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
 }
 
 /// See [`TOLD`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Kept {
     /// Whether the subscription is to be told of what comes, too.
     pub keep: bool,
+    /// How it wants to be told of it, unless it wants to be told as it was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interest: Option<Interest>,
+    /// Of a subscription that copies, how far it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copying: Option<Copying>,
+}
+
+impl Kept {
+    /// The answer of a subscription that wants to be told on, or not any more.
+    pub fn is(keep: bool) -> Self {
+        Self {
+            keep,
+            interest: None,
+            copying: None,
+        }
+    }
+}
+
+/// See [`Kept::copying`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copying {
+    /// The position up to which everything is in the target.
+    pub at: u64,
+    /// How long nothing is to be sent again, in milliseconds.
+    #[serde(default)]
+    pub pause: u64,
+}
+
+/// See [`FEED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Feed {
+    /// The subscription's name.
+    pub subscription: String,
+    /// Which of that name.
+    pub life: Life,
+}
+
+/// See [`FEED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Fed {
+    /// The stream is a target from now on, if it was not.
+    Yes {
+        /// Which of its name.
+        life: Life,
+        /// Its media type.
+        content_type: String,
+    },
+    /// There is no such stream.
+    Absent,
+    /// It takes no appends any more.
+    Closed,
+    /// It is copied itself, by a subscription to which somebody has named it.
+    IsSource,
+}
+
+/// See [`UNFEED`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unfeed {
+    /// The subscription's name.
+    pub subscription: String,
+    /// Which of that name.
+    pub life: Life,
+}
+
+/// See [`COPY`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Copy {
+    /// The subscription's name.
+    pub subscription: String,
+    /// Which of that name.
+    pub life: Life,
+    /// Which stream of the target's name the copies are for.
+    pub target: Life,
+    /// What is copied, of each source in its order; a part that goes nowhere only asks how far it
+    /// is.
+    pub parts: Vec<CopyPart>,
+}
+
+/// A part of a source.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CopyPart {
+    /// The source's path below the root.
+    pub path: String,
+    /// Which stream of that path.
+    pub life: Life,
+    /// The position at which the subscription's interest in it starts.
+    pub since: u64,
+    /// The position behind which the part is all that there is.
+    pub behind: u64,
+    /// The position up to which it goes.
+    pub to: u64,
+    /// How much of what comes behind the document is its content, in bytes.
+    pub length: usize,
+    /// Whether that is base64. Otherwise each message is a line, which is ended.
+    #[serde(default)]
+    pub base64: bool,
+}
+
+/// See [`COPY`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Copied {
+    /// The target holds what it holds.
+    Yes {
+        /// For each part, the position up to which everything of its source is there. Where that is
+        /// before the part's end, nothing of the part was taken, and all behind that position is to
+        /// be sent again.
+        at: Vec<u64>,
+        /// How long nothing is to be sent again, in milliseconds.
+        pause: u64,
+    },
+    /// The stream is gone, or another one has its name.
+    Gone,
+    /// It takes no appends any more.
+    Closed,
+    /// It is not the target of the subscription, or not any more.
+    NotFed,
 }
 
 /// What a client asks of a subscription, by way of the edge. The question is the name of what it
@@ -266,6 +461,10 @@ pub struct Call {
     /// The body as it came, [`MAX_BODY`] at most.
     #[serde(default)]
     pub body: String,
+    /// Whether whoever asks may read all the streams that the body is about, and write the one that
+    /// they are to be copied into.
+    #[serde(default)]
+    pub may_copy: bool,
 }
 
 impl std::fmt::Debug for Call {
@@ -285,6 +484,21 @@ pub fn say(message: &impl Serialize) -> String {
         object.insert("v".to_owned(), SPOKEN.into());
     }
     document.to_string()
+}
+
+/// A message as it is sent with content behind it.
+pub fn with(message: &impl Serialize, content: &str) -> String {
+    let mut text = say(message);
+    text.push('\n');
+    text.push_str(content);
+    text
+}
+
+/// Takes a body apart into a message and the content behind it, if there is any.
+pub fn apart(body: &[u8]) -> (&[u8], &[u8]) {
+    let mut halves = body.splitn(2, |byte| *byte == b'\n');
+    let message = halves.next().unwrap_or_default();
+    (message, halves.next().unwrap_or_default())
 }
 
 /// Reads a question.
@@ -329,6 +543,7 @@ mod tests {
             since: 3,
             tail: 5,
             ended: false,
+            source: None,
         };
         let said = say(&told);
         assert_eq!(hear::<Told>(said.as_bytes()), Ok(told.clone()));
@@ -368,6 +583,7 @@ mod tests {
             token: Some("hunter2".into()),
             rest: String::new(),
             body: "hunter2".into(),
+            may_copy: false,
         };
         assert!(!format!("{key:?} {call:?}").contains("hunter2"));
     }

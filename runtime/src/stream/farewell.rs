@@ -70,6 +70,7 @@ impl Farewell {
             since: self.tail,
             tail: self.tail,
             ended: true,
+            source: None,
         }
     }
 }
@@ -159,7 +160,7 @@ impl<S: Storage> Stream<S> {
 
     /// The farewells there will be when the stream has ended; nothing if it adds none.
     pub(super) fn parting(&self, present: &Present) -> Option<Noted> {
-        let farewell = Farewell::of(present, self.beside.links)?;
+        let farewell = Farewell::of(present, self.has_links())?;
         let mut farewells = self.beside.farewells.clone();
         let replaces = !farewells.is_empty();
         farewells.push(farewell);

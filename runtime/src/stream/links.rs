@@ -9,15 +9,19 @@ use std::ops::ControlFlow;
 
 use super::storage::{Param, Statement, Storage, StorageError};
 use super::{Cache, Present, Stream};
-use crate::protocol::ask::{Life, Tail, Told};
+use crate::protocol::ask::{Interest, Life, Source, Tail, Told};
 use crate::protocol::error::Error;
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS link (subscription TEXT PRIMARY KEY, \
-    since INTEGER NOT NULL, incarnation TEXT NOT NULL) WITHOUT ROWID";
-const SELECT: &str = "SELECT subscription, since, incarnation FROM link";
-const FIND: &str = "SELECT subscription, since, incarnation FROM link WHERE subscription = ?1";
-const PUT: &str = "INSERT OR REPLACE INTO link (subscription, since, incarnation) \
-    VALUES (?1, ?2, ?3)";
+    since INTEGER NOT NULL, incarnation TEXT NOT NULL, interest INTEGER NOT NULL DEFAULT 0) \
+    WITHOUT ROWID";
+/// Tables of releases that knew of one interest alone have no column for it.
+const EXTEND: &str = "ALTER TABLE link ADD COLUMN interest INTEGER NOT NULL DEFAULT 0";
+const SELECT: &str = "SELECT subscription, since, incarnation, interest FROM link";
+const FIND: &str = "SELECT subscription, since, incarnation, interest FROM link \
+    WHERE subscription = ?1";
+const PUT: &str = "INSERT OR REPLACE INTO link (subscription, since, incarnation, interest) \
+    VALUES (?1, ?2, ?3, ?4)";
 const OTHERS: &str = "SELECT 1 FROM link WHERE subscription <> ?1 LIMIT 1";
 const DELETE: &str = "DELETE FROM link WHERE subscription = ?1";
 const DROP: &str = "DROP TABLE link";
@@ -31,18 +35,68 @@ pub struct Link {
     since: u64,
     /// Which stream that was; empty if there was none.
     incarnation: String,
+    /// What the subscription wants to hear.
+    pub interest: Interest,
+}
+
+/// What is known of all links together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Linked {
+    /// Whether the table is one of a release that knew of one interest alone.
+    is_old: bool,
+    /// Whether somebody is told of appends.
+    in_appends: bool,
+    /// Whether somebody copies into the stream.
+    target: bool,
+    /// Whether somebody copies the stream who was told to by name.
+    named: bool,
+}
+
+impl Linked {
+    /// Reads what `sql` has made.
+    pub fn load(storage: &impl Storage, sql: &str) -> Result<Self, StorageError> {
+        let is_old = !sql.contains("interest");
+        Self::count(storage, is_old)
+    }
+
+    fn count(storage: &impl Storage, is_old: bool) -> Result<Self, StorageError> {
+        let mut linked = Self {
+            is_old,
+            ..Self::none()
+        };
+        for link in select(storage, is_old, SELECT, &[])? {
+            linked.add(link.interest);
+        }
+        Ok(linked)
+    }
+
+    fn none() -> Self {
+        Self {
+            is_old: false,
+            in_appends: false,
+            target: false,
+            named: false,
+        }
+    }
+
+    fn add(&mut self, interest: Interest) {
+        self.in_appends |= interest.is_in_appends();
+        self.target |= interest == Interest::Target;
+        self.named |= interest == Interest::NamedCopies;
+    }
 }
 
 impl Link {
     /// A link that is noted now, of a subscription that waits for what comes behind a position of
     /// the stream, if there is one.
-    fn new(subscription: &str, present: Option<&Present>, since: u64) -> Self {
+    fn new(subscription: &str, present: Option<&Present>, since: u64, interest: Interest) -> Self {
         Self {
             subscription: subscription.to_owned(),
             since,
             incarnation: present.map_or_else(String::new, |present| {
                 present.birth.name.incarnation.clone()
             }),
+            interest,
         }
     }
 
@@ -67,6 +121,7 @@ impl Link {
                 Param::Text(&self.subscription),
                 Param::Integer(i64::try_from(self.since).unwrap_or(i64::MAX)),
                 Param::Text(&self.incarnation),
+                Param::Integer(number(self.interest)),
             ],
         }
     }
@@ -91,7 +146,35 @@ impl Present {
 impl<S: Storage> Stream<S> {
     /// Whether there may be links. Known once the stream is loaded.
     pub fn has_links(&self) -> bool {
-        self.beside.links
+        self.beside.links.is_some()
+    }
+
+    /// Whether there may be links of subscriptions that are told of appends. Known once the stream is
+    /// loaded.
+    pub fn is_followed(&self) -> bool {
+        self.beside.links.is_some_and(|linked| linked.in_appends)
+    }
+
+    /// Whether some subscription copies into the stream. Known once the stream is loaded.
+    pub fn is_target(&self) -> bool {
+        self.beside.links.is_some_and(|linked| linked.target)
+    }
+
+    /// Whether some subscription copies the stream that was told to by name. Known once the stream is
+    /// loaded.
+    pub fn is_named_source(&self) -> bool {
+        self.beside.links.is_some_and(|linked| linked.named)
+    }
+
+    /// What subscriptions that copy have to know of the stream; nothing if there is none, or it is
+    /// not loaded.
+    pub fn source(&self) -> Option<Source> {
+        let present = self.living()?;
+        Some(Source {
+            content_type: present.birth.content_type.as_str().to_owned(),
+            is_target: self.is_target(),
+            slice: None,
+        })
     }
 
     /// Which stream there is, and the position of its tail; nothing if there is none, or it is not
@@ -114,12 +197,17 @@ impl<S: Storage> Stream<S> {
     }
 
     /// Notes that a subscription is to be told of what is appended from now on, unless that is noted
-    /// already, and says where the stream is. Says, too, whether the link is a new one.
+    /// already, and says where the stream is. Says, too, whether the link is a new one. Nobody copies
+    /// a target of copies.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`].
-    pub fn link(&mut self, subscription: &str) -> Result<(Tail, Option<Link>), Error> {
+    pub fn link(
+        &mut self,
+        subscription: &str,
+        interest: Interest,
+    ) -> Result<(Tail, Option<Link>), Error> {
         self.turn(|stream| {
             stream.load()?;
             let found = stream.find_link(subscription)?;
@@ -131,7 +219,12 @@ impl<S: Storage> Stream<S> {
             };
             let life = present.map(Present::life);
             let start = present.map(Present::start);
-            let link = Link::new(subscription, present, since);
+            let source = stream.source();
+            let interest = match stream.is_target() && interest.is_in_content() {
+                true => Interest::Ends,
+                false => interest,
+            };
+            let link = Link::new(subscription, present, since, interest);
             let is_noted = found.as_ref() == Some(&link);
             if !is_noted {
                 stream.put_links(std::slice::from_ref(&link))?;
@@ -142,6 +235,7 @@ impl<S: Storage> Stream<S> {
                 since,
                 tail,
                 start,
+                source,
             };
             Ok((tail, is_new.then_some(link)))
         })
@@ -176,7 +270,10 @@ impl<S: Storage> Stream<S> {
                 false => (DROP, Vec::new()),
             };
             stream.storage.write(&[Statement { sql, params }])?;
-            stream.beside.links = are_others;
+            stream.beside.links = match stream.beside.links {
+                Some(linked) if are_others => Some(Linked::count(&stream.storage, linked.is_old)?),
+                _ => None,
+            };
             Ok(true)
         })
     }
@@ -189,11 +286,28 @@ impl<S: Storage> Stream<S> {
     pub fn links(&mut self) -> Result<Vec<Link>, Error> {
         self.turn(|stream| {
             stream.load()?;
-            let mut links = Vec::new();
-            if stream.beside.links {
-                links = select(&stream.storage, SELECT, &[])?;
+            match stream.beside.links {
+                Some(linked) => Ok(select(&stream.storage, linked.is_old, SELECT, &[])?),
+                None => Ok(Vec::new()),
             }
-            Ok(links)
+        })
+    }
+
+    /// Takes note of what a subscription that is linked wants to hear from now on.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`].
+    pub fn change_interest(&mut self, subscription: &str, interest: Interest) -> Result<(), Error> {
+        self.turn(|stream| {
+            stream.load()?;
+            match stream.find_link(subscription)? {
+                Some(link) if link.interest != interest => {
+                    stream.put_links(&[Link { interest, ..link }])?;
+                    Ok(())
+                }
+                _ => Ok(()),
+            }
         })
     }
 
@@ -206,6 +320,7 @@ impl<S: Storage> Stream<S> {
             since: link.since(present),
             tail: present.tail.offset.position(),
             ended: false,
+            source: self.source(),
         })
     }
 
@@ -227,7 +342,10 @@ impl<S: Storage> Stream<S> {
                 Some(link) => link.since(present),
                 None => since,
             };
-            changed.push(Link::new(subscription, Some(present), since));
+            let interest = found
+                .as_ref()
+                .map_or_else(Interest::default, |it| it.interest);
+            changed.push(Link::new(subscription, Some(present), since, interest));
         }
         if !changed.is_empty() {
             self.put_links(&changed)?;
@@ -236,36 +354,78 @@ impl<S: Storage> Stream<S> {
     }
 
     fn find_link(&self, subscription: &str) -> Result<Option<Link>, StorageError> {
-        if !self.beside.links {
+        let Some(linked) = self.beside.links else {
             return Ok(None);
-        }
+        };
         let name = [Param::Text(subscription)];
-        Ok(select(&self.storage, FIND, &name)?.pop())
+        Ok(select(&self.storage, linked.is_old, FIND, &name)?.pop())
     }
 
-    fn put_links(&mut self, links: &[Link]) -> Result<(), StorageError> {
-        let create = Statement {
-            sql: CREATE,
-            params: Vec::new(),
+    pub(super) fn put_links(&mut self, links: &[Link]) -> Result<(), StorageError> {
+        let known = self.beside.links;
+        let before = match known {
+            None => Some(CREATE),
+            Some(linked) if linked.is_old => Some(EXTEND),
+            Some(_) => None,
         };
-        let create = (!self.beside.links).then_some(create);
-        let batch: Vec<_> = create
+        let before = before.map(|sql| Statement {
+            sql,
+            params: Vec::new(),
+        });
+        let batch: Vec<_> = before
             .into_iter()
             .chain(links.iter().map(Link::put))
             .collect();
         self.storage.write(&batch)?;
-        self.beside.links = true;
+        // One of them may have been there with another interest, which was the last of its kind.
+        self.beside.links = Some(Linked::count(&self.storage, false)?);
         Ok(())
     }
 }
 
-fn select(storage: &impl Storage, sql: &str, params: &[Param]) -> Result<Vec<Link>, StorageError> {
+/// An interest as it is stored.
+fn number(interest: Interest) -> i64 {
+    match interest {
+        Interest::Wakes => 0,
+        Interest::Copies => 1,
+        Interest::NamedCopies => 2,
+        Interest::Target => 3,
+        Interest::Ends => 4,
+    }
+}
+
+/// An interest as it was stored; one that is not known wants to hear what each of them hears.
+fn interest(number: i64) -> Interest {
+    match number {
+        0 => Interest::Wakes,
+        1 => Interest::Copies,
+        2 => Interest::NamedCopies,
+        3 => Interest::Target,
+        _ => Interest::Ends,
+    }
+}
+
+fn select(
+    storage: &impl Storage,
+    is_old: bool,
+    sql: &str,
+    params: &[Param],
+) -> Result<Vec<Link>, StorageError> {
+    let old;
+    let sql = match is_old {
+        true => {
+            old = sql.replacen(", interest", ", 0", 1);
+            &old
+        }
+        false => sql,
+    };
     let mut links = Vec::new();
     storage.query(sql, params, &mut |row| {
         links.push(Link {
             subscription: row.text(0).unwrap_or_default().to_owned(),
             since: u64::try_from(row.integer(1)).unwrap_or(0),
             incarnation: row.text(2).unwrap_or_default().to_owned(),
+            interest: interest(row.integer(3)),
         });
         ControlFlow::Continue(())
     })?;

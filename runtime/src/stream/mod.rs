@@ -37,6 +37,7 @@ use birth::Birth;
 use family::book::Forks;
 use farewell::Farewell;
 use lifetime::Lifetime;
+use links::Linked;
 use log::chunk::{self, RowLimits, Tail};
 use log::latest::Latest;
 use state::State;
@@ -65,8 +66,8 @@ pub struct Stream<S> {
 /// together with the stream.
 #[derive(Debug, Default)]
 struct Beside {
-    /// Whether there is a table of links.
-    links: bool,
+    /// What is known of the links, if there is a table of them.
+    links: Option<Linked>,
     farewells: Vec<Farewell>,
 }
 
@@ -224,14 +225,15 @@ impl<S: Storage> Stream<S> {
 fn load(storage: &impl Storage) -> Result<(Cache, Beside), StorageError> {
     let mut table = None;
     let mut farewells = Ok(Vec::new());
-    let mut links = false;
+    let mut links = None;
     storage.query(birth::SELECT, &[], &mut |row| {
         table = row.text(0).map(str::to_owned);
-        links = row.text(1).is_some();
+        links = row.text(1).map(str::to_owned);
         farewells = row.text(2).map_or(Ok(Vec::new()), farewell::from_table);
         ControlFlow::Break(())
     })?;
     let farewells = farewells?;
+    let links = links.map(|sql| Linked::load(storage, &sql)).transpose()?;
     let beside = Beside { links, farewells };
     let cache = match table {
         Some(table) => load_stream(storage, &table)?,

@@ -54,7 +54,7 @@ impl<P: Signs + Posts> Subscription<P> {
             let told: Told = ask::hear(body)?;
             let now = self.ports.now();
             let keep = self.core.borrow_mut().told(&told, now)?;
-            return Ok(document(200, ask::say(&Kept { keep })));
+            return Ok(document(200, ask::say(&Kept::is(keep))));
         }
         let call: Call = ask::hear(body)?;
         match question {

@@ -9,7 +9,7 @@ use crate::directory::shard_of;
 use crate::machine::{Peer, Posts, Signs};
 use crate::object::wake::FLOOR;
 use crate::patience::together;
-use crate::protocol::ask::{self, Life, Link, Listed, Tail, Unwatch};
+use crate::protocol::ask::{self, Interest, Life, Link, Listed, Tail, Unwatch};
 use crate::protocol::error::Error;
 
 /// So many objects are asked at once.
@@ -101,7 +101,10 @@ impl<P: Signs + Posts> Subscription<P> {
             let mut core = self.core.borrow_mut();
             (core.root()?, core.names().0)
         };
-        let question = ask::say(&Link { subscription: name });
+        let question = ask::say(&Link {
+            subscription: name,
+            interest: Interest::Wakes,
+        });
         let mut tails = Vec::with_capacity(paths.len());
         for some in paths.chunks(AT_ONCE) {
             let asked = some.iter().map(|path| async {

@@ -12,7 +12,9 @@ use crate::object::ports::{Bucket, Close, Listed, Ports, Stored};
 use crate::object::request::{ASK, Incoming};
 use crate::object::settings::Settings;
 use crate::object::wake::FLOOR;
-use crate::protocol::ask::{self, Kept, Life, Register, Registered, Tail, Told, Unregister};
+use crate::protocol::ask::{
+    self, Interest, Kept, Life, Register, Registered, Tail, Told, Unregister,
+};
 use crate::protocol::error::Error;
 use crate::protocol::part::Plan;
 use crate::protocol::path::ASKED;
@@ -260,6 +262,7 @@ impl Lab {
     pub fn try_link(self: &Rc<Self>, subscription: &str) -> Reply {
         let link = ask::Link {
             subscription: subscription.to_owned(),
+            interest: Interest::Wakes,
         };
         self.question(ask::LINK, ask::say(&link))
     }
@@ -267,6 +270,7 @@ impl Lab {
     pub fn unlink(self: &Rc<Self>, subscription: &str) -> u16 {
         let link = ask::Link {
             subscription: subscription.to_owned(),
+            interest: Interest::Wakes,
         };
         self.question(ask::UNLINK, ask::say(&link)).status
     }
@@ -372,7 +376,7 @@ impl Lab {
                 match subscriptions.get_mut(name) {
                     Some(subscription) => {
                         let keep = subscription.hear(told, is_matching);
-                        (200, ask::say(&Kept { keep }).into_bytes())
+                        (200, ask::say(&Kept::is(keep)).into_bytes())
                     }
                     None => (404, Vec::new()),
                 }

@@ -4,6 +4,7 @@
 use super::KEY;
 use super::bucket::{Bucket, Fault};
 use super::sqlite::Sqlite;
+use crate::protocol::ask::Interest;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::offset::Offset;
 use crate::protocol::request::{Append, Create, Read, ReadFrom};
@@ -369,19 +370,26 @@ fn what_others_are_told_costs_a_stream_nothing_that_has_nobody_to_tell() {
     };
     let without = look();
     assert_eq!(without, (4, 1, 1));
-    // Nor is anything read before there is something to tell.
-    stream.link("s").unwrap();
-    assert_eq!(look(), without);
+    // Nor is anything read before there is something to tell; who is linked is looked up once.
+    stream.link("s", Interest::Wakes).unwrap();
+    let with = (without.0 + 1, without.1, without.2);
+    assert_eq!(look(), with);
     stream.enlist(0, 0).unwrap();
-    assert_eq!(look(), without);
+    assert_eq!(look(), with);
 
     let count = |work: &mut dyn FnMut(&mut Stream<&Sqlite>)| {
         let (written, mut stream) = (database.written.get(), Stream::new(&database));
         work(&mut stream);
         database.written.get() - written
     };
-    assert_eq!(count(&mut |stream| drop(stream.link("t").unwrap())), 1);
-    assert_eq!(count(&mut |stream| drop(stream.link("t").unwrap())), 0);
+    assert_eq!(
+        count(&mut |stream| drop(stream.link("t", Interest::Wakes).unwrap())),
+        1
+    );
+    assert_eq!(
+        count(&mut |stream| drop(stream.link("t", Interest::Wakes).unwrap())),
+        0
+    );
     assert_eq!(count(&mut |stream| _ = stream.enlist(0, 0).unwrap()), 0);
     assert_eq!(
         count(&mut |stream| _ = stream.unlink("t", None).unwrap()),

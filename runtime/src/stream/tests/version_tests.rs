@@ -3,6 +3,7 @@
 
 use super::KEY;
 use super::sqlite::Sqlite;
+use crate::protocol::ask::Interest;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
@@ -174,7 +175,7 @@ const VERBS: [(&str, Verb); 21] = [
         };
         s.lend(&claim, 0).map(drop)
     }),
-    ("link", |s| s.link("s").map(drop)),
+    ("link", |s| s.link("s", Interest::Wakes).map(drop)),
     ("unlink", |s| s.unlink("s", None).map(drop)),
     ("links", |s| s.links().map(drop)),
     ("enlist", |s| s.enlist(0, 0).map(drop)),

@@ -310,7 +310,7 @@ impl<S: Storage> Stream<S> {
             }
             let is_absent = matches!(stream.cache, Cache::Absent);
             let beside = &stream.beside;
-            let is_awaited = beside.links || !beside.farewells.is_empty();
+            let is_awaited = beside.links.is_some() || !beside.farewells.is_empty();
             Ok(is_absent && !is_awaited && purge::due(&stream.storage)?.is_none())
         })
     }

@@ -91,6 +91,7 @@ impl Run<'_> {
                     since: self.rng.u64(..=tail),
                     tail,
                     ended: self.rng.u32(..6) == 0,
+                    source: None,
                 };
                 self.core.told(&told, now).map(drop)
             }

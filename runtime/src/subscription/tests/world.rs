@@ -341,6 +341,7 @@ impl World {
             since,
             tail,
             ended,
+            source: None,
         };
         let Some(reply) = self.ask(ask::TOLD, ask::say(&told)) else {
             return false;
@@ -422,6 +423,7 @@ impl World {
                     since,
                     tail,
                     start: stream.life.as_ref().map(|_| 0),
+                    source: None,
                 })
             }
             (Peer::Stream(name), ask::EVENT) => {
@@ -475,6 +477,7 @@ pub fn call(body: &Value, token: Option<&str>, rest: &str) -> String {
         } else {
             body.to_string()
         },
+        may_copy: false,
     })
 }
 
