@@ -46,28 +46,44 @@ pub(super) struct Linked {
     is_old: bool,
     /// Whether somebody is told of appends.
     in_appends: bool,
-    /// Whether somebody copies into the stream.
+    /// Whether somebody copies into the stream that is there.
     target: bool,
     /// Whether somebody copies the stream who was told to by name.
     named: bool,
 }
 
 impl Linked {
-    /// Reads what `sql` has made.
-    pub fn load(storage: &impl Storage, sql: &str) -> Result<Self, StorageError> {
+    /// Reads what `sql` has made, beside a stream if there is one.
+    pub fn load(
+        storage: &impl Storage,
+        sql: &str,
+        present: Option<&Present>,
+    ) -> Result<Self, StorageError> {
         let is_old = !sql.contains("interest");
-        Self::count(storage, is_old)
+        Self::count(storage, is_old, present)
     }
 
-    fn count(storage: &impl Storage, is_old: bool) -> Result<Self, StorageError> {
+    fn count(
+        storage: &impl Storage,
+        is_old: bool,
+        present: Option<&Present>,
+    ) -> Result<Self, StorageError> {
         let mut linked = Self {
             is_old,
             ..Self::none()
         };
         for link in select(storage, is_old, SELECT, &[])? {
-            linked.add(link.interest);
+            linked.add(&link, present);
         }
         Ok(linked)
+    }
+
+    /// The same beside a stream that is new: whoever copied into the one before has not asked for it.
+    pub fn beside_new(self) -> Self {
+        Self {
+            target: false,
+            ..self
+        }
     }
 
     fn none() -> Self {
@@ -79,10 +95,11 @@ impl Linked {
         }
     }
 
-    fn add(&mut self, interest: Interest) {
-        self.in_appends |= interest.is_in_appends();
-        self.target |= interest == Interest::Target;
-        self.named |= interest == Interest::NamedCopies;
+    fn add(&mut self, link: &Link, present: Option<&Present>) {
+        let is_of_present = present.is_some_and(|present| link.is_of(present));
+        self.in_appends |= link.interest.is_in_appends();
+        self.target |= link.interest == Interest::Target && is_of_present;
+        self.named |= link.interest == Interest::NamedCopies;
     }
 }
 
@@ -157,7 +174,15 @@ impl<S: Storage> Stream<S> {
 
     /// Whether some subscription copies into the stream. Known once the stream is loaded.
     pub fn is_target(&self) -> bool {
-        self.beside.links.is_some_and(|linked| linked.target)
+        self.living().is_some() && self.beside.links.is_some_and(|linked| linked.target)
+    }
+
+    /// What a subscription hears that wants to hear this: nobody copies a target of copies.
+    pub fn admitted(&self, interest: Interest) -> Interest {
+        match interest.is_in_content() && self.is_target() {
+            true => Interest::Ends,
+            false => interest,
+        }
     }
 
     /// Whether some subscription copies the stream that was told to by name. Known once the stream is
@@ -189,7 +214,7 @@ impl<S: Storage> Stream<S> {
         self.living().map(Present::start)
     }
 
-    fn living(&self) -> Option<&Present> {
+    pub(super) fn living(&self) -> Option<&Present> {
         match &self.cache {
             Cache::Present(present) if !present.state.deleted => Some(present),
             _ => None,
@@ -220,10 +245,7 @@ impl<S: Storage> Stream<S> {
             let life = present.map(Present::life);
             let start = present.map(Present::start);
             let source = stream.source();
-            let interest = match stream.is_target() && interest.is_in_content() {
-                true => Interest::Ends,
-                false => interest,
-            };
+            let interest = stream.admitted(interest);
             let link = Link::new(subscription, present, since, interest);
             let is_noted = found.as_ref() == Some(&link);
             if !is_noted {
@@ -271,7 +293,7 @@ impl<S: Storage> Stream<S> {
             };
             stream.storage.write(&[Statement { sql, params }])?;
             stream.beside.links = match stream.beside.links {
-                Some(linked) if are_others => Some(Linked::count(&stream.storage, linked.is_old)?),
+                Some(linked) if are_others => Some(stream.count(linked.is_old)?),
                 _ => None,
             };
             Ok(true)
@@ -293,21 +315,27 @@ impl<S: Storage> Stream<S> {
         })
     }
 
-    /// Takes note of what a subscription that is linked wants to hear from now on.
+    /// Takes note of what a subscription that is linked wants to hear from now on, and gives what it
+    /// hears.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`].
-    pub fn change_interest(&mut self, subscription: &str, interest: Interest) -> Result<(), Error> {
+    pub fn change_interest(
+        &mut self,
+        subscription: &str,
+        interest: Interest,
+    ) -> Result<Interest, Error> {
         self.turn(|stream| {
             stream.load()?;
+            let interest = stream.admitted(interest);
             match stream.find_link(subscription)? {
                 Some(link) if link.interest != interest => {
                     stream.put_links(&[Link { interest, ..link }])?;
-                    Ok(())
                 }
-                _ => Ok(()),
+                _ => {}
             }
+            Ok(interest)
         })
     }
 
@@ -342,9 +370,11 @@ impl<S: Storage> Stream<S> {
                 Some(link) => link.since(present),
                 None => since,
             };
-            let interest = found
-                .as_ref()
-                .map_or_else(Interest::default, |it| it.interest);
+            let interest = match &found {
+                // This stream is no target so far. It says what it wants when it is told.
+                Some(link) if link.interest != Interest::Ends => link.interest,
+                _ => Interest::default(),
+            };
             changed.push(Link::new(subscription, Some(present), since, interest));
         }
         if !changed.is_empty() {
@@ -378,8 +408,12 @@ impl<S: Storage> Stream<S> {
             .collect();
         self.storage.write(&batch)?;
         // One of them may have been there with another interest, which was the last of its kind.
-        self.beside.links = Some(Linked::count(&self.storage, false)?);
+        self.beside.links = Some(self.count(false)?);
         Ok(())
+    }
+
+    fn count(&self, is_old: bool) -> Result<Linked, StorageError> {
+        Linked::count(&self.storage, is_old, self.living())
     }
 }
 

@@ -14,6 +14,7 @@
 //! | [`family`] | the source's side of a fork |
 //! | [`listing`] | whether the directory knows the stream |
 //! | [`links`] | subscriptions that are told of what is appended |
+//! | [`slice`] | what those get of it that copy the stream |
 //! | [`farewell`] | what is left to say of a stream that has ended |
 
 use std::ops::ControlFlow;
@@ -25,6 +26,7 @@ pub mod lifetime;
 pub mod links;
 pub mod listing;
 pub mod log;
+pub mod slice;
 pub mod state;
 pub mod storage;
 pub mod tier;
@@ -233,13 +235,17 @@ fn load(storage: &impl Storage) -> Result<(Cache, Beside), StorageError> {
         ControlFlow::Break(())
     })?;
     let farewells = farewells?;
-    let links = links.map(|sql| Linked::load(storage, &sql)).transpose()?;
-    let beside = Beside { links, farewells };
     let cache = match table {
         Some(table) => load_stream(storage, &table)?,
         None => Cache::Absent,
     };
-    Ok((cache, beside))
+    let present = match &cache {
+        Cache::Present(present) => Some(&**present),
+        _ => None,
+    };
+    let links = links.map(|sql| Linked::load(storage, &sql, present));
+    let links = links.transpose()?;
+    Ok((cache, Beside { links, farewells }))
 }
 
 fn load_stream(storage: &impl Storage, table: &str) -> Result<Cache, StorageError> {

@@ -3,11 +3,15 @@
 //! | file | what it knows |
 //! |---|---|
 //! | [`lab`] | the world around one object |
+//! | [`copier`] | a subscription that copies |
 //! | [`enroll_tests`] | what the directory is told |
 //! | [`tell_tests`] | what subscriptions are told |
+//! | [`copy_tests`] | what those are given that copy the stream |
 //! | [`chance_tests`] | all of it at once, in an order that a seed says |
 
 mod chance_tests;
+mod copier;
+mod copy_tests;
 mod enroll_tests;
 mod lab;
 mod tell_tests;
