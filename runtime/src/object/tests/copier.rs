@@ -15,6 +15,8 @@ pub struct Copier {
     pub at: Option<(Life, u64)>,
     /// What was copied.
     pub text: String,
+    /// From where on the present stream was copied, and where in the text that begins.
+    pub begun: (u64, usize),
     /// What came with each message.
     pub slices: Vec<Option<Slice>>,
     /// The lengths of what came.
@@ -30,6 +32,7 @@ impl Copier {
             pause: 0,
             at: None,
             text: String::new(),
+            begun: (0, 0),
             slices: Vec::new(),
             lengths: Vec::new(),
         }
@@ -60,8 +63,12 @@ impl Copier {
         let at = match &self.at {
             Some((life, _)) if life.is_after(&told.life) => return Kept::is(true),
             Some((life, at)) if *life == told.life => *at,
-            _ if is_first && self.is_from_start => 0,
-            _ => told.since,
+            _ => {
+                let is_all = is_first && self.is_from_start;
+                let since = if is_all { 0 } else { told.since };
+                self.begun = (since, self.text.len());
+                since
+            }
         };
         let mut now = at;
         if let Some(slice) = source.slice {

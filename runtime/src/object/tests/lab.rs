@@ -262,6 +262,12 @@ impl Lab {
         self.ask(&self.request("GET", &[]), b"").status
     }
 
+    /// The messages that there are.
+    pub fn content(self: &Rc<Self>) -> Vec<u64> {
+        let reply = self.ask(&self.request("GET", &[]), b"");
+        serde_json::from_slice(&reply.body).unwrap_or_default()
+    }
+
     pub fn delete(self: &Rc<Self>) -> u16 {
         self.ask(&self.request("DELETE", &[]), b"").status
     }
@@ -299,7 +305,7 @@ impl Lab {
         self.try_link_for(subscription, Interest::Wakes)
     }
 
-    fn try_link_for(self: &Rc<Self>, subscription: &str, interest: Interest) -> Reply {
+    pub fn try_link_for(self: &Rc<Self>, subscription: &str, interest: Interest) -> Reply {
         let link = ask::Link {
             subscription: subscription.to_owned(),
             interest,

@@ -11,6 +11,7 @@
 //! | [`cost_tests`] | how much is read for what |
 //! | [`format_tests`] | what earlier releases have stored |
 //! | [`fork_tests`] | forks and their sources |
+//! | [`link_tests`] | links, also those of earlier releases |
 //! | [`claim_tests`] | claims of other releases, and what asking forks costs |
 
 mod bucket;
@@ -19,6 +20,7 @@ mod cost_tests;
 mod events;
 mod fork_tests;
 mod format_tests;
+mod link_tests;
 mod model_tests;
 mod producer_tests;
 mod simulation;
