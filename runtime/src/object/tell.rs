@@ -79,7 +79,8 @@ impl Telling {
     }
 
     fn is_behind(&self, level: Option<u64>) -> bool {
-        level.is_some_and(|level| self.told.is_none_or(|told| told < level))
+        self.link.interest.is_in_appends()
+            && level.is_some_and(|level| self.told.is_none_or(|told| told < level))
     }
 }
 
@@ -142,10 +143,31 @@ impl<P: Ports> Object<P> {
         }
     }
 
+    /// What subscriptions want to hear has changed, or one is there that knows all there is.
+    pub(super) fn links_changed(&self) {
+        if !self.tell.is_known.get() {
+            return;
+        }
+        let links = match self.stream.borrow_mut().links() {
+            Ok(links) => links,
+            Err(error) => {
+                self.tell.forget();
+                return self.ports.log(format_args!("{error:?}"));
+            }
+        };
+        let level = self.tell.level.get();
+        let mut known = self.tell.links.borrow_mut();
+        for link in links {
+            let name = link.subscription.clone();
+            let telling = known.entry(name).or_insert(Telling::new(link.clone(), level));
+            telling.link = link;
+        }
+    }
+
     /// Something was appended, in the turn that has done it: linked subscriptions are told, and an alarm
     /// stands.
     pub(super) fn tell_news(self: &Rc<Self>) {
-        if !self.stream.borrow().has_links() {
+        if !self.stream.borrow().is_followed() {
             return;
         }
         let Some((_, tail)) = self.stream.borrow().end_of() else {
@@ -417,7 +439,7 @@ impl<P: Ports> Object<P> {
     /// When subscriptions are to be told of something next; `None` for never.
     pub(super) fn next_telling(&self, now: u64) -> Option<u64> {
         let stream = self.stream.borrow();
-        if !stream.has_links() {
+        if !stream.is_followed() && (!stream.has_links() || stream.farewells().is_empty()) {
             return None;
         }
         let level = self.tell.level.get();

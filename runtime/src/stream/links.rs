@@ -25,6 +25,12 @@ const PUT: &str = "INSERT OR REPLACE INTO link (subscription, since, incarnation
 const OTHERS: &str = "SELECT 1 FROM link WHERE subscription <> ?1 LIMIT 1";
 const DELETE: &str = "DELETE FROM link WHERE subscription = ?1";
 const DROP: &str = "DROP TABLE link";
+/// Nobody copies the stream any more whose pattern alone is about it.
+const END_COPIES: &str = "UPDATE link SET interest = 4 WHERE interest = 1";
+/// What was a target is none any more: who copied into it hears that it has ended, and who copied it
+/// before copies what comes in its place.
+const END_TARGET: &str = "UPDATE link SET interest = CASE interest WHEN 3 THEN 4 ELSE 1 END \
+    WHERE interest IN (3, 4)";
 
 /// The link of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,7 +226,10 @@ impl<S: Storage> Stream<S> {
             let life = present.map(Present::life);
             let start = present.map(Present::start);
             let source = stream.source();
+            let known = found.as_ref().map(|link| link.interest);
             let interest = match stream.is_target() && interest.is_in_content() {
+                // It copies into the stream itself, which it has to hear the end of.
+                true if known == Some(Interest::Target) => Interest::Target,
                 true => Interest::Ends,
                 false => interest,
             };
@@ -242,7 +251,9 @@ impl<S: Storage> Stream<S> {
     }
 
     /// Forgets the link of a subscription. One that was noted for the stream that is there stays when
-    /// the subscription was `told` of another one: it has not heard of this one.
+    /// the subscription was `told` of another one: it has not heard of this one. That of a subscription
+    /// that copies into the stream stays until that is [over](Self::unfeed), or the stream is. Says
+    /// whether there is none any more.
     ///
     /// # Errors
     ///
@@ -256,26 +267,116 @@ impl<S: Storage> Stream<S> {
             let is_of_other = stream.living().is_some_and(|present| {
                 link.is_of(present) && told.is_some_and(|life| *life != present.life())
             });
-            if is_of_other {
+            if is_of_other || told.is_none() && link.interest == Interest::Target {
                 return Ok(false);
             }
-            let name = [Param::Text(subscription)];
-            let mut are_others = false;
-            stream.storage.query(OTHERS, &name, &mut |_| {
-                are_others = true;
-                ControlFlow::Break(())
-            })?;
-            let (sql, params) = match are_others {
-                true => (DELETE, name.to_vec()),
-                false => (DROP, Vec::new()),
-            };
-            stream.storage.write(&[Statement { sql, params }])?;
-            stream.beside.links = match stream.beside.links {
-                Some(linked) if are_others => Some(Linked::count(&stream.storage, linked.is_old)?),
-                _ => None,
-            };
+            stream.remove_link(subscription, &[])?;
             Ok(true)
         })
+    }
+
+    /// Removes a link in one batch with something else.
+    fn remove_link(
+        &mut self,
+        subscription: &str,
+        also: &[Statement<'_>],
+    ) -> Result<(), StorageError> {
+        let name = [Param::Text(subscription)];
+        let mut are_others = false;
+        self.storage.query(OTHERS, &name, &mut |_| {
+            are_others = true;
+            ControlFlow::Break(())
+        })?;
+        let (sql, params) = match are_others {
+            true => (DELETE, name.to_vec()),
+            false => (DROP, Vec::new()),
+        };
+        let mut batch = also.to_vec();
+        batch.push(Statement { sql, params });
+        self.storage.write(&batch)?;
+        self.beside.links = match self.beside.links {
+            Some(linked) if are_others => Some(Linked::count(&self.storage, linked.is_old)?),
+            _ => None,
+        };
+        Ok(())
+    }
+
+    /// Notes that a subscription copies into the stream, in one batch with something else, and that
+    /// nobody copies the stream any more. Nothing is written when there is nothing new.
+    pub(super) fn link_target(
+        &mut self,
+        subscription: &str,
+        also: &[Statement<'_>],
+    ) -> Result<(), StorageError> {
+        let found = self.find_link(subscription)?;
+        let tail = self.end_of().map_or(0, |(_, tail)| tail);
+        let present = self.living();
+        let is_noted = found.is_some_and(|link| {
+            link.interest == Interest::Target && present.is_some_and(|it| link.is_of(it))
+        });
+        if is_noted && also.is_empty() {
+            return Ok(());
+        }
+        let link = Link::new(subscription, present, tail, Interest::Target);
+        let mut also = also.to_vec();
+        also.push(Statement {
+            sql: END_COPIES,
+            params: Vec::new(),
+        });
+        self.put_links_and(&[link], also)
+    }
+
+    /// Forgets that a subscription copies into the stream, in one batch with something else. Says
+    /// whether it has no link then.
+    pub(super) fn unlink_target(
+        &mut self,
+        subscription: &str,
+        also: &[Statement<'_>],
+    ) -> Result<bool, StorageError> {
+        let is_alive = self.living().is_some();
+        let link = self.find_link(subscription)?;
+        // When the stream has ended, it was to hear of that.
+        let is_to_go = link.as_ref().is_some_and(|link| match link.interest {
+            Interest::Target => true,
+            interest => interest == Interest::Ends && !is_alive,
+        });
+        match is_to_go {
+            true => self.remove_link(subscription, also)?,
+            false if also.is_empty() => {}
+            false => self.storage.write(also)?,
+        }
+        Ok(is_to_go || link.is_none())
+    }
+
+    /// Takes note of what was stored of that the stream is no target any more.
+    pub(super) fn is_no_target(&mut self, links: Option<Linked>) {
+        if links.is_some() {
+            self.beside.links = links;
+        }
+    }
+
+    /// The statement that notes that the stream is no target any more, and what is known of all links
+    /// then; nothing if it is none.
+    pub(super) fn end_target(
+        &self,
+    ) -> Result<Option<(Statement<'static>, Linked)>, StorageError> {
+        let linked = self.beside.links.filter(|linked| linked.target);
+        let Some(linked) = linked.filter(|_| self.living().is_some()) else {
+            return Ok(None);
+        };
+        let mut then = Linked::none();
+        for link in select(&self.storage, linked.is_old, SELECT, &[])? {
+            then.add(match link.interest {
+                Interest::Target => Interest::Ends,
+                Interest::Ends => Interest::Copies,
+                interest => interest,
+            });
+        }
+        let statement = Statement {
+            sql: END_TARGET,
+            params: Vec::new(),
+        };
+        Ok(Some((statement, then)))
     }
 
     /// All links.
@@ -362,6 +463,15 @@ impl<S: Storage> Stream<S> {
     }
 
     pub(super) fn put_links(&mut self, links: &[Link]) -> Result<(), StorageError> {
+        self.put_links_and(links, Vec::new())
+    }
+
+    /// Notes links in one batch with what is to come behind.
+    fn put_links_and(
+        &mut self,
+        links: &[Link],
+        also: Vec<Statement<'_>>,
+    ) -> Result<(), StorageError> {
         let known = self.beside.links;
         let before = match known {
             None => Some(CREATE),
@@ -375,6 +485,7 @@ impl<S: Storage> Stream<S> {
         let batch: Vec<_> = before
             .into_iter()
             .chain(links.iter().map(Link::put))
+            .chain(also)
             .collect();
         self.storage.write(&batch)?;
         // One of them may have been there with another interest, which was the last of its kind.

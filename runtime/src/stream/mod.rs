@@ -13,12 +13,14 @@
 //! | [`tier`] | what is old, in objects outside, and the jobs about it |
 //! | [`family`] | the source's side of a fork |
 //! | [`listing`] | whether the directory knows the stream |
+//! | [`copied`] | how far the sources are whose copies it is the target of |
 //! | [`links`] | subscriptions that are told of what is appended |
 //! | [`farewell`] | what is left to say of a stream that has ended |
 
 use std::ops::ControlFlow;
 
 pub mod birth;
+mod copied;
 pub mod family;
 pub mod farewell;
 pub mod lifetime;
@@ -34,6 +36,7 @@ pub mod verbs;
 pub(crate) mod tests;
 
 use birth::Birth;
+use copied::Feeders;
 use family::book::Forks;
 use farewell::Farewell;
 use lifetime::Lifetime;
@@ -103,6 +106,8 @@ struct Present {
     hot: Option<Hot>,
     lifetime: Lifetime,
     forks: Forks,
+    /// Who copies into the stream; nothing when that was not read.
+    feeders: Option<Box<Feeders>>,
     /// Where the earliest position was when it was last looked for something to drop.
     looked_for_old: Option<Offset>,
 }
@@ -274,6 +279,7 @@ fn load_stream(storage: &impl Storage, table: &str) -> Result<Cache, StorageErro
         hot: None,
         lifetime,
         forks: Forks::default(),
+        feeders: None,
         looked_for_old: None,
     })))
 }

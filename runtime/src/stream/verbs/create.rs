@@ -111,6 +111,7 @@ impl<S: Storage> Stream<S> {
             hot: None,
             lifetime,
             forks: Forks::default(),
+            feeders: None,
             looked_for_old: None,
         }));
         Ok(created)
