@@ -45,8 +45,7 @@ impl<P: Ports> Object<P> {
     pub(super) fn copied(self: &Rc<Self>, body: &[u8], now: u64) -> Result<Reply, Error> {
         let (document, content) = ask::apart(body);
         let asked: Copy = ask::hear(document)?;
-        let Outcome { answer, appended } =
-            self.stream.borrow_mut().copy(&asked, content, now)?;
+        let Outcome { answer, appended } = self.stream.borrow_mut().copy(&asked, content, now)?;
         if let Some(appended) = appended {
             self.note(&appended);
             self.tell_news();

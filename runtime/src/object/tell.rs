@@ -159,7 +159,9 @@ impl<P: Ports> Object<P> {
         let mut known = self.tell.links.borrow_mut();
         for link in links {
             let name = link.subscription.clone();
-            let telling = known.entry(name).or_insert(Telling::new(link.clone(), level));
+            let telling = known
+                .entry(name)
+                .or_insert(Telling::new(link.clone(), level));
             telling.link = link;
         }
     }

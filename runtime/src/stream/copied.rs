@@ -234,7 +234,9 @@ impl Feeders {
 
     /// Forgets the subscription of a name. Gives the rows that are to go.
     pub fn remove(&mut self, subscription: &str) -> Vec<i64> {
-        let removed = self.find(subscription).map(|it| std::mem::take(&mut it.rows));
+        let removed = self
+            .find(subscription)
+            .map(|it| std::mem::take(&mut it.rows));
         self.all.retain(|it| it.subscription != subscription);
         removed.unwrap_or_default()
     }

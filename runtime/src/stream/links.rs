@@ -357,9 +357,7 @@ impl<S: Storage> Stream<S> {
 
     /// The statement that notes that the stream is no target any more, and what is known of all links
     /// then; nothing if it is none.
-    pub(super) fn end_target(
-        &self,
-    ) -> Result<Option<(Statement<'static>, Linked)>, StorageError> {
+    pub(super) fn end_target(&self) -> Result<Option<(Statement<'static>, Linked)>, StorageError> {
         let linked = self.beside.links.filter(|linked| linked.target);
         let Some(linked) = linked.filter(|_| self.living().is_some()) else {
             return Ok(None);
