@@ -293,10 +293,19 @@ impl<'a> Bench<'a> {
                     subscription: subscription.to_string(),
                     life: life(born),
                 };
+                // Whether it was done is not known when it has failed: it is asked for again.
                 let unfed = self.failing(*fails, |stream| stream.unfeed(&unfeed, 0))?;
+                let unfed = match unfed {
+                    Some(unfed) => Some(unfed),
+                    None => self.failing(None, |stream| stream.unfeed(&unfeed, 0))?,
+                };
                 let is_known = self.fed.get(subscription).is_some_and(|fed| *fed <= born);
                 if unfed.is_some() && is_known {
                     self.unfed(*subscription);
+                }
+                if unfed.is_some() && !is_older {
+                    // Whoever has that name from now on is another one.
+                    self.subscriptions[*subscription] += 1;
                 }
             }
             Op::Append => {
@@ -326,7 +335,10 @@ impl<'a> Bench<'a> {
             subscription: subscription.to_string(),
             life: life(born),
         };
-        let fed = self.failing(fails, |stream| stream.feed(&feed, 0))?;
+        let fed = match self.failing(fails, |stream| stream.feed(&feed, 0))? {
+            Some(fed) => Some(fed),
+            None => self.failing(None, |stream| stream.feed(&feed, 0))?,
+        };
         if let Some(fed) = fed {
             let is_fed =
                 matches!(fed, Fed::Yes { life: target, .. } if target == life(self.target));
