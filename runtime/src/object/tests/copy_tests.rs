@@ -67,7 +67,7 @@ fn yes(at: u64, pause: u64) -> Copied {
 }
 
 fn link(lab: &Rc<Lab>, subscription: &str, interest: Interest) {
-    lab.meet(subscription, false);
+    lab.meet(subscription, true);
     let link = Link {
         subscription: subscription.into(),
         interest,
@@ -139,6 +139,7 @@ fn all_hear_of_the_end_of_a_target_which_stays_until_they_have() {
         lab.meet("s", false);
         lab.pass(HOUR);
         link(&lab, "pattern", Interest::Copies);
+        lab.meet("pattern", false);
         let target = feed(&lab, "s");
         copy(&lab, &target, 0);
         lab.fate.set(Fate::Lost);
@@ -178,7 +179,7 @@ fn a_target_that_only_copies_use_expires() {
         assert_eq!(lab.told("s"), []);
         assert!(matches!(copy(&lab, &target, 18), Copied::Yes { .. }));
         // After a crash, it is given a tenth more. Nobody touches it any more.
-        lab.pass(20_000);
+        lab.pass(21_000);
         assert_eq!(lab.told("s"), [(20, 20, true)]);
         assert_eq!((lab.tables(), lab.alarm.get()), (Vec::new(), None));
     }
@@ -210,9 +211,7 @@ fn what_takes_the_place_of_a_target_is_copied_by_whom_its_pattern_is_about() {
         lab.put(b"");
         lab.meet("s", false);
         lab.pass(HOUR);
-        lab.meet("pattern", true);
         link(&lab, "pattern", Interest::Copies);
-        lab.meet("pattern", true);
         let target = feed(&lab, "s");
         copy(&lab, &target, 0);
         lab.fate.set(Fate::Lost);

@@ -299,7 +299,7 @@ fn a_copy_is_for_one_stream_that_is_open() {
     let database = Sqlite::new();
     let mut stream = Stream::new(&database);
     let (copy, content) = copy_of(&[("a", 0, 1)]);
-    let mut answer = |stream: &mut Stream<&Sqlite>| {
+    let answer = |stream: &mut Stream<&Sqlite>| {
         let outcome = stream.copy(&copy, &content, 0).unwrap();
         assert_eq!(outcome.appended, None);
         outcome.answer
@@ -382,7 +382,7 @@ fn what_a_copy_costs() {
     // A stream that is no target costs what it did.
     let append = append(&json());
     let appended = written(&database, || {
-        drop(stream.append(&append, b"[1]", 0).unwrap())
+        _ = stream.append(&append, b"[1]", 0).unwrap();
     });
     assert_eq!(appended, 1);
     let unfed = written(&database, || assert!(unfeed(&mut stream, "s", 1)));
