@@ -4,12 +4,12 @@
 //! |---|---|
 //! | [`lab`] | the world around one object |
 //! | [`enroll_tests`] | what the directory is told |
-//! | [`copy_tests`] | what subscriptions copy into it |
+//! | [`target_tests`] | what subscriptions copy into it |
 //! | [`tell_tests`] | what subscriptions are told |
 //! | [`chance_tests`] | all of it at once, in an order that a seed says |
 
 mod chance_tests;
-mod copy_tests;
+mod target_tests;
 mod enroll_tests;
 mod lab;
 mod tell_tests;
