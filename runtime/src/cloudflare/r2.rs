@@ -251,6 +251,13 @@ impl Bucket {
 }
 
 impl ports::Bucket for Bucket {
+    async fn read(&self, part: &Part) -> Result<Vec<u8>, String> {
+        let object = self.open(part).await;
+        let object = object.map_err(|error| format!("{error:?}"))?;
+        let bytes = Source::Object(object).bytes().await.map_err(text)?;
+        Ok(bytes.to_vec())
+    }
+
     async fn put(&self, key: &str, body: &[u8], content_type: &str) -> Result<Stored, String> {
         let body = js_sys::Uint8Array::from(body);
         self.put_js(key, &body, content_type).await.map_err(text)

@@ -249,7 +249,7 @@ impl<P: Ports> Object<P> {
         self.note(&appended);
         if appended.is_new_data {
             // Before anything else can fail, and with it what is known of the stream.
-            self.tell_news();
+            self.tell_news(&appended);
         }
         self.after_append();
         self.used(appended.count);

@@ -204,7 +204,7 @@ impl<P: Ports> Object<P> {
         }
     }
 
-    async fn in_time<T>(
+    pub(super) async fn in_time<T>(
         &self,
         millis: u64,
         work: impl Future<Output = Result<T, String>>,

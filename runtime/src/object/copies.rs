@@ -48,7 +48,7 @@ impl<P: Ports> Object<P> {
         let Outcome { answer, appended } = self.stream.borrow_mut().copy(&asked, content, now)?;
         if let Some(appended) = appended {
             self.note(&appended);
-            self.tell_news();
+            self.tell_news(&appended);
             self.after_append();
             self.used(appended.count);
         }

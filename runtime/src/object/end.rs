@@ -31,7 +31,6 @@ impl<P: Ports> Object<P> {
     /// the directory, subscriptions and its family hear of it and its objects are deleted.
     pub(super) fn ended(self: &Rc<Self>, end: End) {
         self.has_parted();
-        self.links_changed();
         self.tell_end();
         self.part_behind();
         match end {

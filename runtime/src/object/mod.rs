@@ -15,6 +15,8 @@
 //! | [`family`] | what the objects of a fork and its source say to each other |
 //! | [`enroll`] | what the directory is told of the stream |
 //! | [`tell`] | what subscriptions are told of it |
+//! | [`telling`] | what one of them has heard, and when it is told next |
+//! | [`slices`] | what those are given that copy it |
 //! | [`chores`] | jobs: what is done besides requests |
 //! | [`wake`] | the alarm: when the object wakes next, and what it does then |
 //! | [`measure`] | what an operation cost |
@@ -41,7 +43,9 @@ pub mod question;
 pub mod readers;
 pub mod request;
 pub mod settings;
+mod slices;
 mod tell;
+mod telling;
 pub mod wake;
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::future::Future;
 
 use crate::machine::Machine;
 use crate::protocol::error::Error;
-use crate::protocol::part::Plan;
+use crate::protocol::part::{Part, Plan};
 
 /// All that a stream's object needs besides its [`Machine`].
 pub trait Ports: Machine {
@@ -73,8 +73,11 @@ pub struct Listed {
     pub cursor: Option<String>,
 }
 
-/// The bucket of cold segments, as those write to it who keep it.
+/// The bucket of cold segments, as those use it who keep it.
 pub trait Bucket {
+    /// Reads a range of an object, once it is certain that it is the object that was stored.
+    fn read(&self, part: &Part) -> impl Future<Output = Result<Vec<u8>, String>>;
+
     /// Puts an object.
     fn put(
         &self,

@@ -68,11 +68,16 @@ impl<P: Ports> Object<P> {
     fn linked(self: &Rc<Self>, body: &[u8]) -> Result<Reply, Error> {
         let asked: ask::Link = ask::hear(body)?;
         self.before_link();
-        let (tail, link) = {
+        let (tail, link, interest) = {
             let mut stream = self.stream.borrow_mut();
-            stream.link(&asked.subscription, asked.interest)?
+            let (tail, link) = stream.link(&asked.subscription, asked.interest)?;
+            (tail, link, stream.admitted(asked.interest))
         };
-        self.tell.linked(&asked.subscription, link, tail.tail);
+        let tell = &self.tell;
+        tell.linked(&asked.subscription, interest, link, tail.tail);
+        if interest.is_in_content() && tail.life.is_some() {
+            self.tell_copying(&asked.subscription);
+        }
         Ok(said(&tail))
     }
 

@@ -4,30 +4,39 @@
 //! after a crash. So one stands from the turn of an append on; it is left where it is, and the next
 //! appends find it there.
 //!
+//! Those that copy the stream are given [slices](super::slices) of it. How far they are is what they
+//! answer, and nobody else knows: nothing of it is stored here.
+//!
 //! An object that comes into memory does not know who was told of what. When an alarm has led to it,
 //! nobody was; otherwise that alarm is still to come.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 use std::rc::Rc;
+
+use futures_util::future::{Either, select};
 
 use super::Object;
 use super::ports::Ports;
+use super::slices::{Behind, Slices};
+use super::telling::{PAUSE, Telling};
 use super::wake::SAFETY;
 use crate::backoff::BackOff;
 use crate::machine::Peer;
-use crate::protocol::ask::{self, Kept, Life, TOLD, Told};
+use crate::protocol::ask::{self, Interest, Kept, Life, TOLD, Told};
 use crate::protocol::error::Error;
+use crate::protocol::reply::Appended;
 use crate::stream::links::Link;
 
 /// How many are told at once.
 const AT_ONCE: usize = 50;
 
-/// How long nobody is told again who was told, in milliseconds.
-const PAUSE: u64 = 100;
+/// Who takes longer to answer makes way for others, in milliseconds.
+const SLOW: u64 = 250;
 
-/// The longest wait before a subscription is told again that did not hear, in milliseconds.
-const LONGEST_WAIT: u64 = 60_000;
+/// So many at the most have made way and not answered yet.
+const MOST_SLOW: usize = 1_000;
 
 /// What is known of who was told, as long as the object is in memory.
 #[derive(Debug, Default)]
@@ -36,6 +45,9 @@ pub(super) struct Tell {
     is_known: Cell<bool>,
     /// Behind which tail a subscription is to be told; nothing when nobody knows what they were told.
     level: Cell<Option<u64>>,
+    /// Where the tail was when the first append came of which somebody was told, if nobody knew by
+    /// then what they were told before: most have copied up to there.
+    guess: Cell<Option<u64>>,
     links: RefCell<BTreeMap<String, Telling>>,
     /// Who is to be looked at.
     round: RefCell<VecDeque<String>>,
@@ -43,53 +55,28 @@ pub(super) struct Tell {
     again: Cell<bool>,
     /// Whether that begins in a turn to come.
     is_coming: Cell<bool>,
-    /// How many are being told.
+    /// How many are being told, but for the slow ones.
     under_way: Cell<usize>,
-    /// How many are, or were a moment ago.
+    /// How many are slow to answer.
+    slow: Cell<usize>,
+    /// How many are being told, or were a moment ago.
     busy: Cell<usize>,
     /// Whether the alarm is to be set anew when all were told.
     is_to_schedule: Cell<bool>,
+    /// What is given to those that copy.
+    pub slices: Slices,
 }
 
-/// What is known of one.
-#[derive(Debug)]
-struct Telling {
-    link: Link,
-    /// The tail that it knows of; nothing if that is not known.
-    told: Option<u64>,
-    /// Which of the streams that have ended it has been told of.
-    heard: Vec<Life>,
-    /// Whether it is being told, or was a moment ago.
-    is_busy: bool,
-    /// Whether it was linked anew meanwhile.
-    is_renewed: bool,
-    backoff: BackOff,
-}
-
-impl Telling {
-    fn new(link: Link, told: Option<u64>) -> Self {
-        Self {
-            link,
-            told,
-            heard: Vec::new(),
-            is_busy: false,
-            is_renewed: false,
-            backoff: BackOff::default(),
-        }
-    }
-
-    fn is_behind(&self, level: Option<u64>) -> bool {
-        self.link.interest.is_in_appends()
-            && level.is_some_and(|level| self.told.is_none_or(|told| told < level))
-    }
-}
+/// What a subscription is told, and where the slice starts that comes with it.
+type Message = (Told, Option<Behind>);
 
 impl Tell {
     /// A subscription has asked for a link, which is a new one perhaps, and knows the tail.
-    pub fn linked(&self, subscription: &str, link: Option<Link>, tail: u64) {
+    pub fn linked(&self, subscription: &str, interest: Interest, link: Option<Link>, tail: u64) {
         let mut links = self.links.borrow_mut();
         if let Some(telling) = links.get_mut(subscription) {
             telling.is_renewed = true;
+            telling.link.interest = interest;
         }
         if let Some(link) = link
             && self.is_known.get()
@@ -122,6 +109,28 @@ impl Tell {
             || self.busy.get() > 0
     }
 
+    /// Whether one more may be told.
+    fn has_place(&self) -> bool {
+        self.under_way.get() < AT_ONCE
+    }
+
+    /// One is told from now on.
+    fn begin(&self) {
+        for count in [&self.under_way, &self.busy] {
+            count.set(count.get().saturating_add(1));
+        }
+    }
+
+    /// One that is slow makes way for others, unless too many have. Says whether it does.
+    fn make_way(&self) -> bool {
+        if self.slow.get() >= MOST_SLOW {
+            return false;
+        }
+        self.slow.set(self.slow.get().saturating_add(1));
+        is_done(&self.under_way);
+        true
+    }
+
     /// Who is to be looked at next.
     fn next(&self) -> Option<String> {
         let mut round = self.round.borrow_mut();
@@ -130,6 +139,10 @@ impl Tell {
         }
         round.pop_front()
     }
+}
+
+fn is_done(count: &Cell<usize>) {
+    count.set(count.get().saturating_sub(1));
 }
 
 impl<P: Ports> Object<P> {
@@ -168,14 +181,15 @@ impl<P: Ports> Object<P> {
 
     /// Something was appended, in the turn that has done it: linked subscriptions are told, and an alarm
     /// stands.
-    pub(super) fn tell_news(self: &Rc<Self>) {
+    pub(super) fn tell_news(self: &Rc<Self>, appended: &Appended) {
         if !self.stream.borrow().is_followed() {
             return;
         }
-        let Some((_, tail)) = self.stream.borrow().end_of() else {
-            return;
-        };
-        self.tell.level.set(Some(tail));
+        let tail = appended.tail.position();
+        if self.tell.level.replace(Some(tail)).is_none() {
+            let before = appended.tail.back(appended.count);
+            self.tell.guess.set(Some(before.position()));
+        }
         self.tell_behind();
         if !self.has_alarm_soon() {
             self.arm();
@@ -194,7 +208,7 @@ impl<P: Ports> Object<P> {
         let tail = end.map_or(start, |(_, tail)| tail);
         self.know_links();
         for telling in self.tell.links.borrow_mut().values_mut() {
-            telling.told = Some(start);
+            telling.start_anew(Some(start));
         }
         self.tell.level.set(Some(tail));
         self.tell.is_to_schedule.set(true);
@@ -205,12 +219,29 @@ impl<P: Ports> Object<P> {
     /// The stream has ended, in the turn that has done it.
     pub(super) fn tell_end(self: &Rc<Self>) {
         self.tell.level.set(None);
+        self.tell.guess.set(None);
+        self.tell.slices.forget();
         for telling in self.tell.links.borrow_mut().values_mut() {
-            telling.told = None;
+            telling.start_anew(None);
         }
         if !self.stream.borrow().farewells().is_empty() && self.stream.borrow().has_links() {
             self.tell.is_to_schedule.set(true);
             self.tell_behind();
+        }
+    }
+
+    /// A subscription that copies has asked for a link: it is asked how far it is. An alarm stands for
+    /// that unless it would have everybody told, as nobody knows what they were told.
+    pub(super) fn tell_copying(self: &Rc<Self>, subscription: &str) {
+        self.know_links();
+        match self.tell.links.borrow_mut().get_mut(subscription) {
+            Some(telling) if telling.link.interest.is_in_content() => telling.ask(),
+            _ => return,
+        }
+        self.tell_behind();
+        if self.tell.level.get().is_some() && !self.has_alarm_soon() {
+            self.tell.is_to_schedule.set(true);
+            self.arm();
         }
     }
 
@@ -245,7 +276,7 @@ impl<P: Ports> Object<P> {
 
     /// Nobody knows who was told: nobody was.
     pub(super) fn doubt_telling(self: &Rc<Self>) {
-        if !self.stream.borrow().has_links() {
+        if !self.may_have_news() {
             return;
         }
         let is_known = self.tell.is_known.get();
@@ -283,64 +314,133 @@ impl<P: Ports> Object<P> {
     /// Tells as many as may be told at once. When all were, the rest is left to the alarm.
     async fn tell_some(self: &Rc<Self>) {
         self.know_links();
-        while self.tell.under_way.get() < AT_ONCE {
+        while self.tell.has_place() {
             let Some(subscription) = self.tell.next() else {
                 break;
             };
-            if let Some(told) = self.begin_telling(&subscription) {
+            if let Some(message) = self.begin_telling(&subscription) {
                 let this = Rc::clone(self);
                 self.ports
-                    .spawn(async move { this.tell_one(subscription, told).await });
+                    .spawn(async move { this.tell_one(subscription, message).await });
             }
         }
         if self.tell.is_at_work() {
             return;
         }
+        self.tell.slices.forget();
         self.forget_farewells();
         let now = self.ports.now();
-        let has_failed = self.next_telling(now).is_some();
-        if self.tell.is_to_schedule.take() || has_failed {
+        let next = match self.tell.is_known.get() {
+            true => self.next_due(),
+            false => self.next_telling(now),
+        };
+        let is_late = next.is_some_and(|at| !self.has_alarm_by(at));
+        if self.tell.is_to_schedule.take() || is_late {
             self.work().await;
         }
     }
 
     /// What a subscription is to be told now.
-    fn begin_telling(&self, subscription: &str) -> Option<Told> {
+    fn begin_telling(&self, subscription: &str) -> Option<Message> {
         let stream = self.stream.borrow();
         let mut links = self.tell.links.borrow_mut();
         let telling = links.get_mut(subscription)?;
-        if telling.is_busy || telling.backoff.not_before() > self.ports.now() {
+        let (level, farewells) = (self.tell.level.get(), stream.farewells());
+        let due = telling.due(level, farewells)?;
+        if telling.is_busy || due > self.ports.now() {
             return None;
         }
-        let mut farewells = stream.farewells().iter();
-        let unheard = farewells.find(|farewell| !telling.heard.contains(&farewell.life));
-        let told = match unheard {
-            Some(farewell) => Some(farewell.told()),
-            None if telling.is_behind(self.tell.level.get()) => stream.telling(&telling.link),
-            None => None,
-        }?;
+        let message = match telling.unheard(farewells) {
+            Some(farewell) => (farewell.told(), None),
+            None => {
+                let behind = self.behind(telling);
+                if behind.is_some() && !self.tell.slices.have_room() {
+                    return None;
+                }
+                (stream.telling(&telling.link)?, behind)
+            }
+        };
         telling.is_busy = true;
         telling.is_renewed = false;
-        for count in [&self.tell.under_way, &self.tell.busy] {
-            count.set(count.get().saturating_add(1));
-        }
-        Some(told)
+        self.tell.begin();
+        Some(message)
     }
 
-    async fn tell_one(self: &Rc<Self>, subscription: String, told: Told) {
-        let peer = Peer::Subscription(&subscription);
-        let answer = self.ports.ask_in_time(peer, TOLD, ask::say(&told)).await;
-        let is_done = |count: &Cell<usize>| count.set(count.get().saturating_sub(1));
-        is_done(&self.tell.under_way);
-        self.has_heard(&subscription, &told, answer);
+    /// Where the slice starts that a subscription is given, if it is given one. What is copied into
+    /// the stream is not copied again.
+    fn behind(&self, telling: &Telling) -> Option<Behind> {
+        if !telling.link.interest.is_in_content() || self.stream.borrow().is_target() {
+            return None;
+        }
+        let known = telling.told.map(Behind::Known);
+        known.or_else(|| self.tell.guess.get().map(Behind::Guessed))
+    }
+
+    async fn tell_one(self: &Rc<Self>, subscription: String, (mut told, behind): Message) {
+        let answer = self.tell_and_hear(&subscription, &mut told, behind).await;
+        let is_at_once = self.has_heard(&subscription, &told, answer);
         self.tell_more().await;
-        self.ports.sleep(PAUSE).await;
+        if !is_at_once {
+            self.ports.sleep(PAUSE).await;
+        }
         is_done(&self.tell.busy);
         if let Some(telling) = self.tell.links.borrow_mut().get_mut(&subscription) {
             telling.is_busy = false;
         }
         self.tell.round.borrow_mut().push_back(subscription);
         self.tell_some().await;
+    }
+
+    /// Tells one and waits for its answer; others need not when it takes long.
+    async fn tell_and_hear(
+        self: &Rc<Self>,
+        subscription: &str,
+        told: &mut Told,
+        behind: Option<Behind>,
+    ) -> Result<(u16, Vec<u8>), Error> {
+        let work = self.tell_with_slice(subscription, told, behind);
+        let mut work = pin!(work);
+        let slow = pin!(self.ports.sleep(SLOW));
+        let (answer, place) = match select(work.as_mut(), slow).await {
+            Either::Left((answer, _)) => (answer, &self.tell.under_way),
+            Either::Right(_) => match self.tell.make_way() {
+                true => {
+                    self.tell_more().await;
+                    (work.await, &self.tell.slow)
+                }
+                false => (work.await, &self.tell.under_way),
+            },
+        };
+        is_done(place);
+        answer
+    }
+
+    async fn tell_with_slice(
+        &self,
+        subscription: &str,
+        told: &mut Told,
+        behind: Option<Behind>,
+    ) -> Result<(u16, Vec<u8>), Error> {
+        let sliced = match behind {
+            Some(behind) => self.slice(behind).await?,
+            None => None,
+        };
+        let (body, bytes) = match (&sliced, &mut told.source) {
+            (Some(sliced), Some(source)) => {
+                told.tail = told.tail.max(sliced.slice.to);
+                source.slice = Some(sliced.slice);
+                (ask::with(told, &sliced.text), sliced.text.len())
+            }
+            _ => (ask::say(told), 0),
+        };
+        drop(sliced);
+        let peer = Peer::Subscription(subscription);
+        self.tell.slices.leaves(bytes);
+        let answer = self.ports.ask_in_time(peer, TOLD, body).await;
+        if self.tell.slices.arrived(bytes) {
+            self.tell.again.set(true);
+        }
+        answer
     }
 
     /// Another one's turn has come, unless all were told.
@@ -350,74 +450,94 @@ impl<P: Ports> Object<P> {
         }
     }
 
-    /// Takes what a subscription has answered.
-    fn has_heard(&self, subscription: &str, told: &Told, answer: Result<(u16, Vec<u8>), Error>) {
+    /// Takes what a subscription has answered. Says whether it is to be told more at once.
+    fn has_heard(
+        &self,
+        subscription: &str,
+        told: &Told,
+        answer: Result<(u16, Vec<u8>), Error>,
+    ) -> bool {
         let kept = match answer {
             Ok((404, _)) => Ok(Kept::is(false)),
             Ok(answer) => ask::answered(&answer),
             Err(error) => Err(error),
         };
-        match kept {
-            Ok(Kept { keep: true, .. }) => self.is_kept(subscription, told),
-            Ok(Kept { keep: false, .. }) => self.is_not_kept(subscription, told),
-            Err(error) => {
-                let now = self.ports.now();
-                let mut links = self.tell.links.borrow_mut();
-                let Some(telling) = links.get_mut(subscription) else {
-                    return;
-                };
+        let noted = match kept {
+            Ok(kept) if kept.keep => self.is_kept(subscription, told, &kept),
+            Ok(_) => self.is_not_kept(subscription, told),
+            Err(error) => Err(error),
+        };
+        noted.unwrap_or_else(|error| {
+            let mut links = self.tell.links.borrow_mut();
+            if let Some(telling) = links.get_mut(subscription) {
                 if telling.backoff.is_fresh() {
                     let text = format_args!("{subscription} was not told yet: {error:?}");
                     self.ports.log(text);
                 }
-                telling.backoff.failed(now, LONGEST_WAIT);
+                telling.failed(self.ports.now());
             }
-        }
+            false
+        })
     }
 
-    fn is_kept(&self, subscription: &str, told: &Told) {
+    fn is_kept(&self, subscription: &str, told: &Told, kept: &Kept) -> Result<bool, Error> {
+        self.take_interest(subscription, kept.interest)?;
         let end = self.stream.borrow().end_of();
         let mut links = self.tell.links.borrow_mut();
         let Some(telling) = links.get_mut(subscription) else {
-            return;
+            return Ok(false);
         };
-        telling.backoff = BackOff::default();
         if told.ended {
             let stream = self.stream.borrow();
             let is_left = |life: &Life| stream.farewells().iter().any(|left| left.life == *life);
             telling.heard.retain(is_left);
             telling.heard.push(told.life.clone());
         } else if end.is_some_and(|(life, _)| life == told.life) {
-            telling.told = Some(told.tail);
+            return Ok(telling.has_heard(told, kept.copying, self.ports.now()));
         }
+        telling.backoff = BackOff::default();
+        Ok(false)
     }
 
-    fn is_not_kept(&self, subscription: &str, told: &Told) {
+    /// A subscription has said what it wants to hear.
+    fn take_interest(&self, subscription: &str, wanted: Option<Interest>) -> Result<(), Error> {
+        let is_news = |telling: &Telling, wanted: &Interest| {
+            // It may have said so of the link before.
+            !telling.is_renewed && telling.link.interest != *wanted
+        };
+        let wanted = {
+            let links = self.tell.links.borrow();
+            let telling = links.get(subscription);
+            wanted.filter(|wanted| telling.is_some_and(|telling| is_news(telling, wanted)))
+        };
+        let Some(wanted) = wanted else {
+            return Ok(());
+        };
+        let change = |object: &Self| {
+            let mut stream = object.stream.borrow_mut();
+            stream.change_interest(subscription, wanted)
+        };
+        let interest = self.counted(change).0?;
+        if let Some(telling) = self.tell.links.borrow_mut().get_mut(subscription) {
+            telling.link.interest = interest;
+        }
+        Ok(())
+    }
+
+    fn is_not_kept(&self, subscription: &str, told: &Told) -> Result<bool, Error> {
         let is_renewed = {
             let links = self.tell.links.borrow();
             links.get(subscription).is_some_and(|it| it.is_renewed)
         };
-        let unlinked = match is_renewed {
-            true => Ok(false),
-            false => {
-                let unlink = |object: &Self| {
-                    let mut stream = object.stream.borrow_mut();
-                    stream.unlink(subscription, Some(&told.life))
-                };
-                self.counted(unlink).0
-            }
+        let unlink = |object: &Self| {
+            let mut stream = object.stream.borrow_mut();
+            stream.unlink(subscription, Some(&told.life))
         };
-        match unlinked {
-            Ok(true) => self.tell.unlinked(subscription),
-            Ok(false) => self.is_kept(subscription, told),
-            Err(error) => {
-                self.ports.log(format_args!("{error:?}"));
-                let mut links = self.tell.links.borrow_mut();
-                if let Some(telling) = links.get_mut(subscription) {
-                    telling.backoff.failed(self.ports.now(), LONGEST_WAIT);
-                }
-            }
+        if !is_renewed && self.counted(unlink).0? {
+            self.tell.unlinked(subscription);
+            return Ok(false);
         }
+        self.is_kept(subscription, told, &Kept::is(true))
     }
 
     /// Reads the links, unless that was done.
@@ -429,8 +549,10 @@ impl<P: Ports> Object<P> {
             Ok(links) => {
                 let mut known = self.tell.links.borrow_mut();
                 for link in links {
-                    let name = link.subscription.clone();
-                    known.entry(name).or_insert(Telling::new(link, None));
+                    let telling = known.entry(link.subscription.clone());
+                    telling
+                        .and_modify(|telling| telling.link = link.clone())
+                        .or_insert_with(|| Telling::new(link, None));
                 }
                 self.tell.is_known.set(true);
             }
@@ -438,27 +560,38 @@ impl<P: Ports> Object<P> {
         }
     }
 
+    /// Whether there may be something that somebody is to be told.
+    fn may_have_news(&self) -> bool {
+        let stream = self.stream.borrow();
+        let is_there = stream.end_of().is_some();
+        stream.has_links() && !stream.farewells().is_empty() || stream.is_followed() && is_there
+    }
+
     /// When subscriptions are to be told of something next; `None` for never.
     pub(super) fn next_telling(&self, now: u64) -> Option<u64> {
-        let stream = self.stream.borrow();
-        if !stream.is_followed() && (!stream.has_links() || stream.farewells().is_empty()) {
+        if !self.may_have_news() {
             return None;
         }
-        let level = self.tell.level.get();
-        let is_unsure = !self.tell.is_known.get() || level.is_none() && stream.end_of().is_some();
-        if is_unsure || self.tell.is_at_work() {
-            let is_news = !stream.farewells().is_empty() || stream.end_of().is_some();
-            return is_news.then(|| match is_unsure {
-                true => self.alarm.in_doubt(now),
-                false => now.saturating_add(SAFETY),
-            });
-        }
+        let is_unsure = {
+            let stream = self.stream.borrow();
+            let is_there = stream.is_followed() && stream.end_of().is_some();
+            !self.tell.is_known.get() || is_there && self.tell.level.get().is_none()
+        };
+        let in_doubt = is_unsure.then(|| self.alarm.in_doubt(now));
+        let next = match self.tell.is_at_work() {
+            true => Some(now.saturating_add(SAFETY)),
+            false => self.next_due(),
+        };
+        in_doubt.into_iter().chain(next).min()
+    }
+
+    /// When the next of those who are known is to be told something; `None` if all were told.
+    fn next_due(&self) -> Option<u64> {
+        let stream = self.stream.borrow();
+        let is_there = stream.end_of().is_some();
+        let level = self.tell.level.get().filter(|_| is_there);
         let links = self.tell.links.borrow();
-        let waiting = links.values().filter(|telling| {
-            let mut farewells = stream.farewells().iter();
-            farewells.any(|farewell| !telling.heard.contains(&farewell.life))
-                || stream.end_of().is_some() && telling.is_behind(level)
-        });
-        waiting.map(|telling| telling.backoff.not_before()).min()
+        let due = |telling: &Telling| telling.due(level, stream.farewells());
+        links.values().filter_map(due).min()
     }
 }

@@ -100,6 +100,14 @@ impl<P: Ports> Object<P> {
         stands.is_some_and(|at| soon.contains(&at))
     }
 
+    /// Whether an alarm is known to stand that comes at a time or before.
+    pub(super) fn has_alarm_by(&self, at: u64) -> bool {
+        let now = self.ports.now();
+        let in_time = now.saturating_sub(SAFETY)..=at.max(now.saturating_add(FLOOR));
+        let stands = self.alarm.stands.get();
+        stands.is_some_and(|at| in_time.contains(&at))
+    }
+
     fn set_alarm(&self, at: Option<u64>) -> impl Future<Output = Result<(), String>> {
         self.alarm.stands.set(at);
         let set = self.ports.set_alarm(at);

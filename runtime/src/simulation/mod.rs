@@ -36,7 +36,7 @@ mod node;
 mod ports;
 mod receiver;
 mod run;
-mod store;
+pub mod store;
 mod stored;
 mod subscriber;
 mod worker;

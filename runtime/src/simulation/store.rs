@@ -208,6 +208,11 @@ impl Store {
 }
 
 impl Bucket for Store {
+    async fn read(&self, part: &Part) -> Result<Vec<u8>, String> {
+        let range = self.open(part).await;
+        range.map_err(|error| format!("{error:?}"))
+    }
+
     async fn put(&self, key: &str, body: &[u8], content_type: &str) -> Result<Stored, String> {
         let (key, body, content_type) = (key.to_owned(), body.to_vec(), content_type.to_owned());
         self.call(move |store| store.insert(&key, body, content_type))

@@ -27,10 +27,6 @@ const DELETE: &str = "DELETE FROM link WHERE subscription = ?1";
 const DROP: &str = "DROP TABLE link";
 /// Nobody copies the stream any more whose pattern alone is about it.
 const END_COPIES: &str = "UPDATE link SET interest = 4 WHERE interest = 1";
-/// What was a target is none any more: who copied into it hears that it has ended, and who copied it
-/// before copies what comes in its place.
-const END_TARGET: &str = "UPDATE link SET interest = CASE interest WHEN 3 THEN 4 ELSE 1 END \
-    WHERE interest IN (3, 4)";
 
 /// The link of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,28 +48,44 @@ pub(super) struct Linked {
     is_old: bool,
     /// Whether somebody is told of appends.
     in_appends: bool,
-    /// Whether somebody copies into the stream.
+    /// Whether somebody copies into the stream that is there.
     target: bool,
     /// Whether somebody copies the stream who was told to by name.
     named: bool,
 }
 
 impl Linked {
-    /// Reads what `sql` has made.
-    pub fn load(storage: &impl Storage, sql: &str) -> Result<Self, StorageError> {
+    /// Reads what `sql` has made, beside a stream if there is one.
+    pub fn load(
+        storage: &impl Storage,
+        sql: &str,
+        present: Option<&Present>,
+    ) -> Result<Self, StorageError> {
         let is_old = !sql.contains("interest");
-        Self::count(storage, is_old)
+        Self::count(storage, is_old, present)
     }
 
-    fn count(storage: &impl Storage, is_old: bool) -> Result<Self, StorageError> {
+    fn count(
+        storage: &impl Storage,
+        is_old: bool,
+        present: Option<&Present>,
+    ) -> Result<Self, StorageError> {
         let mut linked = Self {
             is_old,
             ..Self::none()
         };
         for link in select(storage, is_old, SELECT, &[])? {
-            linked.add(link.interest);
+            linked.add(&link, present);
         }
         Ok(linked)
+    }
+
+    /// The same beside a stream that is new: whoever copied into the one before has not asked for it.
+    pub fn beside_new(self) -> Self {
+        Self {
+            target: false,
+            ..self
+        }
     }
 
     fn none() -> Self {
@@ -85,10 +97,11 @@ impl Linked {
         }
     }
 
-    fn add(&mut self, interest: Interest) {
-        self.in_appends |= interest.is_in_appends();
-        self.target |= interest == Interest::Target;
-        self.named |= interest == Interest::NamedCopies;
+    fn add(&mut self, link: &Link, present: Option<&Present>) {
+        let is_of_present = present.is_some_and(|present| link.is_of(present));
+        self.in_appends |= link.interest.is_in_appends();
+        self.target |= link.interest == Interest::Target && is_of_present;
+        self.named |= link.interest == Interest::NamedCopies;
     }
 }
 
@@ -163,7 +176,15 @@ impl<S: Storage> Stream<S> {
 
     /// Whether some subscription copies into the stream. Known once the stream is loaded.
     pub fn is_target(&self) -> bool {
-        self.beside.links.is_some_and(|linked| linked.target)
+        self.living().is_some() && self.beside.links.is_some_and(|linked| linked.target)
+    }
+
+    /// What a subscription hears that wants to hear this: nobody copies a target of copies.
+    pub fn admitted(&self, interest: Interest) -> Interest {
+        match interest.is_in_content() && self.is_target() {
+            true => Interest::Ends,
+            false => interest,
+        }
     }
 
     /// Whether some subscription copies the stream that was told to by name. Known once the stream is
@@ -195,7 +216,7 @@ impl<S: Storage> Stream<S> {
         self.living().map(Present::start)
     }
 
-    fn living(&self) -> Option<&Present> {
+    pub(super) fn living(&self) -> Option<&Present> {
         match &self.cache {
             Cache::Present(present) if !present.state.deleted => Some(present),
             _ => None,
@@ -227,11 +248,10 @@ impl<S: Storage> Stream<S> {
             let start = present.map(Present::start);
             let source = stream.source();
             let known = found.as_ref().map(|link| link.interest);
-            let interest = match stream.is_target() && interest.is_in_content() {
+            let interest = match stream.admitted(interest) {
                 // It copies into the stream itself, which it has to hear the end of.
-                true if known == Some(Interest::Target) => Interest::Target,
-                true => Interest::Ends,
-                false => interest,
+                Interest::Ends if known == Some(Interest::Target) => Interest::Target,
+                interest => interest,
             };
             let link = Link::new(subscription, present, since, interest);
             let is_noted = found.as_ref() == Some(&link);
@@ -295,7 +315,7 @@ impl<S: Storage> Stream<S> {
         batch.push(Statement { sql, params });
         self.storage.write(&batch)?;
         self.beside.links = match self.beside.links {
-            Some(linked) if are_others => Some(Linked::count(&self.storage, linked.is_old)?),
+            Some(linked) if are_others => Some(self.count(linked.is_old)?),
             _ => None,
         };
         Ok(())
@@ -348,35 +368,6 @@ impl<S: Storage> Stream<S> {
         Ok(is_to_go || link.is_none())
     }
 
-    /// Takes note of what was stored of that the stream is no target any more.
-    pub(super) fn is_no_target(&mut self, links: Option<Linked>) {
-        if links.is_some() {
-            self.beside.links = links;
-        }
-    }
-
-    /// The statement that notes that the stream is no target any more, and what is known of all links
-    /// then; nothing if it is none.
-    pub(super) fn end_target(&self) -> Result<Option<(Statement<'static>, Linked)>, StorageError> {
-        let linked = self.beside.links.filter(|linked| linked.target);
-        let Some(linked) = linked.filter(|_| self.living().is_some()) else {
-            return Ok(None);
-        };
-        let mut then = Linked::none();
-        for link in select(&self.storage, linked.is_old, SELECT, &[])? {
-            then.add(match link.interest {
-                Interest::Target => Interest::Ends,
-                Interest::Ends => Interest::Copies,
-                interest => interest,
-            });
-        }
-        let statement = Statement {
-            sql: END_TARGET,
-            params: Vec::new(),
-        };
-        Ok(Some((statement, then)))
-    }
-
     /// All links.
     ///
     /// # Errors
@@ -392,21 +383,27 @@ impl<S: Storage> Stream<S> {
         })
     }
 
-    /// Takes note of what a subscription that is linked wants to hear from now on.
+    /// Takes note of what a subscription that is linked wants to hear from now on, and gives what it
+    /// hears.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`].
-    pub fn change_interest(&mut self, subscription: &str, interest: Interest) -> Result<(), Error> {
+    pub fn change_interest(
+        &mut self,
+        subscription: &str,
+        interest: Interest,
+    ) -> Result<Interest, Error> {
         self.turn(|stream| {
             stream.load()?;
+            let interest = stream.admitted(interest);
             match stream.find_link(subscription)? {
                 Some(link) if link.interest != interest => {
                     stream.put_links(&[Link { interest, ..link }])?;
-                    Ok(())
                 }
-                _ => Ok(()),
+                _ => {}
             }
+            Ok(interest)
         })
     }
 
@@ -441,9 +438,11 @@ impl<S: Storage> Stream<S> {
                 Some(link) => link.since(present),
                 None => since,
             };
-            let interest = found
-                .as_ref()
-                .map_or_else(Interest::default, |it| it.interest);
+            let interest = match &found {
+                // This stream is no target so far. It says what it wants when it is told.
+                Some(link) if link.interest != Interest::Ends => link.interest,
+                _ => Interest::default(),
+            };
             changed.push(Link::new(subscription, Some(present), since, interest));
         }
         if !changed.is_empty() {
@@ -487,8 +486,12 @@ impl<S: Storage> Stream<S> {
             .collect();
         self.storage.write(&batch)?;
         // One of them may have been there with another interest, which was the last of its kind.
-        self.beside.links = Some(Linked::count(&self.storage, false)?);
+        self.beside.links = Some(self.count(false)?);
         Ok(())
+    }
+
+    fn count(&self, is_old: bool) -> Result<Linked, StorageError> {
+        Linked::count(&self.storage, is_old, self.living())
     }
 }
 

@@ -15,6 +15,7 @@
 //! | [`listing`] | whether the directory knows the stream |
 //! | [`copied`] | how far the sources are whose copies it is the target of |
 //! | [`links`] | subscriptions that are told of what is appended |
+//! | [`slice`] | what those get of it that copy the stream |
 //! | [`farewell`] | what is left to say of a stream that has ended |
 
 use std::ops::ControlFlow;
@@ -27,6 +28,7 @@ pub mod lifetime;
 pub mod links;
 pub mod listing;
 pub mod log;
+pub mod slice;
 pub mod state;
 pub mod storage;
 pub mod tier;
@@ -238,13 +240,17 @@ fn load(storage: &impl Storage) -> Result<(Cache, Beside), StorageError> {
         ControlFlow::Break(())
     })?;
     let farewells = farewells?;
-    let links = links.map(|sql| Linked::load(storage, &sql)).transpose()?;
-    let beside = Beside { links, farewells };
     let cache = match table {
         Some(table) => load_stream(storage, &table)?,
         None => Cache::Absent,
     };
-    Ok((cache, beside))
+    let present = match &cache {
+        Cache::Present(present) => Some(&**present),
+        _ => None,
+    };
+    let links = links.map(|sql| Linked::load(storage, &sql, present));
+    let links = links.transpose()?;
+    Ok((cache, Beside { links, farewells }))
 }
 
 fn load_stream(storage: &impl Storage, table: &str) -> Result<Cache, StorageError> {

@@ -1,6 +1,8 @@
 use std::rc::Rc;
 
+use super::copier::Copier;
 use super::lab::{Fate, Lab};
+use crate::protocol::ask::Interest;
 use crate::protocol::error::Error;
 
 /// The machine fails, but not before an alarm that could not be set was: then there is nobody left to
@@ -23,10 +25,12 @@ fn run(seed: u64) -> Rc<Lab> {
     let chance = lab.executor.clone();
     lab.subscribe("glob");
     lab.meet("explicit", true);
-    for _ in 0..chance.below(40) {
-        match chance.below(16) {
+    lab.copy("copy", Copier::new(Interest::Copies));
+    lab.copy("named", Copier::from_start());
+    for round in 10..10 + chance.below(40) {
+        match chance.below(18) {
             0..=2 => _ = lab.put(chance.pick::<&[u8]>(&[b"", b"[1,2]"])),
-            3..=6 => _ = lab.append(),
+            3..=6 => _ = lab.post(format!("[{round}]").as_bytes()),
             7..=8 => _ = lab.delete(),
             9 => crash(&lab),
             10 => _ = lab.get(),
@@ -42,6 +46,14 @@ fn run(seed: u64) -> Rc<Lab> {
                 lab.set_shards(chance.pick(&settings).clone());
             }
             14 => _ = lab.try_link("explicit"),
+            15 => _ = lab.try_link_for("named", Interest::NamedCopies),
+            16 => {
+                let name = *chance.pick(&["copy", "named"]);
+                lab.copier(name, |copier| {
+                    copier.takes = chance.chance(500);
+                    copier.pause = *chance.pick(&[0, 0, 10_000]);
+                });
+            }
             _ => lab.disk.fail_after(chance.below(10) as u32),
         }
         let while_ = *chance.pick(&[0, 1, 15, 120, 3_000, 70_000]);
@@ -55,6 +67,9 @@ fn run(seed: u64) -> Rc<Lab> {
     lab.alarm_fails.set(0);
     lab.fate.set(Fate::Answered);
     lab.set_shards(Ok(Some(16)));
+    for name in ["copy", "named"] {
+        lab.copier(name, |copier| copier.takes = true);
+    }
     lab
 }
 
@@ -81,6 +96,29 @@ fn in_the_end_everybody_knows_what_there_is() {
             assert!(!links.contains(&"glob".to_owned()), "{what}");
         }
         let tail = lab.link("probe").tail;
+        let content = lab.content();
+        for name in ["copy", "named"] {
+            if !is_there || !links.contains(&name.to_owned()) {
+                continue;
+            }
+            let (at, copied, begun) = lab.copier(name, |copier| {
+                let lines = copier.text[copier.begun.1..].lines();
+                let copied = lines.map(|line| line.parse().unwrap());
+                (
+                    copier.at.clone(),
+                    copied.collect::<Vec<u64>>(),
+                    copier.begun.0,
+                )
+            });
+            let since = lab.link_for(name, Interest::Copies).since;
+            match at {
+                Some((known, at)) if Some(&known) == life.as_ref() => {
+                    assert_eq!(at, tail, "{what}");
+                    assert_eq!(copied, content[begun as usize..], "{what}");
+                }
+                _ => assert_eq!(since, tail, "{name} was not told; {what}"),
+            }
+        }
         for name in links {
             let knows = lab.subscriptions.borrow()[&name].knows.clone();
             match (knows, &life) {

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::rc::Rc;
 
+use super::copier::Copier;
 use crate::machine::{DataPoint, Machine, Peer};
 use crate::object::Object;
-use crate::object::ports::{Bucket, Close, Listed, Ports, Stored};
+use crate::object::ports::{Close, Ports};
 use crate::object::request::{ASK, Incoming};
 use crate::object::settings::Settings;
 use crate::object::wake::FLOOR;
@@ -16,10 +17,10 @@ use crate::protocol::ask::{
     self, Interest, Kept, Life, Register, Registered, Tail, Told, Unregister,
 };
 use crate::protocol::error::Error;
-use crate::protocol::part::Plan;
 use crate::protocol::path::ASKED;
 use crate::protocol::reply::Reply;
 use crate::simulation::executor::{Executor, Group};
+use crate::simulation::store::Store;
 use crate::stream::Stream;
 use crate::stream::tests::sqlite::{Database, Sqlite};
 use crate::stream::tier::upkeep::Limits;
@@ -48,6 +49,8 @@ pub struct Subscription {
     /// The stream that it knows, from where on, and up to where.
     pub knows: Option<(Life, u64, u64)>,
     pub heard: Vec<Told>,
+    /// What it has copied, if it copies.
+    pub copier: Option<Copier>,
 }
 
 /// See the module's text.
@@ -77,12 +80,18 @@ pub struct Lab {
     /// How many live readers there are, and how often they were to be sent something.
     pub readers: Cell<u32>,
     pub deliveries: Cell<u32>,
+    /// The bucket, from the next time on that the object is loaded, and how soon data moves there.
+    pub store: RefCell<Option<Store>>,
+    pub limits: Cell<Limits>,
+    /// How long questions take to which there is a subscription of such a name, in milliseconds.
+    pub delays: RefCell<Vec<(&'static str, u64)>>,
     loaded: RefCell<Option<(Rc<Object<Outside>>, Group)>>,
 }
 
 pub struct Outside {
     lab: Rc<Lab>,
     group: Group,
+    store: Option<Store>,
 }
 
 pub struct Asked<'a> {
@@ -131,6 +140,13 @@ impl Lab {
             said: RefCell::default(),
             readers: Cell::default(),
             deliveries: Cell::default(),
+            store: RefCell::default(),
+            limits: Cell::new(Limits {
+                max_messages: 1 << 20,
+                max_bytes: 1 << 20,
+                merge_bytes: 1,
+            }),
+            delays: RefCell::default(),
             loaded: RefCell::default(),
         })
     }
@@ -145,17 +161,14 @@ impl Lab {
             max_append_bytes: Ok(1 << 20),
             read_max_bytes: Ok(1 << 20),
             max_live_readers: Ok(5),
-            segments: Ok(Limits {
-                max_messages: 1 << 20,
-                max_bytes: 1 << 20,
-                merge_bytes: 1,
-            }),
+            segments: Ok(self.limits.get()),
             shards: self.shards.borrow().clone(),
         };
         let group = self.executor.group();
         let ports = Outside {
             lab: Rc::clone(self),
             group,
+            store: self.store.borrow().clone(),
         };
         let stream = Stream::new(Database::new(Rc::clone(&self.disk)));
         let loaded = (Object::new(ports, settings, stream), group);
@@ -226,13 +239,38 @@ impl Lab {
         self.ask(&self.request("PUT", &headers), body).status
     }
 
+    pub fn put_as(self: &Rc<Self>, content_type: &'static str, body: &[u8]) -> u16 {
+        let headers = [("Content-Type", content_type)];
+        self.ask(&self.request("PUT", &headers), body).status
+    }
+
     pub fn append(self: &Rc<Self>) -> u16 {
-        let request = self.request("POST", &[("Content-Type", "application/json")]);
-        self.ask(&request, b"[7]").status
+        self.post(b"[7]")
+    }
+
+    pub fn post(self: &Rc<Self>, body: &[u8]) -> u16 {
+        self.post_as("application/json", body)
+    }
+
+    pub fn post_as(self: &Rc<Self>, content_type: &'static str, body: &[u8]) -> u16 {
+        let headers = [("Content-Type", content_type)];
+        self.ask(&self.request("POST", &headers), body).status
+    }
+
+    /// Drops what lies before an offset.
+    pub fn truncate(self: &Rc<Self>, before: &'static str) -> u16 {
+        let headers = [("Stream-Truncate-Before", before)];
+        self.ask(&self.request("POST", &headers), b"").status
     }
 
     pub fn get(self: &Rc<Self>) -> u16 {
         self.ask(&self.request("GET", &[]), b"").status
+    }
+
+    /// The messages that there are.
+    pub fn content(self: &Rc<Self>) -> Vec<u64> {
+        let reply = self.ask(&self.request("GET", &[]), b"");
+        serde_json::from_slice(&reply.body).unwrap_or_default()
     }
 
     pub fn delete(self: &Rc<Self>) -> u16 {
@@ -260,14 +298,22 @@ impl Lab {
     }
 
     pub fn link(self: &Rc<Self>, subscription: &str) -> Tail {
-        let reply = self.try_link(subscription);
+        self.link_for(subscription, Interest::Wakes)
+    }
+
+    pub fn link_for(self: &Rc<Self>, subscription: &str, interest: Interest) -> Tail {
+        let reply = self.try_link_for(subscription, interest);
         ask::answered(&(reply.status, reply.body)).unwrap()
     }
 
     pub fn try_link(self: &Rc<Self>, subscription: &str) -> Reply {
+        self.try_link_for(subscription, Interest::Wakes)
+    }
+
+    pub fn try_link_for(self: &Rc<Self>, subscription: &str, interest: Interest) -> Reply {
         let link = ask::Link {
             subscription: subscription.to_owned(),
-            interest: Interest::Wakes,
+            interest,
         };
         self.question(ask::LINK, ask::say(&link))
     }
@@ -300,6 +346,29 @@ impl Lab {
         };
         let mut subscriptions = self.subscriptions.borrow_mut();
         subscriptions.insert(name.to_owned(), subscription);
+    }
+
+    /// A subscription that copies, by its pattern or because somebody has named the stream.
+    pub fn copy(&self, name: &str, copier: Copier) {
+        match copier.interest {
+            Interest::NamedCopies => self.meet(name, true),
+            _ => self.subscribe(name),
+        }
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        subscriptions.get_mut(name).unwrap().copier = Some(copier);
+    }
+
+    /// Looks at what a subscription has copied, or changes it.
+    pub fn copier<T>(&self, name: &str, look: impl FnOnce(&mut Copier) -> T) -> T {
+        let mut subscriptions = self.subscriptions.borrow_mut();
+        look(
+            subscriptions
+                .get_mut(name)
+                .unwrap()
+                .copier
+                .as_mut()
+                .unwrap(),
+        )
     }
 
     /// What a subscription was told: since, tail and whether the stream had ended.
@@ -375,13 +444,19 @@ impl Lab {
                 (204, Vec::new())
             }
             (Peer::Subscription(name), ask::TOLD) => {
-                let told: Told = ask::hear(body).unwrap();
+                let (message, content) = ask::apart(body);
+                let told: Told = ask::hear(message).unwrap();
                 let is_matching = self.matching.borrow().iter().any(|other| other == name);
                 let mut subscriptions = self.subscriptions.borrow_mut();
                 match subscriptions.get_mut(name) {
                     Some(subscription) => {
-                        let keep = subscription.hear(told, is_matching);
-                        (200, ask::say(&Kept::is(keep)).into_bytes())
+                        let keep = subscription.hear(told.clone(), is_matching);
+                        let copier = subscription.copier.as_mut();
+                        let kept = match copier.filter(|_| keep) {
+                            Some(copier) => copier.hear(&told, content),
+                            None => Kept::is(keep),
+                        };
+                        (200, ask::say(&kept).into_bytes())
                     }
                     None => (404, Vec::new()),
                 }
@@ -488,6 +563,16 @@ impl Machine for Outside {
         lab.most_at_once
             .set(lab.most_at_once.get().max(lab.at_once.get()));
         lab.executor.sleep(1 + lab.executor.below(10)).await;
+        let delay = {
+            let delays = lab.delays.borrow();
+            let mut delays = delays.iter();
+            let delay = delays
+                .find(|(name, _)| matches!(peer, Peer::Subscription(is) if is.starts_with(name)));
+            delay.map_or(0, |(_, millis)| *millis)
+        };
+        if delay > 0 {
+            lab.executor.sleep(delay).await;
+        }
         let fate = lab.fate.get();
         let answer = match fate {
             Fate::Answered | Fate::Unheard => lab.answer(peer, question, body.as_bytes()),
@@ -511,33 +596,12 @@ impl Machine for Outside {
 
 use futures_util::FutureExt;
 
-/// There is no bucket.
-pub struct Nowhere;
-
-impl Bucket for Nowhere {
-    async fn put(&self, _: &str, _: &[u8], _: &str) -> Result<Stored, String> {
-        Err("there is no bucket".to_owned())
-    }
-
-    async fn join(&self, _: &str, _: &Plan, _: u64, _: &str) -> Result<Stored, String> {
-        Err("there is no bucket".to_owned())
-    }
-
-    async fn delete(&self, _: Vec<String>) -> Result<(), String> {
-        Err("there is no bucket".to_owned())
-    }
-
-    async fn list(&self, _: &str, _: Option<String>) -> Result<Listed, String> {
-        Err("there is no bucket".to_owned())
-    }
-}
-
 impl Ports for Outside {
-    type Bucket = Nowhere;
+    type Bucket = Store;
     type Socket = ();
 
-    fn bucket(&self) -> Option<&Nowhere> {
-        None
+    fn bucket(&self) -> Option<&Store> {
+        self.store.as_ref()
     }
 
     fn accept(&self, _tags: &[&str], _cursor: Option<u64>) -> Result<(), Error> {

@@ -3,13 +3,17 @@
 //! | file | what it knows |
 //! |---|---|
 //! | [`lab`] | the world around one object |
+//! | [`copier`] | a subscription that copies |
 //! | [`enroll_tests`] | what the directory is told |
 //! | [`target_tests`] | what subscriptions copy into it |
 //! | [`tell_tests`] | what subscriptions are told |
+//! | [`copy_tests`] | what those are given that copy the stream |
 //! | [`chance_tests`] | all of it at once, in an order that a seed says |
 
 mod chance_tests;
-mod target_tests;
+mod copier;
+mod copy_tests;
 mod enroll_tests;
 mod lab;
+mod target_tests;
 mod tell_tests;

@@ -164,6 +164,12 @@ impl Collector {
         self.data.len().saturating_sub(self.brackets.0.len())
     }
 
+    /// The page's data, without what encloses it.
+    pub fn content(mut self) -> Vec<u8> {
+        self.data.drain(..self.brackets.0.len());
+        self.data
+    }
+
     /// The page's data.
     pub fn finish(mut self) -> Vec<u8> {
         self.data.extend_from_slice(self.brackets.1);

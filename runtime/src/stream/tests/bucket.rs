@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 use crate::protocol::part::{Identity, Part, Piece, Plan};
+use crate::stream::slice::Extract;
 use crate::stream::tier::upkeep::{GRACE, Job, Outcome};
 
 /// What happens to a job.
@@ -170,6 +173,27 @@ impl Bucket {
             None => Ok(range),
             Some(lines) => lines.cut(range).ok_or_else(|| "too few lines".to_owned()),
         }
+    }
+
+    /// The messages of a slice, or its single bytes.
+    pub fn slice(&self, extract: &Extract) -> Result<Vec<Vec<u8>>, String> {
+        let whole = |part: &Part| Part {
+            lines: None,
+            ..part.clone()
+        };
+        let parts = extract.parts.iter().map(whole);
+        let cold = parts.map(|part| self.get(&part).map(<[u8]>::to_vec));
+        let cold = cold.collect::<Result<Vec<_>, _>>()?;
+        let text = extract.text(&cold).map_err(|error| format!("{error:?}"))?;
+        if extract.slice().base64 {
+            let bytes = STANDARD.decode(text).map_err(|error| error.to_string())?;
+            return Ok(bytes.into_iter().map(|byte| vec![byte]).collect());
+        }
+        let lines = text.split_inclusive('\n').map(|line| {
+            let line = line.strip_suffix('\n').ok_or("a line is not ended")?;
+            Ok(line.as_bytes().to_vec())
+        });
+        lines.collect()
     }
 
     /// Puts an answer together.

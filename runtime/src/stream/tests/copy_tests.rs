@@ -661,13 +661,13 @@ fn a_fork_of_a_target_is_none() {
         assert_eq!(feed(&mut stream, "s", 1), Fed::Absent);
         assert_eq!((rows(&database), stream.is_target()), (0, false));
         // Both are to hear of the end.
-        let links = of(&[("pattern", Interest::Copies), ("s", Interest::Ends)]);
+        let links = of(&[("pattern", Interest::Ends), ("s", Interest::Target)]);
         assert_eq!(interests(&mut stream), links);
         assert_eq!(stream.farewells().len(), 1);
         stream = Stream::new(&database);
     }
     assert!(unfeed(&mut stream, "s", 1));
-    assert_eq!(interests(&mut stream), of(&[("pattern", Interest::Copies)]));
+    assert_eq!(interests(&mut stream), of(&[("pattern", Interest::Ends)]));
 }
 
 #[test]
@@ -689,9 +689,9 @@ fn a_stream_in_place_of_a_target_is_none() {
         )
         .unwrap();
     for _ in 0..2 {
-        let links = of(&[("pattern", Interest::Copies), ("s", Interest::Ends)]);
+        let links = of(&[("pattern", Interest::Ends), ("s", Interest::Target)]);
         assert_eq!(interests(&mut stream), links);
-        assert!(!stream.is_target() && stream.is_followed());
+        assert!(!stream.is_target());
         let (copy, content) = copy_of(&[("a", 2, 3)]);
         assert_eq!(
             stream.copy(&copy, &content, 0).unwrap().answer,
@@ -699,6 +699,9 @@ fn a_stream_in_place_of_a_target_is_none() {
         );
         stream = Stream::new(&database);
     }
+    // Who asks for it may copy it.
+    stream.link("pattern", Interest::Copies).unwrap();
+    assert_eq!(interests(&mut stream)[0].1, Interest::Copies);
     // It becomes one, of the next subscription of that name.
     assert!(is_fed(&feed(&mut stream, "s", 2)));
     let links = of(&[("pattern", Interest::Ends), ("s", Interest::Target)]);

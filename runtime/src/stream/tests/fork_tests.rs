@@ -452,6 +452,7 @@ impl<'a> Town<'a> {
             match self.models[at].clone() {
                 Some(model) => {
                     prop_assert_eq!(&self.everything(at)?[..], &model.items[model.earliest..]);
+                    prop_assert_eq!(&self.slices(at)?[..], &model.items[model.earliest..]);
                 }
                 None => {
                     let head = self.streams[at].head(self.now);
@@ -490,6 +491,16 @@ impl<'a> Town<'a> {
                 return Ok(items);
             }
         }
+    }
+
+    /// What a subscription gets that copies a stream from its start.
+    fn slices(&mut self, at: usize) -> Outcome<Vec<Vec<u8>>> {
+        let (mut items, mut behind) = (Vec::new(), 0);
+        while let Some(extract) = self.streams[at].extract(behind, 100).map_err(fail)? {
+            items.extend(self.bucket.slice(&extract).map_err(fail)?);
+            behind = extract.to.position();
+        }
+        Ok(items)
     }
 
     /// Time passes, and nothing fails any more: then only what somebody may read is left.

@@ -12,6 +12,7 @@
 //! | [`format_tests`] | what earlier releases have stored |
 //! | [`copy_tests`], [`copy_model_tests`] | copies into a stream |
 //! | [`fork_tests`] | forks and their sources |
+//! | [`link_tests`] | links, also those of earlier releases |
 //! | [`claim_tests`] | claims of other releases, and what asking forks costs |
 
 mod bucket;
@@ -22,6 +23,7 @@ mod cost_tests;
 mod events;
 mod fork_tests;
 mod format_tests;
+mod link_tests;
 mod model_tests;
 mod producer_tests;
 mod simulation;

@@ -287,6 +287,7 @@ impl<'a> World<'a> {
             .as_ref()
             .map_or(0, |model| model.items.len() as u64);
         let at = at.min(length);
+        self.slice(at, max)?;
         let earliest = self.model.as_ref().map_or(0, Model::earliest);
         if at < earliest {
             let refused = self.stream.read(&request_from(at), max, self.now);
@@ -313,6 +314,32 @@ impl<'a> World<'a> {
             "{} bytes",
             answer.len()
         );
+        Ok(())
+    }
+
+    /// What those get that copy the stream and are so far.
+    fn slice(&mut self, at: u64, max: usize) -> Outcome {
+        let written = self.database.written.get();
+        let extract = self.stream.extract(at, max).map_err(fail)?;
+        prop_assert_eq!(self.database.written.get(), written);
+        let Some(model) = &self.model else {
+            prop_assert_eq!(extract, None);
+            return Ok(());
+        };
+        let (from, length) = (at.max(model.earliest()), model.items.len() as u64);
+        let Some(extract) = extract else {
+            prop_assert_eq!(from, length);
+            return Ok(());
+        };
+        let slice = extract.slice();
+        prop_assert_eq!((slice.behind, slice.from), (at, from));
+        prop_assert_eq!(extract.is_all, slice.to == length);
+        prop_assert_eq!(
+            &self.bucket.slice(&extract).map_err(fail)?[..],
+            &model.items[from as usize..slice.to as usize]
+        );
+        // As for pages.
+        prop_assert!(extract.length() <= max + 200 || slice.to - from == 1);
         Ok(())
     }
 

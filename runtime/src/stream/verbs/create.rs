@@ -13,6 +13,7 @@ use crate::stream::birth::{Birth, Key, Name, Origin};
 use crate::stream::family::book::Forks;
 use crate::stream::family::lend::Loan;
 use crate::stream::lifetime::Lifetime;
+use crate::stream::links::Linked;
 use crate::stream::log::chunk::{Data, Plan, Tail};
 use crate::stream::log::latest::Latest;
 use crate::stream::state::State;
@@ -102,6 +103,7 @@ impl<S: Storage> Stream<S> {
             closed: state.closed,
             count: plan.tail.offset.since(inherited.tail.offset),
         };
+        self.beside.links = self.beside.links.map(Linked::beside_new);
         self.cache = Cache::Present(Box::new(Present {
             birth,
             state,

@@ -52,7 +52,7 @@ impl<S: Storage> Stream<S> {
             Cache::Present(present) => self.parting(present),
             _ => None,
         };
-        let target = self.end_target()?;
+        let is_target = self.is_target();
         if let Cache::Present(present) = &mut self.cache {
             let state = State {
                 deleted: true,
@@ -63,8 +63,8 @@ impl<S: Storage> Stream<S> {
             let mut batch = vec![state::put(state::ROW_ID, &record), claims::distrust(now)];
             batch.extend(abandoned.statements());
             batch.extend(parting.iter().flat_map(Noted::statements));
-            if let Some((unlink, _)) = &target {
-                batch.extend([copied::delete_all(), unlink.clone()]);
+            if is_target {
+                batch.push(copied::delete_all());
             }
             self.storage.write(&batch)?;
             drop(batch);
@@ -73,7 +73,6 @@ impl<S: Storage> Stream<S> {
             present.forks.distrusted(now);
         }
         self.parted(parting);
-        self.is_no_target(target.map(|(_, linked)| linked));
         Ok(End::Kept)
     }
 
@@ -81,14 +80,12 @@ impl<S: Storage> Stream<S> {
     pub(in crate::stream) fn remove(&mut self, now: u64) -> Result<End, Error> {
         let mut ended = None;
         let mut parting = None;
-        let target = self.end_target()?;
         match &self.cache {
             Cache::Present(present) => {
                 let removal = Removal::new(&self.storage, present, now)?;
                 parting = self.parting(present);
                 let mut batch = removal.statements();
                 batch.extend(parting.iter().flat_map(Noted::statements));
-                batch.extend(target.iter().map(|(unlink, _)| unlink.clone()));
                 self.storage.write(&batch)?;
                 let birth = &present.birth;
                 ended = birth.origin.clone().map(|origin| Ended {
@@ -102,7 +99,6 @@ impl<S: Storage> Stream<S> {
             }])?,
         }
         self.parted(parting);
-        self.is_no_target(target.map(|(_, linked)| linked));
         self.cache = Cache::Absent;
         Ok(End::Gone(ended))
     }

@@ -67,7 +67,7 @@ impl<S: Storage> Stream<S> {
 }
 
 /// Everything from `start` on that fits.
-fn collect(
+pub(in crate::stream) fn collect(
     storage: &impl Storage,
     present: &Present,
     start: Offset,
