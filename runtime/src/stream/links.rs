@@ -353,19 +353,17 @@ impl<S: Storage> Stream<S> {
         subscription: &str,
         also: &[Statement<'_>],
     ) -> Result<bool, StorageError> {
-        let is_alive = self.living().is_some();
-        let link = self.find_link(subscription)?;
-        // When the stream has ended, it was to hear of that.
-        let is_to_go = link.as_ref().is_some_and(|link| match link.interest {
-            Interest::Target => true,
-            interest => interest == Interest::Ends && !is_alive,
-        });
-        match is_to_go {
-            true => self.remove_link(subscription, also)?,
-            false if also.is_empty() => {}
-            false => self.storage.write(also)?,
+        // A younger subscription of its name may have asked for another one.
+        match self.find_link(subscription)?.map(|link| link.interest) {
+            Some(Interest::Target) => self.remove_link(subscription, also)?,
+            other => {
+                if !also.is_empty() {
+                    self.storage.write(also)?;
+                }
+                return Ok(other.is_none());
+            }
         }
-        Ok(is_to_go || link.is_none())
+        Ok(true)
     }
 
     /// All links.

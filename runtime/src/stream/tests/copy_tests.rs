@@ -331,6 +331,23 @@ fn a_copy_is_for_one_stream_that_is_open() {
 }
 
 #[test]
+fn a_link_of_a_younger_subscription_outlives_the_target() {
+    let database = Sqlite::new();
+    let mut stream = created(&database);
+    feed(&mut stream, "s", 1);
+    // The next one of that name wakes somebody.
+    stream.link("s", Interest::Wakes).unwrap();
+    assert!(!stream.is_target());
+    assert!(!unfeed(&mut stream, "s", 1));
+    assert_eq!(interests(&mut stream), of(&[("s", Interest::Wakes)]));
+    assert_eq!(rows(&database), 0);
+    // And the other way round: what the older one asks late does not unlink the younger one.
+    feed(&mut stream, "s", 2);
+    assert_eq!(stream.unlink("s", None), Ok(false));
+    assert_eq!(interests(&mut stream), of(&[("s", Interest::Target)]));
+}
+
+#[test]
 fn what_a_copy_costs() {
     let database = Sqlite::new();
     let mut stream = created(&database);
