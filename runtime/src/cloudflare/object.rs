@@ -16,7 +16,6 @@ use super::respond::respond_with;
 use super::timing::Clock;
 use super::world::World;
 use crate::machine::Machine;
-use crate::object::question::MAX_QUESTION;
 use crate::object::request::{ASK, Incoming};
 use crate::object::{Answer, Object};
 use crate::protocol::error::Error;
@@ -74,7 +73,7 @@ impl StreamDO {
         let asked = Asked::new(request, object.ports().tick());
         let limit = match asked.method() {
             "GET" | "HEAD" => return answer(object, asked, Ok(Vec::new())),
-            ASK => Ok(MAX_QUESTION),
+            ASK => object.longest_question(asked.place().0),
             _ if asked.needs_body() => object.settings().max_append_bytes.clone(),
             _ => Ok(0),
         };

@@ -268,6 +268,7 @@ impl<P: Ports> Object<P> {
 
     fn get(self: &Rc<Self>, asked: &impl Incoming, now: u64) -> Result<Done<P::Socket>, Error> {
         self.check_audience(asked, now)?;
+        self.read_at.set(now);
         let (path, query) = asked.place();
         let read = Read::parse(query, &|name| asked.header(name))?;
         let done = match read.live {

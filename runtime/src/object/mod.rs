@@ -10,6 +10,7 @@
 //! | [`answer`] | from a request to a verb of the stream, and back |
 //! | [`readers`] | live readers: how they are taken in, sent news, and let go |
 //! | [`end`] | the one way in which a stream ends |
+//! | [`copies`] | what subscriptions that copy into the stream ask |
 //! | [`question`] | what objects ask each other, and the way to them |
 //! | [`family`] | what the objects of a fork and its source say to each other |
 //! | [`enroll`] | what the directory is told of the stream |
@@ -32,6 +33,7 @@ use crate::stream::birth::Name;
 
 pub mod answer;
 pub mod chores;
+mod copies;
 pub mod end;
 mod enroll;
 pub mod family;
@@ -66,6 +68,9 @@ pub struct Object<P: Ports> {
     /// What the stream is called in metrics.
     path: OnceCell<StreamPath>,
     readers: Readers,
+    /// When the stream was last read, or the object came into memory, in milliseconds since the Unix
+    /// epoch.
+    read_at: Cell<u64>,
     /// The forks that are being made here: their sources were asked, and may ask back.
     pending: RefCell<Vec<Name>>,
     alarm: Alarm,
@@ -95,6 +100,7 @@ impl<P: Ports> Object<P> {
             _ => stream,
         };
         Rc::new(Self {
+            read_at: Cell::new(ports.now()),
             ports,
             settings,
             stream: RefCell::new(stream),

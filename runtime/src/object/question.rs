@@ -5,19 +5,39 @@ use std::rc::Rc;
 use super::Object;
 use super::family::{CLAIM, RELEASE, VERIFY};
 use super::ports::Ports;
-use crate::protocol::ask::{self, ENROLL, EVENT, LINK, UNLINK};
+use crate::protocol::ask::{self, COPY, ENROLL, EVENT, FEED, LINK, UNFEED, UNLINK};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::header;
+use crate::protocol::path;
 use crate::protocol::reply::Reply;
 use crate::protocol::request::Append;
 use crate::protocol::subscription_error::SubscriptionError;
 
-/// The longest question to a stream's object, in bytes: most hold a path and little else, a
-/// subscription's event a few paths.
-pub const MAX_QUESTION: usize = 16_384;
+/// The longest question to a stream's object but for copies, in bytes: most hold a path and little
+/// else, a subscription's event a few paths.
+const MAX_QUESTION: usize = 16_384;
+
+/// What may come with the largest message of a copy, in bytes: what is said of it and of others that
+/// come with it, and those.
+const AROUND_COPIES: usize = 2 << 20;
 
 impl<P: Ports> Object<P> {
+    /// The longest body of the question with this path, in bytes. A copy may hold the largest message
+    /// that there can be, as base64.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Misconfigured`].
+    pub fn longest_question(&self, path: &str) -> Result<usize, Error> {
+        if path.strip_prefix(path::ASKED) != Some(COPY) {
+            return Ok(MAX_QUESTION);
+        }
+        let most = self.settings.max_append_bytes.clone()?;
+        let encoded = most.div_ceil(3).saturating_mul(4);
+        Ok(encoded.saturating_add(AROUND_COPIES))
+    }
+
     /// Answers what another object asks; `question` is the end of the URL's path.
     ///
     /// # Errors
@@ -35,6 +55,9 @@ impl<P: Ports> Object<P> {
             VERIFY => self.verified(body),
             LINK => self.linked(body),
             UNLINK => self.unlinked(body),
+            FEED => self.fed(body, now),
+            UNFEED => self.unfed(body, now),
+            COPY => self.copied(body, now),
             EVENT => self.happened(body, now),
             ENROLL => self.enrolled().await,
             _ => Err(Error::UnknownRoute),
@@ -61,8 +84,9 @@ impl<P: Ports> Object<P> {
     /// A subscription does not any more.
     fn unlinked(self: &Rc<Self>, body: &[u8]) -> Result<Reply, Error> {
         let asked: ask::Link = ask::hear(body)?;
-        self.stream.borrow_mut().unlink(&asked.subscription, None)?;
-        self.tell.unlinked(&asked.subscription);
+        if self.stream.borrow_mut().unlink(&asked.subscription, None)? {
+            self.tell.unlinked(&asked.subscription);
+        }
         // It may have been all that was here.
         self.work_behind();
         Ok(Reply::new(204))
@@ -109,7 +133,7 @@ fn as_if_never_there(error: Error) -> Error {
     }
 }
 
-fn said(answer: &impl serde::Serialize) -> Reply {
+pub(super) fn said(answer: &impl serde::Serialize) -> Reply {
     let mut reply = Reply::new(200).with(header::CONTENT_TYPE, "application/json");
     reply.body = ask::say(answer).into_bytes();
     reply

@@ -156,6 +156,29 @@ impl<P: Ports> Object<P> {
         }
     }
 
+    /// What subscriptions want to hear has changed, or one is there that knows all there is.
+    pub(super) fn links_changed(&self) {
+        if !self.tell.is_known.get() {
+            return;
+        }
+        let links = match self.stream.borrow_mut().links() {
+            Ok(links) => links,
+            Err(error) => {
+                self.tell.forget();
+                return self.ports.log(format_args!("{error:?}"));
+            }
+        };
+        let level = self.tell.level.get();
+        let mut known = self.tell.links.borrow_mut();
+        for link in links {
+            let name = link.subscription.clone();
+            let telling = known
+                .entry(name)
+                .or_insert(Telling::new(link.clone(), level));
+            telling.link = link;
+        }
+    }
+
     /// Something was appended, in the turn that has done it: linked subscriptions are told, and an alarm
     /// stands.
     pub(super) fn tell_news(self: &Rc<Self>, appended: &Appended) {

@@ -363,6 +363,7 @@ pub struct Feed {
 
 /// See [`FEED`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "fed", rename_all = "snake_case")]
 pub enum Fed {
     /// The stream is a target from now on, if it was not.
     Yes {
@@ -424,6 +425,7 @@ pub struct CopyPart {
 
 /// See [`COPY`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "copied", rename_all = "snake_case")]
 pub enum Copied {
     /// The target holds what it holds.
     Yes {
@@ -556,6 +558,26 @@ mod tests {
         assert!(matches!(hear::<Told>(b"{}"), Err(Error::Invalid { .. })));
         let refused = answered::<Told>(&(500, said.into()));
         assert!(matches!(refused, Err(Error::Unavailable(_))));
+    }
+
+    #[test]
+    fn every_answer_about_copies_is_heard() {
+        let life = Life {
+            born: 7,
+            incarnation: "7-1".into(),
+        };
+        let content_type = "text/plain".to_owned();
+        let yes = Fed::Yes { life, content_type };
+        for fed in [yes, Fed::Absent, Fed::Closed, Fed::IsSource] {
+            let said = say(&fed).into_bytes();
+            assert_eq!(answered::<Fed>(&(200, said)), Ok(fed));
+        }
+        let (at, pause) = (vec![1, u64::MAX], 3);
+        let yes = Copied::Yes { at, pause };
+        for copied in [yes, Copied::Gone, Copied::Closed, Copied::NotFed] {
+            let said = say(&copied).into_bytes();
+            assert_eq!(answered::<Copied>(&(200, said)), Ok(copied));
+        }
     }
 
     #[test]

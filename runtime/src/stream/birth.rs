@@ -162,7 +162,7 @@ struct Record {
 impl Birth {
     /// The statement that makes the table of a stream with this birth record.
     ///
-    /// `id` is what the `chunk`, `state`, `producers`, `segment` and `upkeep` modules say; `count`
+    /// `id` is what the `chunk`, `state`, `producers`, `copied`, `segment` and `upkeep` modules say; `count`
     /// is the number of positions that start in the row; `seq` is the latest `Stream-Seq` up to the row.
     pub fn create_table(&self) -> String {
         let record = self.encode();

@@ -25,6 +25,8 @@ const PUT: &str = "INSERT OR REPLACE INTO link (subscription, since, incarnation
 const OTHERS: &str = "SELECT 1 FROM link WHERE subscription <> ?1 LIMIT 1";
 const DELETE: &str = "DELETE FROM link WHERE subscription = ?1";
 const DROP: &str = "DROP TABLE link";
+/// Nobody copies the stream any more whose pattern alone is about it.
+const END_COPIES: &str = "UPDATE link SET interest = 4 WHERE interest = 1";
 
 /// The link of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -245,7 +247,12 @@ impl<S: Storage> Stream<S> {
             let life = present.map(Present::life);
             let start = present.map(Present::start);
             let source = stream.source();
-            let interest = stream.admitted(interest);
+            let known = found.as_ref().map(|link| link.interest);
+            let interest = match stream.admitted(interest) {
+                // It copies into the stream itself, which it has to hear the end of.
+                Interest::Ends if known == Some(Interest::Target) => Interest::Target,
+                interest => interest,
+            };
             let link = Link::new(subscription, present, since, interest);
             let is_noted = found.as_ref() == Some(&link);
             if !is_noted {
@@ -264,7 +271,9 @@ impl<S: Storage> Stream<S> {
     }
 
     /// Forgets the link of a subscription. One that was noted for the stream that is there stays when
-    /// the subscription was `told` of another one: it has not heard of this one.
+    /// the subscription was `told` of another one: it has not heard of this one. That of a subscription
+    /// that copies into the stream stays until that is [over](Self::unfeed), or the stream is. Says
+    /// whether there is none any more.
     ///
     /// # Errors
     ///
@@ -278,26 +287,83 @@ impl<S: Storage> Stream<S> {
             let is_of_other = stream.living().is_some_and(|present| {
                 link.is_of(present) && told.is_some_and(|life| *life != present.life())
             });
-            if is_of_other {
+            if is_of_other || told.is_none() && link.interest == Interest::Target {
                 return Ok(false);
             }
-            let name = [Param::Text(subscription)];
-            let mut are_others = false;
-            stream.storage.query(OTHERS, &name, &mut |_| {
-                are_others = true;
-                ControlFlow::Break(())
-            })?;
-            let (sql, params) = match are_others {
-                true => (DELETE, name.to_vec()),
-                false => (DROP, Vec::new()),
-            };
-            stream.storage.write(&[Statement { sql, params }])?;
-            stream.beside.links = match stream.beside.links {
-                Some(linked) if are_others => Some(stream.count(linked.is_old)?),
-                _ => None,
-            };
+            stream.remove_link(subscription, &[])?;
             Ok(true)
         })
+    }
+
+    /// Removes a link in one batch with something else.
+    fn remove_link(
+        &mut self,
+        subscription: &str,
+        also: &[Statement<'_>],
+    ) -> Result<(), StorageError> {
+        let name = [Param::Text(subscription)];
+        let mut are_others = false;
+        self.storage.query(OTHERS, &name, &mut |_| {
+            are_others = true;
+            ControlFlow::Break(())
+        })?;
+        let (sql, params) = match are_others {
+            true => (DELETE, name.to_vec()),
+            false => (DROP, Vec::new()),
+        };
+        let mut batch = also.to_vec();
+        batch.push(Statement { sql, params });
+        self.storage.write(&batch)?;
+        self.beside.links = match self.beside.links {
+            Some(linked) if are_others => Some(self.count(linked.is_old)?),
+            _ => None,
+        };
+        Ok(())
+    }
+
+    /// Notes that a subscription copies into the stream, in one batch with something else, and that
+    /// nobody copies the stream any more. Nothing is written when there is nothing new.
+    pub(super) fn link_target(
+        &mut self,
+        subscription: &str,
+        also: &[Statement<'_>],
+    ) -> Result<(), StorageError> {
+        let found = self.find_link(subscription)?;
+        let tail = self.end_of().map_or(0, |(_, tail)| tail);
+        let present = self.living();
+        let is_noted = found.is_some_and(|link| {
+            link.interest == Interest::Target && present.is_some_and(|it| link.is_of(it))
+        });
+        if is_noted && also.is_empty() {
+            return Ok(());
+        }
+        let link = Link::new(subscription, present, tail, Interest::Target);
+        let mut also = also.to_vec();
+        also.push(Statement {
+            sql: END_COPIES,
+            params: Vec::new(),
+        });
+        self.put_links_and(&[link], also)
+    }
+
+    /// Forgets that a subscription copies into the stream, in one batch with something else. Says
+    /// whether it has no link then.
+    pub(super) fn unlink_target(
+        &mut self,
+        subscription: &str,
+        also: &[Statement<'_>],
+    ) -> Result<bool, StorageError> {
+        // A younger subscription of its name may have asked for another one.
+        match self.find_link(subscription)?.map(|link| link.interest) {
+            Some(Interest::Target) => self.remove_link(subscription, also)?,
+            other => {
+                if !also.is_empty() {
+                    self.storage.write(also)?;
+                }
+                return Ok(other.is_none());
+            }
+        }
+        Ok(true)
     }
 
     /// All links.
@@ -392,6 +458,15 @@ impl<S: Storage> Stream<S> {
     }
 
     pub(super) fn put_links(&mut self, links: &[Link]) -> Result<(), StorageError> {
+        self.put_links_and(links, Vec::new())
+    }
+
+    /// Notes links in one batch with what is to come behind.
+    fn put_links_and(
+        &mut self,
+        links: &[Link],
+        also: Vec<Statement<'_>>,
+    ) -> Result<(), StorageError> {
         let known = self.beside.links;
         let before = match known {
             None => Some(CREATE),
@@ -405,6 +480,7 @@ impl<S: Storage> Stream<S> {
         let batch: Vec<_> = before
             .into_iter()
             .chain(links.iter().map(Link::put))
+            .chain(also)
             .collect();
         self.storage.write(&batch)?;
         // One of them may have been there with another interest, which was the last of its kind.

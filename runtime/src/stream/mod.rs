@@ -13,6 +13,7 @@
 //! | [`tier`] | what is old, in objects outside, and the jobs about it |
 //! | [`family`] | the source's side of a fork |
 //! | [`listing`] | whether the directory knows the stream |
+//! | [`copied`] | how far the sources are whose copies it is the target of |
 //! | [`links`] | subscriptions that are told of what is appended |
 //! | [`slice`] | what those get of it that copy the stream |
 //! | [`farewell`] | what is left to say of a stream that has ended |
@@ -20,6 +21,7 @@
 use std::ops::ControlFlow;
 
 pub mod birth;
+mod copied;
 pub mod family;
 pub mod farewell;
 pub mod lifetime;
@@ -36,6 +38,7 @@ pub mod verbs;
 pub(crate) mod tests;
 
 use birth::Birth;
+use copied::Feeders;
 use family::book::Forks;
 use farewell::Farewell;
 use lifetime::Lifetime;
@@ -105,6 +108,8 @@ struct Present {
     hot: Option<Hot>,
     lifetime: Lifetime,
     forks: Forks,
+    /// Who copies into the stream; nothing when that was not read.
+    feeders: Option<Box<Feeders>>,
     /// Where the earliest position was when it was last looked for something to drop.
     looked_for_old: Option<Offset>,
 }
@@ -280,6 +285,7 @@ fn load_stream(storage: &impl Storage, table: &str) -> Result<Cache, StorageErro
         hot: None,
         lifetime,
         forks: Forks::default(),
+        feeders: None,
         looked_for_old: None,
     })))
 }

@@ -77,6 +77,9 @@ pub struct Lab {
     pub most_at_once: Cell<usize>,
     at_once: Cell<usize>,
     pub said: RefCell<Vec<String>>,
+    /// How many live readers there are, and how often they were to be sent something.
+    pub readers: Cell<u32>,
+    pub deliveries: Cell<u32>,
     /// The bucket, from the next time on that the object is loaded, and how soon data moves there.
     pub store: RefCell<Option<Store>>,
     pub limits: Cell<Limits>,
@@ -135,6 +138,8 @@ impl Lab {
             most_at_once: Cell::default(),
             at_once: Cell::default(),
             said: RefCell::default(),
+            readers: Cell::default(),
+            deliveries: Cell::default(),
             store: RefCell::default(),
             limits: Cell::new(Limits {
                 max_messages: 1 << 20,
@@ -604,7 +609,7 @@ impl Ports for Outside {
     }
 
     fn readers(&self) -> u32 {
-        0
+        self.lab.readers.get()
     }
 
     fn send(&self, _tag: &str, _frame: impl FnOnce() -> Option<Vec<u8>>) {}
@@ -613,5 +618,7 @@ impl Ports for Outside {
 
     fn close(&self, _tag: &str, _why: Close) {}
 
-    fn deliver_later(&self) {}
+    fn deliver_later(&self) {
+        self.lab.deliveries.set(self.lab.deliveries.get() + 1);
+    }
 }

@@ -5,6 +5,7 @@
 //! | [`lab`] | the world around one object |
 //! | [`copier`] | a subscription that copies |
 //! | [`enroll_tests`] | what the directory is told |
+//! | [`target_tests`] | what subscriptions copy into it |
 //! | [`tell_tests`] | what subscriptions are told |
 //! | [`copy_tests`] | what those are given that copy the stream |
 //! | [`chance_tests`] | all of it at once, in an order that a seed says |
@@ -14,4 +15,5 @@ mod copier;
 mod copy_tests;
 mod enroll_tests;
 mod lab;
+mod target_tests;
 mod tell_tests;

@@ -10,12 +10,15 @@
 //! | [`version_tests`] | what newer releases have stored |
 //! | [`cost_tests`] | how much is read for what |
 //! | [`format_tests`] | what earlier releases have stored |
+//! | [`copy_tests`], [`copy_model_tests`] | copies into a stream |
 //! | [`fork_tests`] | forks and their sources |
 //! | [`link_tests`] | links, also those of earlier releases |
 //! | [`claim_tests`] | claims of other releases, and what asking forks costs |
 
 mod bucket;
 mod claim_tests;
+mod copy_model_tests;
+mod copy_tests;
 mod cost_tests;
 mod events;
 mod fork_tests;

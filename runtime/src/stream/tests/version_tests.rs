@@ -3,7 +3,7 @@
 
 use super::KEY;
 use super::sqlite::Sqlite;
-use crate::protocol::ask::Interest;
+use crate::protocol::ask::{Copy, Feed, Interest, Life, Unfeed};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
@@ -35,6 +35,13 @@ fn bytes() -> ContentType {
 fn name() -> Name {
     Name {
         path: "a".into(),
+        incarnation: "1".into(),
+    }
+}
+
+fn life() -> Life {
+    Life {
+        born: 0,
         incarnation: "1".into(),
     }
 }
@@ -142,7 +149,7 @@ fn content(database: &Sqlite) -> Vec<(i64, Vec<u8>)> {
 type Verb = fn(&mut Stream<&Sqlite>) -> Result<(), Error>;
 
 /// Everything that can be asked of a stream.
-const VERBS: [(&str, Verb); 21] = [
+const VERBS: [(&str, Verb); 24] = [
     ("create", |s| {
         s.create(&creation(), None, b"", name(), KEY, 0).map(drop)
     }),
@@ -178,6 +185,23 @@ const VERBS: [(&str, Verb); 21] = [
     ("link", |s| s.link("s", Interest::Wakes).map(drop)),
     ("unlink", |s| s.unlink("s", None).map(drop)),
     ("links", |s| s.links().map(drop)),
+    ("feed", |s| {
+        let (subscription, life) = ("s".into(), life());
+        s.feed(&Feed { subscription, life }, 0).map(drop)
+    }),
+    ("unfeed", |s| {
+        let (subscription, life) = ("s".into(), life());
+        s.unfeed(&Unfeed { subscription, life }, 0).map(drop)
+    }),
+    ("copy", |s| {
+        let copy = Copy {
+            subscription: "s".into(),
+            life: life(),
+            target: life(),
+            parts: Vec::new(),
+        };
+        s.copy(&copy, b"", 0).map(drop)
+    }),
     ("enlist", |s| s.enlist(0, 0).map(drop)),
     ("registration", |s| s.registration(0).map(drop)),
     ("is_due", |s| s.is_due(&LIMITS, 0).map(drop)),

@@ -56,17 +56,7 @@ impl<S: Storage> Stream<S> {
             let state = request.close.then(|| closed_state(&present.state, request));
             commit(storage, &plan, producer.as_ref(), state.as_ref())?;
 
-            let count = plan.tail.offset.since(present.tail.offset);
-            present.latest.add(
-                present.tail.offset,
-                plan.tail.offset,
-                &body.text,
-                body.is_json,
-            );
-            present.tail = plan.tail;
-            if let Some(hot) = &mut present.hot {
-                hot.add(count, body.text.len(), body.is_json);
-            }
+            let count = body.appended(present, plan.tail);
             if let Some(state) = state {
                 present.state = state;
             }
@@ -138,6 +128,19 @@ impl<'a> Body<'a> {
             is_json: self.is_json,
         };
         Plan::new(tail, data, seq, limits).ok_or(Error::Full)
+    }
+
+    /// Takes note that it was appended, which has led to this tail. Says how many positions it takes.
+    pub(in crate::stream) fn appended(&self, present: &mut Present, tail: Tail) -> u64 {
+        let before = present.tail.offset;
+        let count = tail.offset.since(before);
+        let text = &self.text;
+        present.latest.add(before, tail.offset, text, self.is_json);
+        present.tail = tail;
+        if let Some(hot) = &mut present.hot {
+            hot.add(count, text.len(), self.is_json);
+        }
+        count
     }
 }
 

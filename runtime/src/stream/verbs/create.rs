@@ -113,6 +113,7 @@ impl<S: Storage> Stream<S> {
             hot: None,
             lifetime,
             forks: Forks::default(),
+            feeders: None,
             looked_for_old: None,
         }));
         Ok(created)

@@ -4,6 +4,7 @@ use crate::protocol::error::Error;
 use crate::stream::Cache;
 use crate::stream::Stream;
 use crate::stream::birth::{self, Origin};
+use crate::stream::copied;
 use crate::stream::family::claims;
 use crate::stream::farewell::Noted;
 use crate::stream::state::{self, State};
@@ -51,6 +52,7 @@ impl<S: Storage> Stream<S> {
             Cache::Present(present) => self.parting(present),
             _ => None,
         };
+        let is_target = self.is_target();
         if let Cache::Present(present) = &mut self.cache {
             let state = State {
                 deleted: true,
@@ -61,9 +63,13 @@ impl<S: Storage> Stream<S> {
             let mut batch = vec![state::put(state::ROW_ID, &record), claims::distrust(now)];
             batch.extend(abandoned.statements());
             batch.extend(parting.iter().flat_map(Noted::statements));
+            if is_target {
+                batch.push(copied::delete_all());
+            }
             self.storage.write(&batch)?;
             drop(batch);
             present.state = state;
+            present.feeders = None;
             present.forks.distrusted(now);
         }
         self.parted(parting);
