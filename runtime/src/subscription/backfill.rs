@@ -6,9 +6,11 @@
 use super::core::Core;
 use super::describe::is_complete;
 use super::links;
-use super::record::Backfill;
-use crate::protocol::ask::{Entry, Life, List, Listed, Tail, Watch};
+use super::record::{Backfill, Record};
+use super::sources::refused;
+use crate::protocol::ask::{Entry, Fed, Feed, Life, List, Listed, Tail, Watch};
 use crate::protocol::error::Error;
+use crate::protocol::subscription_error::SubscriptionError;
 use crate::stream::storage::Storage;
 
 /// So many streams are looked at in a step.
@@ -17,6 +19,8 @@ pub const BATCH: usize = 200;
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// The stream of this name has to be made the target of copies.
+    Feed(String, Feed),
     /// These shards of the directory have to hear of the subscription.
     Watch(Vec<u32>, Watch),
     /// These streams have to be asked for their tails.
@@ -41,6 +45,10 @@ impl<S: Storage> Core<S> {
         let (storage, present) = self.present()?;
         let record = &present.record;
         let step = match &record.backfill {
+            Backfill::Feed => {
+                let (name, feed) = record.feeding()?;
+                Step::Feed(name, feed)
+            }
             Backfill::Watch => Step::Watch(
                 record.watched(own_shard),
                 Watch {
@@ -60,7 +68,7 @@ impl<S: Storage> Core<S> {
                     limit: BATCH,
                 },
             ),
-            Backfill::Complete => return Ok(None),
+            Backfill::Place | Backfill::Complete => return Ok(None),
         };
         Ok(Some((record.life.clone(), step)))
     }
@@ -73,7 +81,10 @@ impl<S: Storage> Core<S> {
     pub fn has_steps(&mut self) -> Result<bool, Error> {
         let (_, known) = self.known()?;
         let present = known.present.as_ref();
-        Ok(present.is_some_and(|present| !is_complete(&present.record, present.book.unplaced)))
+        Ok(present.is_some_and(|present| {
+            let record = &present.record;
+            record.parked.is_none() && !is_complete(record, present.book.unplaced)
+        }))
     }
 
     /// Whether streams that were named have not been asked yet.
@@ -86,6 +97,31 @@ impl<S: Storage> Core<S> {
         Ok(known.present.as_ref().is_some_and(|p| p.book.unplaced > 0))
     }
 
+    /// Takes note of what the target of copies answers. Says why it cannot be the target, if so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`], [`Error::Newer`].
+    pub fn fed(
+        &mut self,
+        life: &Life,
+        fed: &Fed,
+        now: u64,
+    ) -> Result<Option<SubscriptionError>, Error> {
+        let mut refusal = None;
+        self.of(life, now, |turn| {
+            if turn.record.backfill != Backfill::Feed {
+                return Ok(());
+            }
+            match turn.record.take_target(fed) {
+                Ok(()) => turn.record.backfill = Backfill::Watch,
+                Err(error) => refusal = Some(error),
+            }
+            Ok(())
+        })?;
+        Ok(refusal)
+    }
+
     /// Takes note that the directory has heard of it.
     ///
     /// # Errors
@@ -94,30 +130,47 @@ impl<S: Storage> Core<S> {
     pub fn watched(&mut self, life: &Life, now: u64) -> Result<(), Error> {
         self.of(life, now, |turn| {
             if turn.record.backfill == Backfill::Watch {
-                turn.record.backfill = match turn.record.config.pattern {
-                    Some(_) => Backfill::List {
-                        shard: 0,
-                        after: None,
-                    },
-                    None => Backfill::Complete,
+                let copies = turn.record.config.delivery.copying().is_some();
+                turn.record.backfill = match copies && turn.book.unplaced > 0 {
+                    true => Backfill::Place,
+                    false => turn.record.behind_places(),
                 };
             }
             Ok(())
         })
     }
 
-    /// Takes note of what streams answer that were named.
+    /// Takes note of what streams answer that were named. Says why one cannot be copied with which
+    /// the subscription was created.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`], [`Error::Newer`].
-    pub fn placed(&mut self, life: &Life, tails: &[(String, Tail)], now: u64) -> Result<(), Error> {
+    pub fn placed(
+        &mut self,
+        life: &Life,
+        tails: &[(String, Tail)],
+        now: u64,
+    ) -> Result<Option<SubscriptionError>, Error> {
+        let mut refusal = None;
         self.of(life, now, |turn| {
             for (path, tail) in tails {
                 turn.hear_tail(path, tail)?;
             }
+            if turn.record.backfill != Backfill::Place {
+                return Ok(());
+            }
+            for (path, _) in tails {
+                let link = turn.link(path)?.filter(|link| link.explicit);
+                let error = link.and_then(|link| refused(turn.record, path, &link));
+                refusal = refusal.take().or(error);
+            }
+            if turn.book.unplaced == 0 {
+                turn.record.backfill = turn.record.behind_places();
+            }
             Ok(())
-        })
+        })?;
+        Ok(refusal)
     }
 
     /// Those of the streams in the directory that have to be asked for their tails.
@@ -129,7 +182,7 @@ impl<S: Storage> Core<S> {
         let (storage, present) = self.present()?;
         let mut wanted = Vec::new();
         for entry in listed {
-            let is_own = present.record.config.wake_stream() == Some(&entry.path);
+            let is_own = present.record.config.is_own(&entry.path);
             if is_own || !present.matches(&entry.path) {
                 continue;
             }
@@ -187,7 +240,7 @@ impl<S: Storage> Core<S> {
     }
 
     /// Runs a verb, unless there is another subscription meanwhile, or none.
-    fn of(
+    pub(super) fn of(
         &mut self,
         life: &Life,
         now: u64,
@@ -200,6 +253,19 @@ impl<S: Storage> Core<S> {
         match outcome {
             Err(Error::Subscription(_)) => Ok(()),
             outcome => outcome,
+        }
+    }
+}
+
+impl Record {
+    /// What comes when the streams that were named are asked.
+    fn behind_places(&self) -> Backfill {
+        match self.config.pattern {
+            Some(_) => Backfill::List {
+                shard: 0,
+                after: None,
+            },
+            None => Backfill::Complete,
         }
     }
 }

@@ -13,9 +13,10 @@ use crate::protocol::subscription_error::SubscriptionError;
 use crate::stream::storage::{Storage, StorageError};
 use crate::stream::tests::sqlite::Sqlite;
 use crate::subscription::config::{Config, Delivery, Wanted};
-use crate::subscription::links::{self, Link};
+use crate::subscription::copy::{Copying, From};
+use crate::subscription::links::{self, Link, Refusal};
 use crate::subscription::record::{
-    self, Backfill, Failing, Farewell, Key, Record, Stage, Wake, decode, encode,
+    self, Backfill, Failing, Farewell, Key, Record, Stage, Target, Wake, decode, encode,
 };
 
 fn parse(body: &Value) -> Result<Wanted, Error> {
@@ -111,6 +112,14 @@ fn config() -> impl Strategy<Value = Config> {
     let delivery = prop_oneof![
         "\\PC{1,9}".prop_map(Delivery::Webhook),
         "\\PC{1,9}".prop_map(Delivery::PullWake),
+        ("\\PC{1,9}", any::<bool>(), any::<bool>()).prop_map(|(target, is_all, envelope)| {
+            let from = if is_all { From::Start } else { From::Now };
+            Delivery::Copy(Copying {
+                target,
+                from,
+                envelope,
+            })
+        }),
     ];
     let pattern = proptest::option::of("\\PC{1,9}");
     let description = proptest::option::of("\\PC{0,9}");
@@ -140,7 +149,9 @@ fn life() -> impl Strategy<Value = Life> {
 
 fn backfill() -> impl Strategy<Value = Backfill> {
     prop_oneof![
+        Just(Backfill::Feed),
         Just(Backfill::Watch),
+        Just(Backfill::Place),
         (any::<u32>(), proptest::option::of("\\PC{0,9}"))
             .prop_map(|(shard, after)| Backfill::List { shard, after }),
         Just(Backfill::Complete),
@@ -156,20 +167,25 @@ proptest! {
         (generation, linked, shards) in any::<(u64, u64, u32)>(),
         failing in proptest::option::of((any::<u64>(), any::<u32>(), "\\PC{0,9}")),
         project in proptest::option::of("[a-z]{1,9}"),
+        (target, parked) in (
+            proptest::option::of((self::life(), "\\PC{1,9}")),
+            proptest::option::of("\\PC{1,9}"),
+        ),
     ) {
         let failing = failing.map(|(since, attempts, error)| Failing { since, attempts, error });
+        let target = target.map(|(life, content_type)| Target { life, content_type });
         let root = project.map_or(Root::ALL, |project| Root::of_project(&project));
         let key = Key::new(keys.0, keys.1);
         let record = Record {
             config, hash, root, id, base, life, key, generation, wake, failing, shards, backfill,
-            linked,
+            linked, target, parked,
         };
         prop_assert_eq!(decode::<Record>(&encode(&record)), Ok(record));
     }
 
     #[test]
-    fn what_is_left_round_trips(name in "\\PC{1,9}", life in life(), shards: Vec<u32>) {
-        let farewell = Farewell { name, life, shards };
+    fn what_is_left_round_trips(name in "\\PC{1,9}", life in life(), shards: Vec<u32>, target: Option<String>) {
+        let farewell = Farewell { name, life, shards, target };
         prop_assert_eq!(decode::<Farewell>(&encode(&farewell)), Ok(farewell));
     }
 
@@ -179,8 +195,13 @@ proptest! {
         explicit: bool,
         (acked, tail) in (0u64..1 << 50, proptest::option::of(0u64..1 << 50)),
         (incarnation, born) in (proptest::option::of("\\PC{1,9}"), proptest::option::of(0u64..1 << 50)),
+        refused in proptest::option::of(prop_oneof![
+            Just(Refusal::IsTarget),
+            "[a-z/;= ]{1,20}".prop_map(Refusal::IsOfType),
+        ]),
     ) {
-        let link = Link { explicit, acked, tail, incarnation, born };
+        let refused = incarnation.as_ref().and(refused);
+        let link = Link { explicit, acked, tail, incarnation, born, refused };
         let database = Sqlite::new();
         let storage = &&database;
         let made = crate::stream::storage::Statement { sql: links::CREATE, params: vec![] };
@@ -194,7 +215,7 @@ proptest! {
 #[test]
 fn what_is_newer_or_malformed_is_refused() {
     assert!(matches!(
-        decode::<Record>(b"{\"v\":2}"),
+        decode::<Record>(b"{\"v\":3}"),
         Err(StorageError::Newer(_))
     ));
     assert!(matches!(
@@ -208,7 +229,7 @@ fn what_is_newer_or_malformed_is_refused() {
         params: vec![],
     };
     storage
-        .write(&[made, record::put(record::ROW_ID, b"{\"v\":2}")])
+        .write(&[made, record::put(record::ROW_ID, b"{\"v\":3}")])
         .unwrap();
     let mut core = crate::subscription::core::Core::new(*storage);
     assert!(matches!(core.look(0), Err(Error::Newer(_))));
