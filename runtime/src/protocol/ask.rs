@@ -363,6 +363,7 @@ pub struct Feed {
 
 /// See [`FEED`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
 pub enum Fed {
     /// The stream is a target from now on, if it was not.
     Yes {
@@ -424,6 +425,7 @@ pub struct CopyPart {
 
 /// See [`COPY`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "is", rename_all = "snake_case")]
 pub enum Copied {
     /// The target holds what it holds.
     Yes {
@@ -556,6 +558,30 @@ mod tests {
         assert!(matches!(hear::<Told>(b"{}"), Err(Error::Invalid { .. })));
         let refused = answered::<Told>(&(500, said.into()));
         assert!(matches!(refused, Err(Error::Unavailable(_))));
+    }
+
+    #[test]
+    fn answers_of_targets_state_a_version() {
+        let answered = |fed: &Fed| answered::<Fed>(&(200, say(fed).into()));
+        let yes = Fed::Yes {
+            life: Life {
+                born: 7,
+                incarnation: "7-1".into(),
+            },
+            content_type: "text/plain".into(),
+        };
+        for fed in [yes, Fed::Absent, Fed::Closed, Fed::IsSource] {
+            assert_eq!(answered(&fed), Ok(fed));
+        }
+        let yes = Copied::Yes {
+            at: vec![1],
+            pause: 2,
+        };
+        for copied in [yes, Copied::Gone, Copied::Closed, Copied::NotFed] {
+            let said = say(&copied);
+            assert!(said.contains("\"v\":3"), "{said}");
+            assert_eq!(super::answered(&(200, said.into())), Ok(copied));
+        }
     }
 
     #[test]
