@@ -1,5 +1,6 @@
 //! How a subscription finds the streams that are there already (section 6.2): the directory hears of
-//! it first, then the streams that were named are asked for their tails, then those in the directory.
+//! it first, and the target of copies before, then the streams that were named are asked for their
+//! tails, then those in the directory.
 //! So each stream is found by it, or finds it. Each step is noted before the next one, and may be
 //! done twice.
 
@@ -23,7 +24,7 @@ pub enum Step {
     Feed(String, Feed),
     /// These shards of the directory have to hear of the subscription.
     Watch(Vec<u32>, Watch),
-    /// These streams have to be asked for their tails.
+    /// These streams, if any, have to be asked for their tails.
     Place(Vec<String>),
     /// This shard has to be asked for streams.
     List(u32, List),
@@ -68,7 +69,9 @@ impl<S: Storage> Core<S> {
                     limit: BATCH,
                 },
             ),
-            Backfill::Place | Backfill::Complete => return Ok(None),
+            // Those that were left may have been removed.
+            Backfill::Place => Step::Place(Vec::new()),
+            Backfill::Complete => return Ok(None),
         };
         Ok(Some((record.life.clone(), step)))
     }

@@ -279,14 +279,11 @@ impl<P: Signs + Posts> Subscription<P> {
             length: part.piece.content.len(),
             base64: part.piece.base64,
         });
-        let mut content = String::new();
+        let mut question = question(&destination, said.collect());
         for part in parts {
-            content.push_str(&part.piece.content);
+            question.push_str(&part.piece.content);
         }
-        let said = said.collect();
-        let copied = self
-            .ask_copy(&destination, said, &content, PATIENCE)
-            .await?;
+        let copied = self.ask_copy(&destination, question, PATIENCE).await?;
         match copied {
             Copied::Yes { at, pause } if at.len() == parts.len() => Ok(Some((at, pause))),
             Copied::Yes { .. } => Err(Error::Unavailable("a target answers too little".into())),
@@ -299,17 +296,9 @@ impl<P: Signs + Posts> Subscription<P> {
     async fn ask_copy(
         &self,
         destination: &Destination,
-        parts: Vec<CopyPart>,
-        content: &str,
+        question: String,
         patience: u64,
     ) -> Result<Copied, Error> {
-        let message = Copy {
-            subscription: destination.subscription.clone(),
-            life: destination.life.clone(),
-            target: destination.target_life.clone(),
-            parts,
-        };
-        let question = ask::with(&message, content);
         let peer = Peer::Stream(&destination.target);
         let asked = self.ports.ask(peer, COPY, question);
         let answer = within(self.ports.sleep(patience), asked).await;
@@ -402,9 +391,8 @@ impl<P: Signs + Posts> Subscription<P> {
         if parts.is_empty() {
             return Ok(());
         }
-        let copied = self
-            .ask_copy(&destination, parts.clone(), "", SHORT_PATIENCE)
-            .await;
+        let question = question(&destination, parts.clone());
+        let copied = self.ask_copy(&destination, question, SHORT_PATIENCE).await;
         match copied {
             Ok(Copied::Yes { at, .. }) => {
                 let mut positions = self.pump.positions.borrow_mut();
@@ -433,6 +421,17 @@ impl<P: Signs + Posts> Subscription<P> {
         *self.refusal.borrow_mut() = Some((life.clone(), error));
         Ok(())
     }
+}
+
+/// What the target is asked, but for the content of the parts.
+fn question(destination: &Destination, parts: Vec<CopyPart>) -> String {
+    let message = Copy {
+        subscription: destination.subscription.clone(),
+        life: destination.life.clone(),
+        target: destination.target_life.clone(),
+        parts,
+    };
+    ask::with(&message, "")
 }
 
 fn copying(interest: Interest, position: Copying) -> Kept {

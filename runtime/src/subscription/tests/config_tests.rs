@@ -108,6 +108,105 @@ fn what_is_wrong_is_named() {
     assert_eq!(long, Err(Error::TooLarge { limit: 65_536 }));
 }
 
+#[test]
+fn what_is_asked_of_a_copy_is_read() {
+    let body = json!({ "type": "copy", "target_stream": "/inbox/7/", "streams": ["a"] });
+    let of = |name: &str, value: Value| {
+        let mut body = body.clone();
+        body[name] = value;
+        parse(&body)
+    };
+    let wanted = parse(&body).unwrap();
+    assert_eq!(
+        wanted.config.delivery,
+        Delivery::Copy(Copying {
+            target: "inbox/7".into(),
+            from: From::Now,
+            envelope: false,
+        })
+    );
+    for (name, value) in [
+        ("from", json!("now")),
+        ("from", Value::Null),
+        ("envelope", json!(false)),
+        ("target_stream", json!("inbox/7")),
+        ("webhook", Value::Null),
+        ("lease_ttl_ms", Value::Null),
+    ] {
+        assert_eq!(of(name, value).unwrap().hash, wanted.hash, "{name}");
+    }
+    for (name, value) in [
+        ("from", json!("start")),
+        ("envelope", json!(true)),
+        ("target_stream", json!("inbox/8")),
+        ("pattern", json!("x/*")),
+        ("description", json!("d")),
+    ] {
+        assert_ne!(of(name, value).unwrap().hash, wanted.hash, "{name}");
+    }
+    for (name, value, field) in [
+        ("target_stream", Value::Null, "target_stream"),
+        ("target_stream", json!(""), "target_stream"),
+        ("target_stream", json!("a//b"), "target_stream"),
+        ("target_stream", json!("__ds/x"), "target_stream"),
+        ("target_stream", json!(["a"]), "target_stream"),
+        ("target_stream", json!("a"), "streams"),
+        ("streams", Value::Null, "pattern"),
+        ("from", json!("tail"), "from"),
+        ("from", json!(0), "from"),
+        ("envelope", json!("true"), "envelope"),
+        ("webhook", json!({ "url": HOOK }), "webhook"),
+        ("wake_stream", json!("w"), "wake_stream"),
+        ("lease_ttl_ms", json!(5000), "lease_ttl_ms"),
+        ("target", json!("x"), "target"),
+    ] {
+        match of(name, value) {
+            Err(Error::Subscription(SubscriptionError::Invalid { field: found, .. })) => {
+                assert_eq!(found, field, "{name}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    for (name, value) in [
+        ("target_stream", json!("x")),
+        ("from", json!("now")),
+        ("envelope", json!(false)),
+    ] {
+        for kind in ["webhook", "pull-wake"] {
+            let mut other = self::wanted();
+            other["type"] = json!(kind);
+            other["wake_stream"] = json!("w");
+            other[name] = value.clone();
+            let refused = parse(&other).unwrap_err().to_string();
+            assert!(refused.starts_with(name), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn links_of_older_releases_are_read() {
+    let database = Sqlite::new();
+    let storage = &&database;
+    let rows = "INSERT INTO link VALUES ('a', 1, 3, 5, 'i', 7), ('b', 0, 9, 0, NULL, 8)";
+    for sql in [links::CREATE, rows] {
+        let made = crate::stream::storage::Statement {
+            sql,
+            params: vec![],
+        };
+        storage.write(&[made]).unwrap();
+    }
+    let named = Link {
+        acked: 3,
+        tail: Some(5),
+        incarnation: Some("i".into()),
+        born: Some(7),
+        ..Link::named()
+    };
+    assert_eq!(links::get(storage, "a"), Ok(Some(named)));
+    assert_eq!(links::get(storage, "b"), Ok(Some(Link::gone(8, 9))));
+    assert_eq!(links::stale(storage, 9, 5), Ok(vec!["b".to_owned()]));
+}
+
 fn config() -> impl Strategy<Value = Config> {
     let delivery = prop_oneof![
         "\\PC{1,9}".prop_map(Delivery::Webhook),

@@ -6,7 +6,6 @@ use super::copying::{JSON, NAME, message};
 use super::world::{World, call, code, offset, seen};
 use crate::protocol::ask::{self, Call, Interest, Kept, Life};
 use crate::protocol::root::Root;
-use crate::subscription::record::Backfill;
 
 /// A request, with the fields that a test is about.
 pub fn copy(more: &Value) -> Value {
@@ -484,22 +483,28 @@ fn what_waits_is_sent_together_and_not_too_often() {
     assert_eq!(world.stream("inbox").target.copies[2], (start + 150, 1));
 }
 
+/// Paths of streams with long messages.
+fn long_paths(count: usize) -> Vec<String> {
+    let long = "x".repeat(400);
+    (0..count).map(|n| format!("s/{long}{n}")).collect()
+}
+
 #[test]
 fn a_question_is_no_longer_than_it_may_be() {
     let world = copying(&json!({ "pattern": "s/*" }));
-    let paths: Vec<String> = (0..40).map(|n| format!("s/{n}")).collect();
+    let paths = long_paths(40);
     for path in &paths {
-        world.append(path, 4_000);
+        world.append(path, 200);
         world.change(path, |stream| {
             stream.source.interest = Some(Interest::Copies);
             stream.source.at = Some(0);
-            stream.source.most = 4_000;
+            stream.source.most = 200;
         });
     }
-    let length = world.telling("s/0").unwrap().1.len();
+    let length = world.telling(&paths[0]).unwrap().1.len();
     let waiting = tell_of(&world, &paths);
     world.run(5_000);
-    let fitting = (512 << 10) / (length + 256);
+    let fitting = (512 << 10) / (length + paths[0].len() + 256);
     let copies = world.stream("inbox").target.copies;
     assert!(
         copies.iter().all(|(_, parts)| *parts <= fitting),
@@ -509,20 +514,20 @@ fn a_question_is_no_longer_than_it_may_be() {
     for (path, slot) in waiting {
         world.is_answered(&path, slot.get()).unwrap();
         world.tell_all(&path);
-        assert_eq!(world.copied("inbox", &path).len(), 4_000);
+        assert_eq!(world.copied("inbox", &path).len(), 200);
     }
 }
 
 #[test]
 fn what_does_not_fit_into_memory_is_held_back() {
     let world = copying(&json!({ "pattern": "s/*" }));
-    let paths: Vec<String> = (0..60).map(|n| format!("s/{n}")).collect();
+    let paths = long_paths(60);
     for path in &paths {
-        world.append(path, 9_000);
+        world.append(path, 300);
         world.change(path, |stream| {
             stream.source.interest = Some(Interest::Copies);
             stream.source.at = Some(0);
-            stream.source.most = 9_000;
+            stream.source.most = 300;
         });
     }
     world.held.borrow_mut().insert("copy");
@@ -543,8 +548,12 @@ fn what_does_not_fit_into_memory_is_held_back() {
     for (path, slot) in waiting {
         world.is_answered(&path, slot.get()).unwrap();
         world.tell_all(&path);
-        assert_eq!(world.copied("inbox", &path).len(), 9_000);
     }
+    assert_eq!(messages(&world).len(), 60 * 300);
+    assert_eq!(
+        world.copied("inbox", &paths[59]),
+        (1..=300).collect::<Vec<_>>()
+    );
 }
 
 #[test]
@@ -798,6 +807,7 @@ fn who_is_created_anew_while_a_copy_is_under_way_copies_each_message_once() {
         world.put(&body);
         world.push("a", 1);
         world.append("a", 1);
+        world.run(100);
         world.held.borrow_mut().insert("copy");
         let (_, slot) = world.begin_telling("a");
         world.settle();
@@ -955,5 +965,89 @@ fn records_of_copies_are_of_a_version_that_older_releases_refuse() {
         &json!({ "type": "webhook", "streams": ["a"], "webhook": { "url": super::world::HOOK } }),
     );
     assert_eq!(version(&world), Some(1));
-    assert_ne!(Backfill::Feed, Backfill::Watch);
+}
+
+#[test]
+fn a_subscription_whose_streams_are_removed_before_they_answer_is_complete() {
+    let world = streams();
+    world.failing.borrow_mut().insert("link");
+    let shown = world.put(&copy(&json!({ "streams": ["a"], "pattern": "s/*" })));
+    assert_eq!(shown["backfill"]["state"], "running");
+    assert_eq!(world.call_with("remove", &Value::Null, None, "a").0, 204);
+    world.run(60_000);
+    assert_eq!(world.get()["backfill"]["state"], "complete");
+    world.push("s/1", 1);
+    assert_eq!(world.copied("inbox", "s/1"), [1]);
+}
+
+#[test]
+fn a_slice_that_does_not_hold_what_it_says_is_not_copied() {
+    let world = copying(&json!({ "streams": ["a"] }));
+    world.append("a", 2);
+    world.change("a", |stream| stream.source.at = Some(0));
+    let (told, content) = world.telling("a").unwrap();
+    for content in ["", "1\n", "1\n2", "1\n2\n3\n", &content[..9]] {
+        let reply = world.ask(ask::TOLD, ask::with(&told, content)).unwrap();
+        assert_eq!(reply.status, 400, "{content:?}");
+    }
+    assert_eq!(messages(&world).len(), 0);
+    world.push("a", 1);
+    assert_eq!(world.copied("inbox", "a"), [1, 2, 3]);
+}
+
+#[test]
+fn what_is_not_known_of_a_subscription_yet_is_told_again() {
+    // The source still knows a link of another subscription of the name.
+    let world = streams();
+    world.failing.borrow_mut().insert("feed");
+    world.put(&copy(&json!({ "streams": ["a"] })));
+    world.append("a", 1);
+    world.change("a", |stream| {
+        stream.links.insert(NAME.into(), 0);
+        stream.source.interest = Some(Interest::NamedCopies);
+        stream.source.at = Some(0);
+    });
+    let (_, slot) = world.begin_telling("a");
+    world.settle();
+    assert_eq!(slot.get().unwrap().status, 503);
+    world.failing.borrow_mut().clear();
+    world.run(60_000);
+    world.push("a", 1);
+    // What was there when it was created is not copied.
+    assert_eq!(world.copied("inbox", "a"), [2]);
+}
+
+#[test]
+fn a_creation_is_whole_wherever_the_machine_fails() {
+    let body = copy(&json!({ "streams": ["a"], "pattern": "s/*", "from": "start" }));
+    for at in 1.. {
+        let world = streams();
+        world.append("a", 2);
+        world.append("s/1", 2);
+        world.run(10);
+        world.fails_at.set(Some(at));
+        let insist = |question: &str| {
+            (0..20).any(|_| {
+                let reply = world.ask(question, call(&body, None, ""));
+                world.run(2_000);
+                reply.is_some_and(|reply| reply.status < 500)
+            })
+        };
+        assert!(insist("create"));
+        world.run(120_000);
+        assert!(insist("get"));
+        for path in ["a", "s/1"] {
+            world.push(path, 1);
+            world.tell();
+            assert_eq!(world.copied("inbox", path), [1, 2, 3], "{path} {at}");
+        }
+        assert!(insist("delete"));
+        world.run(300_000);
+        let has_failed = world.fails_at.get().is_none();
+        assert_left_nothing(&world);
+        if !has_failed {
+            assert!(at > 15, "{at}");
+            break;
+        }
+    }
 }

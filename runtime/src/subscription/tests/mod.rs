@@ -9,10 +9,12 @@
 //! | [`link_tests`] | which streams a subscription is about |
 //! | [`copying`] | sources and targets of the world |
 //! | [`copy_tests`] | from a source to its target |
+//! | [`copy_model_tests`] | the same in any order, whatever fails |
 //! | [`crash_tests`] | the same when the machine fails wherever it waits |
 //! | [`cost_tests`] | how many rows are written and read for what |
 
 mod config_tests;
+mod copy_model_tests;
 mod copy_tests;
 mod copying;
 mod cost_tests;

@@ -60,6 +60,8 @@ pub struct Inner {
     /// Questions whose answers have to wait, and those that fail.
     pub held: RefCell<BTreeSet<&'static str>>,
     pub failing: RefCell<BTreeSet<&'static str>>,
+    /// Those that are heard, and whose answers are lost.
+    pub losing: RefCell<BTreeSet<&'static str>>,
     pub questions: RefCell<Vec<String>>,
     pub streams: RefCell<BTreeMap<String, Stream>>,
     pub watches: RefCell<BTreeMap<u32, Watch>>,
@@ -129,6 +131,7 @@ impl World {
             has_failed: Cell::new(false),
             held: RefCell::default(),
             failing: RefCell::default(),
+            losing: RefCell::default(),
             questions: RefCell::default(),
             streams: RefCell::default(),
             watches: RefCell::default(),
@@ -636,6 +639,9 @@ impl Machine for Ports {
         }
         let (status, answer) = self.world.heard(peer, question, &body);
         self.cross("").await;
+        if self.world.losing.borrow().contains(question) {
+            return Err(Error::Unavailable("lost".into()));
+        }
         Ok((status, answer.into_bytes()))
     }
 
