@@ -18,7 +18,7 @@ struct Run {
     world: World,
     rng: Rng,
     /// Who waits for an answer, or would hear it late.
-    waiting: Vec<(String, Told, Slot)>,
+    waiting: Vec<(String, Told, u64, Slot)>,
 }
 
 impl Run {
@@ -100,9 +100,12 @@ impl Run {
         if self.world.telling(path).is_none() {
             return;
         }
+        let renewed = self.world.stream(path).source.renewed;
+        // Who tells again has given up to hear what comes of the first time.
+        self.waiting.retain(|(other, ..)| other != path);
         let (told, slot) = self.world.begin_telling(path);
         self.world.settle();
-        self.waiting.push((path.to_owned(), told, slot));
+        self.waiting.push((path.to_owned(), told, renewed, slot));
     }
 
     /// An answer arrives, or never does.
@@ -111,8 +114,10 @@ impl Run {
             return;
         }
         let at = self.rng.usize(..self.waiting.len());
-        let (path, told, slot) = self.waiting.swap_remove(at);
-        let is_same = self.world.stream(&path).life == Some(told.life);
+        let (path, told, renewed, slot) = self.waiting.swap_remove(at);
+        let stream = self.world.stream(&path);
+        // Who was linked meanwhile is not let go by what was asked before.
+        let is_same = stream.life == Some(told.life) && stream.source.renewed == renewed;
         if is_same && self.rng.u32(..8) > 0 {
             let _ = self.world.is_answered(&path, slot.get());
         }
@@ -126,7 +131,8 @@ impl Run {
         let life = stream.life.unwrap();
         self.world.change(path, |stream| stream.life = None);
         let name = format!("p/{path}");
-        while !self.world.told(&name, life.clone(), 0, stream.tail, true) {}
+        let is_linked = !self.world.stream(path).links.is_empty();
+        while is_linked && !self.world.told(&name, life.clone(), 0, stream.tail, true) {}
         self.world.append(path, 1);
     }
 

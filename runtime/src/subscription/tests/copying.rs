@@ -35,6 +35,8 @@ pub struct Source {
     pub most: u64,
     /// How long it was told to wait.
     pub pause: u64,
+    /// How often a subscription has asked for a link.
+    pub renewed: u64,
 }
 
 impl Default for Source {
@@ -49,6 +51,7 @@ impl Default for Source {
             guess: None,
             most: 1_000,
             pause: 0,
+            renewed: 0,
         }
     }
 }
@@ -79,6 +82,7 @@ pub struct Target {
 impl Stream {
     /// Takes note of what a subscription wants to hear.
     pub fn note(&mut self, interest: Interest) {
+        self.source.renewed += 1;
         let is_target = !self.target.fed.is_empty();
         self.source.interest = Some(match interest.is_in_content() && is_target {
             true => Interest::Ends,
