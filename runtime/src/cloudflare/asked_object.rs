@@ -25,8 +25,9 @@ use crate::protocol::path;
 use crate::protocol::reply::Reply;
 use crate::subscription::Subscription;
 
-/// The longest question, in bytes: one can hold a body of 64 KiB, each byte of which may take six.
-const MAX_QUESTION: usize = 512 << 10;
+/// The longest question, in bytes: one can hold a message of a stream that is to be copied, of up to
+/// 20 MiB in base64.
+const MAX_QUESTION: usize = 32 << 20;
 
 /// The Durable Object class of the directory, which a worker has to export.
 #[wasm_bindgen]

@@ -48,6 +48,32 @@ pub enum SubscriptionError {
     DirectoryOff,
     /// Who would answer did not; what was asked for may have been done.
     NoAnswer,
+    /// There is no stream to copy into.
+    TargetNotFound {
+        /// Its path.
+        target: String,
+    },
+    /// The stream to copy into takes no appends any more.
+    TargetClosed {
+        /// Its path.
+        target: String,
+    },
+    /// The stream to copy into is copied itself, by a subscription to which somebody has named it.
+    TargetIsSource {
+        /// Its path.
+        target: String,
+    },
+    /// A stream that was named is the target of copies.
+    SourceIsTarget {
+        /// Its path.
+        source: String,
+    },
+    /// Nobody has looked whether whoever asks may have streams copied. Whoever passes it on has to, and
+    /// asks again then.
+    Unchecked {
+        /// The path of the stream to copy into.
+        target: String,
+    },
 }
 
 impl SubscriptionError {
@@ -64,13 +90,17 @@ impl SubscriptionError {
         match self {
             Self::Invalid { .. } | Self::WebhookUrl(_) => 400,
             Self::Token(_) | Self::TokenExpired => 401,
-            Self::NotFound | Self::NoRoute => 404,
+            Self::Unchecked { .. } => 403,
+            Self::NotFound | Self::NoRoute | Self::TargetNotFound { .. } => 404,
             Self::Method { .. } => 405,
             Self::Exists
             | Self::Fenced
             | Self::AlreadyClaimed { .. }
             | Self::NoPendingWork
-            | Self::InvalidOffset(_) => 409,
+            | Self::InvalidOffset(_)
+            | Self::TargetClosed { .. }
+            | Self::TargetIsSource { .. }
+            | Self::SourceIsTarget { .. } => 409,
             Self::DirectoryOff => 501,
             Self::NoAnswer => 503,
         }
@@ -92,6 +122,11 @@ impl SubscriptionError {
             Self::InvalidOffset(_) => "INVALID_OFFSET",
             Self::DirectoryOff => "DIRECTORY_OFF",
             Self::NoAnswer => "UNAVAILABLE",
+            Self::TargetNotFound { .. } => "TARGET_NOT_FOUND",
+            Self::TargetClosed { .. } => "TARGET_CLOSED",
+            Self::TargetIsSource { .. } => "TARGET_IS_SOURCE",
+            Self::SourceIsTarget { .. } => "SOURCE_IS_TARGET",
+            Self::Unchecked { .. } => "UNCHECKED",
         }
     }
 
@@ -102,6 +137,9 @@ impl SubscriptionError {
                 ("current_holder".to_owned(), Value::from(holder.as_str())),
                 ("generation".to_owned(), Value::from(*generation)),
             ]),
+            Self::Unchecked { target } => {
+                Map::from_iter([("target_stream".to_owned(), Value::from(target.as_str()))])
+            }
             _ => Map::new(),
         }
     }
@@ -137,6 +175,26 @@ impl fmt::Display for SubscriptionError {
             Self::NoAnswer => f.write_str(
                 "the server did not answer in time, and may have done what was asked; repeat the \
                  request",
+            ),
+            Self::TargetNotFound { target } => {
+                write!(f, "there is no stream {target:?} to copy into; create it first")
+            }
+            Self::TargetClosed { target } => {
+                write!(f, "nothing can be copied into {target:?}: the stream is closed")
+            }
+            Self::TargetIsSource { target } => write!(
+                f,
+                "nothing can be copied into {target:?}: another subscription names the stream to copy \
+                 it, and what was copied is not copied again"
+            ),
+            Self::SourceIsTarget { source } => write!(
+                f,
+                "streams must not hold {source:?}: it is the target of copies itself, and what was \
+                 copied is not copied again"
+            ),
+            Self::Unchecked { target } => write!(
+                f,
+                "copying takes leave to read the streams and to write {target:?}"
             ),
         }
     }

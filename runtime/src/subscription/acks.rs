@@ -117,6 +117,7 @@ impl<S: Storage> Core<S> {
         now: u64,
     ) -> Result<Said, Error> {
         self.turn(now, |turn| {
+            turn.record.config.requires_wakes()?;
             let generation = token::check(&turn.record.key, &turn.record.name(), token, now)?;
             match saying {
                 Saying::Callback => turn.requires_webhook()?,
@@ -171,6 +172,7 @@ enum Checked {
 
 impl<S: Storage> Turn<'_, S> {
     fn requires_workers(&self) -> Result<(), SubscriptionError> {
+        self.record.config.requires_wakes()?;
         match self.record.is_webhook() {
             true => Err(SubscriptionError::invalid(
                 "the subscription",
@@ -252,13 +254,7 @@ impl Heard {
         let generation = generation
             .and_then(|value| value.as_u64())
             .ok_or_else(|| SubscriptionError::invalid("generation", "must be an integer"))?;
-        let done = match fields.take("done") {
-            None => false,
-            Some(Value::Bool(done)) => done,
-            Some(_) => {
-                return Err(SubscriptionError::invalid("done", "must be true or false").into());
-            }
-        };
+        let done = fields.flag("done")?;
         let acks = match fields.take("acks") {
             None => Vec::new(),
             Some(Value::Array(acks)) => acks

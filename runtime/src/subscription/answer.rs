@@ -1,9 +1,13 @@
 //! From a question to a verb of the subscription, and back to an answer.
 
+use std::cell::Cell;
 use std::rc::Rc;
+
+use serde_json::json;
 
 use super::acks::{Said, Saying};
 use super::config::{Config, Delivery, Wanted, added};
+use super::copy::Copying;
 use super::describe::Page;
 use super::manage::Birth;
 use super::record::Key;
@@ -11,7 +15,7 @@ use super::{Core, Subscription};
 use crate::directory::shard_of;
 use crate::machine::{Posts, Signs};
 use crate::patience::within;
-use crate::protocol::ask::{self, Call, Kept, TOLD, Tail, Told};
+use crate::protocol::ask::{self, Call, TOLD, Tail, Told};
 use crate::protocol::error::Error;
 use crate::protocol::header;
 use crate::protocol::reply::Reply;
@@ -28,7 +32,8 @@ const TAILS: u64 = 5_000;
 
 impl<P: Signs + Posts> Subscription<P> {
     /// Answers a question; see [`crate::protocol::ask`]. Those that clients ask are `create`, `get`,
-    /// `delete`, `add`, `remove`, `callback`, `claim`, `ack`, `release` and `retry`, each a [`Call`].
+    /// `delete`, `add`, `remove`, `callback`, `claim`, `ack`, `release` and `retry`, each a [`Call`]; the
+    /// edge asks `target` for itself, into which stream it copies.
     pub async fn answer(self: &Rc<Self>, question: &str, body: &[u8]) -> Reply {
         let outcome = self.carry_out(question, body).await;
         let outcome = match self.follow_up().await {
@@ -51,20 +56,23 @@ impl<P: Signs + Posts> Subscription<P> {
 
     async fn carry_out(self: &Rc<Self>, question: &str, body: &[u8]) -> Result<Reply, Error> {
         if question == TOLD {
-            let told: Told = ask::hear(body)?;
-            let now = self.ports.now();
-            let keep = self.core.borrow_mut().told(&told, now)?;
-            return Ok(document(200, ask::say(&Kept::is(keep))));
+            let (message, content) = ask::apart(body);
+            let told: Told = ask::hear(message)?;
+            let kept = self.hear(&told, content).await?;
+            return Ok(document(200, ask::say(&kept)));
         }
         let call: Call = ask::hear(body)?;
         match question {
             "create" => self.create(&call).await,
-            "get" => self.describe(200, &call, &Page::parse(&call.rest)?).await,
+            "get" => self.get(&call).await,
+            "target" => self.target(),
             "delete" => self.delete(),
             "add" => self.add(&call).await,
             "remove" => {
                 let path = call.rest.trim_matches('/');
                 self.core.borrow_mut().remove(path, self.ports.now())?;
+                self.pump.positions.borrow_mut().forget(path);
+                self.filling.hurry();
                 Ok(Reply::new(204))
             }
             "retry" => {
@@ -81,6 +89,7 @@ impl<P: Signs + Posts> Subscription<P> {
 
     async fn create(self: &Rc<Self>, call: &Call) -> Result<Reply, Error> {
         let wanted = Wanted::parse(&call.body, &call.root)?;
+        check_leave(wanted.config.delivery.copying(), call)?;
         let shards = self.shards()?;
         let birth = || {
             let secret = || self.ports.secret().map_err(Error::Unavailable);
@@ -95,7 +104,7 @@ impl<P: Signs + Posts> Subscription<P> {
                 webhook_url::check(url, self.settings.is_dev)?;
                 self.settings.park_after.clone().map(drop)
             }
-            Delivery::PullWake(_) => Ok(()),
+            Delivery::PullWake(_) | Delivery::Copy(_) => Ok(()),
         };
         let now = self.ports.now();
         let is_new = self
@@ -104,12 +113,25 @@ impl<P: Signs + Posts> Subscription<P> {
             .create(call, wanted, birth, check, now)?;
         if is_new {
             // Nothing that was left of another one keeps this one waiting.
-            self.filling.at.set(0);
+            self.filling.hurry();
         }
-        self.follow_up().await?;
-        self.wait(|core| Ok(!core.has_steps()?)).await?;
+        self.complete().await?;
         let status = if is_new { 201 } else { 200 };
         self.describe(status, call, &Page::default()).await
+    }
+
+    /// Waits until all streams that were there are linked, or it is found out that a subscription that
+    /// copies cannot do what it was created for.
+    async fn complete(self: &Rc<Self>) -> Result<(), Error> {
+        let life = self.core.borrow_mut().life()?;
+        let _creating = Creating::begin(&self.creating);
+        self.follow_up().await?;
+        self.wait(|core| Ok(!core.has_steps()?)).await?;
+        let refusal = self.refusal.borrow();
+        match refusal.as_ref().filter(|(of, _)| *of == life) {
+            Some((_, error)) => Err(error.clone().into()),
+            None => Ok(()),
+        }
     }
 
     /// Waits until something is so, or nobody would wait any longer. Says whether it is.
@@ -129,6 +151,23 @@ impl<P: Signs + Posts> Subscription<P> {
         }
     }
 
+    async fn get(&self, call: &Call) -> Result<Reply, Error> {
+        let page = Page::parse(&call.rest)?;
+        let is_copy = self.core.borrow_mut().copying()?.is_some();
+        if is_copy {
+            let paths = self.core.borrow_mut().paths(&page)?;
+            self.ask_positions(&paths).await?;
+        }
+        self.describe(200, call, &page).await
+    }
+
+    fn target(&self) -> Result<Reply, Error> {
+        let copying = self.core.borrow_mut().copying()?;
+        let copying = copying.ok_or(SubscriptionError::NotFound)?;
+        let target = json!({ "target_stream": copying.target });
+        Ok(document(200, ask::say(&target)))
+    }
+
     async fn describe(&self, status: u16, call: &Call, page: &Page) -> Result<Reply, Error> {
         let is_webhook = self.core.borrow_mut().is_webhook()?;
         let key = match is_webhook {
@@ -141,27 +180,38 @@ impl<P: Signs + Posts> Subscription<P> {
         });
         let kid = key.as_ref().map(|key| key.kid.as_str());
         let mut core = self.core.borrow_mut();
-        let shown = core.describe(&call.base, kid, page)?;
+        let positions = self.pump.positions.borrow();
+        let shown = core.describe(&call.base, kid, page, &positions, self.pump.failures())?;
         Ok(document(status, shown.to_string()))
     }
 
     fn delete(&self) -> Result<Reply, Error> {
         self.core.borrow_mut().delete(shard_of)?;
-        self.leaving.at.set(0);
+        self.leaving.hurry();
         Ok(Reply::new(204))
     }
 
     async fn add(self: &Rc<Self>, call: &Call) -> Result<Reply, Error> {
-        self.core.borrow_mut().present()?;
+        let copying = self.core.borrow_mut().copying()?;
+        check_leave(copying.as_ref(), call)?;
         let paths = added(&call.body, &call.root)?;
         let now = self.ports.now();
-        self.core.borrow_mut().add(&paths, now)?;
-        self.filling.at.set(0);
+        let new = self.core.borrow_mut().add(&paths, now)?;
+        self.filling.hurry();
         self.follow_up().await?;
-        match self.wait(|core| Ok(!core.has_unplaced()?)).await? {
-            true => Ok(Reply::new(204)),
-            false => Err(SubscriptionError::NoAnswer.into()),
+        if !self.wait(|core| Ok(!core.has_unplaced()?)).await? {
+            return Err(SubscriptionError::NoAnswer.into());
         }
+        let refused = self.core.borrow_mut().refused(&paths)?;
+        let Some(error) = refused else {
+            return Ok(Reply::new(204));
+        };
+        // Of the streams of a request all are linked or none.
+        for path in &new {
+            let now = self.ports.now();
+            self.core.borrow_mut().remove(path, now)?;
+        }
+        Err(error.into())
     }
 
     async fn claim(&self, call: &Call) -> Result<Reply, Error> {
@@ -217,6 +267,32 @@ impl<P: Signs + Posts> Subscription<P> {
         let tails: Vec<(String, Tail)> = tails.unwrap_or_else(|| Ok(Vec::new()))?;
         let now = self.ports.now();
         self.core.borrow_mut().hear_tails(&tails, now)
+    }
+}
+
+/// Who asks for copies has to be known to be allowed to read what is copied, and to write where it goes.
+fn check_leave(copying: Option<&Copying>, call: &Call) -> Result<(), SubscriptionError> {
+    match copying.filter(|_| !call.may_copy) {
+        Some(copying) => Err(SubscriptionError::Unchecked {
+            target: copying.target.clone(),
+        }),
+        None => Ok(()),
+    }
+}
+
+/// A request that waits for a subscription to be complete, for as long as this is there.
+struct Creating<'a>(&'a Cell<u32>);
+
+impl<'a> Creating<'a> {
+    fn begin(count: &'a Cell<u32>) -> Self {
+        count.set(count.get().saturating_add(1));
+        Self(count)
+    }
+}
+
+impl Drop for Creating<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get().saturating_sub(1));
     }
 }
 

@@ -1,14 +1,17 @@
 //! How a subscription finds the streams that are there already (section 6.2): the directory hears of
-//! it first, then the streams that were named are asked for their tails, then those in the directory.
+//! it first, and the target of copies before, then the streams that were named are asked for their
+//! tails, then those in the directory.
 //! So each stream is found by it, or finds it. Each step is noted before the next one, and may be
 //! done twice.
 
 use super::core::Core;
 use super::describe::is_complete;
 use super::links;
-use super::record::Backfill;
-use crate::protocol::ask::{Entry, Life, List, Listed, Tail, Watch};
+use super::record::{Backfill, Record};
+use super::sources::refused;
+use crate::protocol::ask::{Entry, Fed, Feed, Life, List, Listed, Tail, Watch};
 use crate::protocol::error::Error;
+use crate::protocol::subscription_error::SubscriptionError;
 use crate::stream::storage::Storage;
 
 /// So many streams are looked at in a step.
@@ -17,9 +20,11 @@ pub const BATCH: usize = 200;
 /// What to do next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// The stream of this name has to be made the target of copies.
+    Feed(String, Feed),
     /// These shards of the directory have to hear of the subscription.
     Watch(Vec<u32>, Watch),
-    /// These streams have to be asked for their tails.
+    /// These streams, if any, have to be asked for their tails.
     Place(Vec<String>),
     /// This shard has to be asked for streams.
     List(u32, List),
@@ -41,6 +46,10 @@ impl<S: Storage> Core<S> {
         let (storage, present) = self.present()?;
         let record = &present.record;
         let step = match &record.backfill {
+            Backfill::Feed => {
+                let (name, feed) = record.feeding()?;
+                Step::Feed(name, feed)
+            }
             Backfill::Watch => Step::Watch(
                 record.watched(own_shard),
                 Watch {
@@ -60,6 +69,8 @@ impl<S: Storage> Core<S> {
                     limit: BATCH,
                 },
             ),
+            // Those that were left may have been removed.
+            Backfill::Place => Step::Place(Vec::new()),
             Backfill::Complete => return Ok(None),
         };
         Ok(Some((record.life.clone(), step)))
@@ -73,7 +84,10 @@ impl<S: Storage> Core<S> {
     pub fn has_steps(&mut self) -> Result<bool, Error> {
         let (_, known) = self.known()?;
         let present = known.present.as_ref();
-        Ok(present.is_some_and(|present| !is_complete(&present.record, present.book.unplaced)))
+        Ok(present.is_some_and(|present| {
+            let record = &present.record;
+            record.parked.is_none() && !is_complete(record, present.book.unplaced)
+        }))
     }
 
     /// Whether streams that were named have not been asked yet.
@@ -86,6 +100,31 @@ impl<S: Storage> Core<S> {
         Ok(known.present.as_ref().is_some_and(|p| p.book.unplaced > 0))
     }
 
+    /// Takes note of what the target of copies answers. Says why it cannot be the target, if so.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Storage`], [`Error::Newer`].
+    pub fn fed(
+        &mut self,
+        life: &Life,
+        fed: &Fed,
+        now: u64,
+    ) -> Result<Option<SubscriptionError>, Error> {
+        let mut refusal = None;
+        self.of(life, now, |turn| {
+            if turn.record.backfill != Backfill::Feed {
+                return Ok(());
+            }
+            match turn.record.take_target(fed) {
+                Ok(()) => turn.record.backfill = Backfill::Watch,
+                Err(error) => refusal = Some(error),
+            }
+            Ok(())
+        })?;
+        Ok(refusal)
+    }
+
     /// Takes note that the directory has heard of it.
     ///
     /// # Errors
@@ -94,30 +133,47 @@ impl<S: Storage> Core<S> {
     pub fn watched(&mut self, life: &Life, now: u64) -> Result<(), Error> {
         self.of(life, now, |turn| {
             if turn.record.backfill == Backfill::Watch {
-                turn.record.backfill = match turn.record.config.pattern {
-                    Some(_) => Backfill::List {
-                        shard: 0,
-                        after: None,
-                    },
-                    None => Backfill::Complete,
+                let copies = turn.record.config.delivery.copying().is_some();
+                turn.record.backfill = match copies && turn.book.unplaced > 0 {
+                    true => Backfill::Place,
+                    false => turn.record.behind_places(),
                 };
             }
             Ok(())
         })
     }
 
-    /// Takes note of what streams answer that were named.
+    /// Takes note of what streams answer that were named. Says why one cannot be copied with which
+    /// the subscription was created.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`], [`Error::Newer`].
-    pub fn placed(&mut self, life: &Life, tails: &[(String, Tail)], now: u64) -> Result<(), Error> {
+    pub fn placed(
+        &mut self,
+        life: &Life,
+        tails: &[(String, Tail)],
+        now: u64,
+    ) -> Result<Option<SubscriptionError>, Error> {
+        let mut refusal = None;
         self.of(life, now, |turn| {
             for (path, tail) in tails {
                 turn.hear_tail(path, tail)?;
             }
+            if turn.record.backfill != Backfill::Place {
+                return Ok(());
+            }
+            for (path, _) in tails {
+                let link = turn.link(path)?.filter(|link| link.explicit);
+                let error = link.and_then(|link| refused(turn.record, path, &link));
+                refusal = refusal.take().or(error);
+            }
+            if turn.book.unplaced == 0 {
+                turn.record.backfill = turn.record.behind_places();
+            }
             Ok(())
-        })
+        })?;
+        Ok(refusal)
     }
 
     /// Those of the streams in the directory that have to be asked for their tails.
@@ -129,7 +185,7 @@ impl<S: Storage> Core<S> {
         let (storage, present) = self.present()?;
         let mut wanted = Vec::new();
         for entry in listed {
-            let is_own = present.record.config.wake_stream() == Some(&entry.path);
+            let is_own = present.record.config.is_own(&entry.path);
             if is_own || !present.matches(&entry.path) {
                 continue;
             }
@@ -187,7 +243,7 @@ impl<S: Storage> Core<S> {
     }
 
     /// Runs a verb, unless there is another subscription meanwhile, or none.
-    fn of(
+    pub(super) fn of(
         &mut self,
         life: &Life,
         now: u64,
@@ -200,6 +256,19 @@ impl<S: Storage> Core<S> {
         match outcome {
             Err(Error::Subscription(_)) => Ok(()),
             outcome => outcome,
+        }
+    }
+}
+
+impl Record {
+    /// What comes when the streams that were named are asked.
+    fn behind_places(&self) -> Backfill {
+        match self.config.pattern {
+            Some(_) => Backfill::List {
+                shard: 0,
+                after: None,
+            },
+            None => Backfill::Complete,
         }
     }
 }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::copy::Copying;
 use crate::protocol::ask::MAX_BODY;
 use crate::protocol::error::Error;
 use crate::protocol::glob::Glob;
@@ -44,6 +45,8 @@ pub enum Delivery {
     Webhook(String),
     /// An event is appended to the stream at this path, and workers race for it (section 7.2).
     PullWake(String),
+    /// What is appended to its streams is appended to another one, too.
+    Copy(Copying),
 }
 
 /// A request to create a subscription.
@@ -75,6 +78,13 @@ impl Wanted {
             _ => None,
         };
         let streams = paths(&mut fields, root)?;
+        match kind.as_deref() {
+            Some("copy") => {
+                let copying = Copying::parse(&mut fields, root)?;
+                return Self::end(fields, Delivery::Copy(copying), pattern, streams);
+            }
+            _ => Copying::refuse(&mut fields)?,
+        }
         let url = url(&mut fields)?;
         let wake_stream = match fields.text("wake_stream", usize::MAX)? {
             Some(path) if !path.is_empty() => Some(path_in(root, "wake_stream", &path)?),
@@ -88,16 +98,29 @@ impl Wanted {
                 SubscriptionError::invalid("wake_stream", "must be there when type is pull-wake")
             })?),
             _ => {
-                let rule = "must be \"webhook\" or \"pull-wake\"";
+                let rule = "must be \"webhook\", \"pull-wake\" or \"copy\"";
                 return Err(SubscriptionError::invalid("type", rule).into());
             }
         };
+        Self::end(fields, delivery, pattern, streams)
+    }
+
+    /// Reads what is the same for all types.
+    fn end(
+        mut fields: Fields,
+        delivery: Delivery,
+        pattern: Option<String>,
+        streams: Vec<String>,
+    ) -> Result<Self, Error> {
         let lease_ttl_ms = lease(&mut fields)?;
         let description = fields.text("description", MAX_DESCRIPTION)?;
-        fields.end(
-            "type, pattern, streams, webhook, wake_stream, lease_ttl_ms, description",
-            "",
-        )?;
+        let known = match delivery {
+            Delivery::Copy(_) => {
+                "type, pattern, streams, target_stream, from, envelope, description"
+            }
+            _ => "type, pattern, streams, webhook, wake_stream, lease_ttl_ms, description",
+        };
+        fields.end(known, "")?;
         if pattern.is_none() && streams.is_empty() {
             let rule = "or streams must be there, and not be empty";
             return Err(SubscriptionError::invalid("pattern", rule).into());
@@ -119,20 +142,35 @@ impl Wanted {
 }
 
 impl Config {
-    /// `webhook` or `pull-wake`.
+    /// `webhook`, `pull-wake` or `copy`.
     pub fn kind(&self) -> &'static str {
         match self.delivery {
             Delivery::Webhook(_) => "webhook",
             Delivery::PullWake(_) => "pull-wake",
+            Delivery::Copy(_) => "copy",
         }
     }
 
-    /// The stream that it writes to itself.
+    /// The stream in which workers read of wakes.
     pub fn wake_stream(&self) -> Option<&str> {
         match &self.delivery {
             Delivery::PullWake(path) => Some(path),
+            Delivery::Webhook(_) | Delivery::Copy(_) => None,
+        }
+    }
+
+    /// The stream that it writes to itself, and the field that says so.
+    fn own(&self) -> Option<(&str, &'static str)> {
+        match &self.delivery {
+            Delivery::PullWake(path) => Some((path, "wake_stream")),
+            Delivery::Copy(copying) => Some((&copying.target, "target_stream")),
             Delivery::Webhook(_) => None,
         }
+    }
+
+    /// Whether it writes to a stream itself.
+    pub fn is_own(&self, path: &str) -> bool {
+        self.own().is_some_and(|(own, _)| own == path)
     }
 
     /// Refuses streams that it cannot be about.
@@ -141,13 +179,29 @@ impl Config {
     ///
     /// [`SubscriptionError::Invalid`].
     pub fn check_streams(&self, streams: &[String]) -> Result<(), SubscriptionError> {
-        let own = self.wake_stream();
-        match streams.iter().find(|path| Some(path.as_str()) == own) {
-            Some(path) => Err(SubscriptionError::invalid(
-                "streams",
-                format!("must not hold {path:?}, the subscription's own wake_stream"),
+        match self.own() {
+            Some((own, field)) if streams.iter().any(|path| path == own) => {
+                Err(SubscriptionError::invalid(
+                    "streams",
+                    format!("must not hold {own:?}, the subscription's own {field}"),
+                ))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses what is about wakes where there are none.
+    ///
+    /// # Errors
+    ///
+    /// [`SubscriptionError::Invalid`].
+    pub fn requires_wakes(&self) -> Result<(), SubscriptionError> {
+        match self.delivery {
+            Delivery::Copy(_) => Err(SubscriptionError::invalid(
+                "the subscription",
+                "is of type copy: it wakes nobody, and tries again by itself",
             )),
-            None => Ok(()),
+            _ => Ok(()),
         }
     }
 
@@ -224,7 +278,7 @@ pub fn too_many() -> SubscriptionError {
 }
 
 /// A path of a stream as it is kept: without slashes at its ends.
-fn path_in(root: &Root, field: &str, path: &str) -> Result<String, SubscriptionError> {
+pub(super) fn path_in(root: &Root, field: &str, path: &str) -> Result<String, SubscriptionError> {
     let path = path.trim_matches('/');
     match root.stream(path) {
         Ok(_) => Ok(path.to_owned()),
@@ -297,6 +351,31 @@ impl Fields {
     /// A field, unless it is missing or null.
     pub fn take(&mut self, name: &str) -> Option<Value> {
         self.0.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// A truth, which is false where nothing is said.
+    ///
+    /// # Errors
+    ///
+    /// [`SubscriptionError::Invalid`].
+    pub fn flag(&mut self, name: &str) -> Result<bool, SubscriptionError> {
+        match self.take(name) {
+            None => Ok(false),
+            Some(Value::Bool(value)) => Ok(value),
+            Some(_) => Err(SubscriptionError::invalid(name, "must be true or false")),
+        }
+    }
+
+    /// Refuses what must not be there.
+    ///
+    /// # Errors
+    ///
+    /// [`SubscriptionError::Invalid`].
+    pub fn lacks(&mut self, names: &[&str], why: &str) -> Result<(), SubscriptionError> {
+        match names.iter().find(|name| self.take(name).is_some()) {
+            Some(name) => Err(SubscriptionError::invalid(*name, why)),
+            None => Ok(()),
+        }
     }
 
     /// A text of so many bytes at most.

@@ -48,6 +48,7 @@ impl<P: Signs + Posts> Subscription<P> {
         let attempt = match &job.delivery {
             Delivery::Webhook(url) => self.post(&job, url).await,
             Delivery::PullWake(path) => self.announce(&job, path).await,
+            Delivery::Copy(_) => Err(Error::UnknownRoute),
         };
         let (outcome, count, bytes) = attempt.unwrap_or_else(|error| {
             let what = error
@@ -192,6 +193,7 @@ impl Job {
         let place = match &self.delivery {
             Delivery::Webhook(url) => format!("POST {url}"),
             Delivery::PullWake(path) => format!("event to {path}"),
+            Delivery::Copy(copying) => format!("copies to {}", copying.target),
         };
         let what = match outcome {
             Outcome::Failed(error) => error.trim_end_matches('.'),

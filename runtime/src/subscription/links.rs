@@ -8,7 +8,9 @@ use crate::protocol::ask::Life;
 use crate::stream::storage::{Param, Row, Statement, Storage, StorageError};
 
 /// Makes the table. A tail of -1 is none yet, and so is when a stream was born; a stream that is
-/// gone, or never was, has no incarnation.
+/// gone, or never was, has no incarnation. Whether a stream was named is the lowest bit of `explicit`;
+/// the next two say that it is not copied, and why: it is a target itself, or of another type, which
+/// stands behind the incarnation then, on a line of its own.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS link (path TEXT PRIMARY KEY, \
      explicit INTEGER NOT NULL, acked INTEGER NOT NULL, tail INTEGER NOT NULL, incarnation TEXT, \
      born INTEGER NOT NULL) WITHOUT ROWID";
@@ -25,6 +27,23 @@ const MOST: usize = 4096;
 /// still come.
 pub const LINGER: u64 = 900_000;
 
+const PUT: &str = "INSERT OR REPLACE INTO link VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+const PUT_WITH_TYPE: &str =
+    "INSERT OR REPLACE INTO link VALUES (?1, ?2, ?3, ?4, ?5 || char(10) || ?7, ?6)";
+
+const NAMED: i64 = 1;
+const IS_TARGET: i64 = 2;
+const IS_OF_TYPE: i64 = 4;
+
+/// Why a stream is not copied.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is the target of copies itself.
+    IsTarget,
+    /// It is of this type, and the target of another one.
+    IsOfType(String),
+}
+
 /// The cursor of a subscription in a stream.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Link {
@@ -39,6 +58,8 @@ pub struct Link {
     pub incarnation: Option<String>,
     /// When the latest stream of the name was born that was heard of.
     pub born: Option<u64>,
+    /// Why it is not copied, of a stream that a subscription would copy.
+    pub refused: Option<Refusal>,
 }
 
 impl Link {
@@ -58,6 +79,7 @@ impl Link {
             tail: Some(0),
             incarnation: None,
             born: Some(born),
+            refused: None,
         }
     }
 
@@ -81,12 +103,23 @@ impl Link {
 
     fn from_row(row: &dyn Row) -> (String, Self) {
         let path = row.text(0).unwrap_or_default().to_owned();
+        let bits = row.integer(1);
+        let mut lines = row.text(4).into_iter().flat_map(|text| text.split('\n'));
+        let incarnation = lines.next().map(str::to_owned);
+        let refused = match bits & (IS_TARGET | IS_OF_TYPE) {
+            0 => None,
+            IS_TARGET => Some(Refusal::IsTarget),
+            _ => Some(Refusal::IsOfType(
+                lines.next().unwrap_or_default().to_owned(),
+            )),
+        };
         let link = Self {
-            explicit: row.integer(1) != 0,
+            explicit: bits & NAMED != 0,
             acked: u64::try_from(row.integer(2)).unwrap_or(0),
             tail: u64::try_from(row.integer(3)).ok(),
-            incarnation: row.text(4).map(str::to_owned),
+            incarnation,
             born: u64::try_from(row.integer(5)).ok(),
+            refused,
         };
         (path, link)
     }
@@ -101,18 +134,23 @@ pub fn put<'a>(path: &'a str, link: Option<&'a Link>) -> Statement<'a> {
         };
     };
     let optional = |value: Option<u64>| Param::Integer(value.map_or(-1, signed));
+    let named = if link.explicit { NAMED } else { 0 };
     let incarnation = link.incarnation.as_deref();
-    Statement {
-        sql: "INSERT OR REPLACE INTO link VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params: vec![
-            Param::Text(path),
-            Param::Integer(i64::from(link.explicit)),
-            Param::Integer(signed(link.acked)),
-            optional(link.tail),
-            incarnation.map_or(Param::Null, Param::Text),
-            optional(link.born),
-        ],
-    }
+    let (sql, refused, kind) = match &link.refused {
+        None => (PUT, 0, None),
+        Some(Refusal::IsTarget) => (PUT, IS_TARGET, None),
+        Some(Refusal::IsOfType(kind)) => (PUT_WITH_TYPE, IS_OF_TYPE, Some(Param::Text(kind))),
+    };
+    let mut params = vec![
+        Param::Text(path),
+        Param::Integer(named | refused),
+        Param::Integer(signed(link.acked)),
+        optional(link.tail),
+        incarnation.map_or(Param::Null, Param::Text),
+        optional(link.born),
+    ];
+    params.extend(kind);
+    Statement { sql, params }
 }
 
 fn signed(value: u64) -> i64 {
@@ -165,7 +203,7 @@ pub fn stale(
     before: u64,
     limit: usize,
 ) -> Result<Vec<String>, StorageError> {
-    let condition = format!("explicit = 0 AND incarnation IS NULL AND acked <= {before}");
+    let condition = format!("explicit & 1 = 0 AND incarnation IS NULL AND acked <= {before}");
     paths(storage, &condition, limit)
 }
 

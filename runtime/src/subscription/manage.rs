@@ -1,6 +1,6 @@
 //! How a subscription comes into being, changes, and ends (sections 6.2 to 6.4).
 
-use super::config::{self, MAX_EXPLICIT, Wanted};
+use super::config::{self, Delivery, MAX_EXPLICIT, Wanted};
 use super::core::{Core, Present};
 use super::links::{self, Book, Link};
 use super::record::{self, Backfill, Farewell, Key, Record};
@@ -52,6 +52,10 @@ impl<S: Storage> Core<S> {
             key,
             shards,
         } = birth()?;
+        let backfill = match wanted.config.delivery {
+            Delivery::Copy(_) => Backfill::Feed,
+            _ => Backfill::Watch,
+        };
         let born = now.max(self.born.saturating_add(1));
         let record = Record {
             config: wanted.config,
@@ -68,8 +72,10 @@ impl<S: Storage> Core<S> {
             wake: None,
             failing: None,
             shards,
-            backfill: Backfill::Watch,
+            backfill,
             linked: 0,
+            target: None,
+            parked: None,
         };
         let named = Link::named();
         let mut book = Book::default();
@@ -97,13 +103,7 @@ impl<S: Storage> Core<S> {
         let Some(present) = &known.present else {
             return Ok(());
         };
-        let record = &present.record;
-        let name = record.name();
-        let farewell = Farewell {
-            life: record.life.clone(),
-            shards: record.watched(own_shard),
-            name,
-        };
+        let farewell = present.record.farewell(own_shard)?;
         let last = known.farewells.last().map(|(row, _)| *row);
         let row = last.unwrap_or(record::ROW_ID).saturating_add(1);
         let body = record::encode(&farewell);
@@ -130,12 +130,18 @@ impl<S: Storage> Core<S> {
         Ok(known.farewells.first().cloned())
     }
 
-    /// Takes note that some shards have forgotten it.
+    /// Takes note that some shards have forgotten it, and perhaps its target.
     ///
     /// # Errors
     ///
     /// [`Error::Storage`], [`Error::Newer`].
-    pub fn forgotten(&mut self, row: i64, life: &Life, by: &[u32]) -> Result<(), Error> {
+    pub fn forgotten(
+        &mut self,
+        row: i64,
+        life: &Life,
+        by: &[u32],
+        by_target: bool,
+    ) -> Result<(), Error> {
         let (_, known) = self.known()?;
         let mut farewells = known.farewells.iter();
         let farewell = farewells.find(|(at, farewell)| *at == row && farewell.life == *life);
@@ -144,10 +150,13 @@ impl<S: Storage> Core<S> {
         };
         let mut left = farewell.clone();
         left.shards.retain(|shard| !by.contains(shard));
-        if left == *farewell && !left.shards.is_empty() {
+        if by_target {
+            left.target = None;
+        }
+        if left == *farewell && !left.is_over() {
             return Ok(());
         }
-        if left.shards.is_empty() {
+        if left.is_over() {
             self.write(&[record::remove(row)])?;
         } else {
             self.write(&[record::put(row, &record::encode(&left))])?;
@@ -156,7 +165,7 @@ impl<S: Storage> Core<S> {
         for (_, farewell) in known.farewells.iter_mut().filter(|(at, _)| *at == row) {
             farewell.clone_from(&left);
         }
-        known.farewells.retain(|(_, it)| !it.shards.is_empty());
+        known.farewells.retain(|(_, it)| !it.is_over());
         Ok(())
     }
 
@@ -176,22 +185,29 @@ impl<S: Storage> Core<S> {
     }
 
     /// Links streams that somebody names (section 6.4). Which of them are new has to be found out
-    /// by asking them.
+    /// by asking them. Gives those that were not named before.
     ///
     /// # Errors
     ///
     /// [`SubscriptionError::NotFound`], [`SubscriptionError::Invalid`], [`Error::Storage`],
     /// [`Error::Newer`].
-    pub fn add(&mut self, paths: &[String], now: u64) -> Result<(), Error> {
+    pub fn add(&mut self, paths: &[String], now: u64) -> Result<Vec<String>, Error> {
         self.turn(now, |turn| {
             turn.record.config.check_streams(paths)?;
+            if let Some(why) = &turn.record.parked {
+                let rule = format!("is parked, and copies nothing any more: {why}");
+                return Err(SubscriptionError::invalid("the subscription", rule).into());
+            }
+            let copies = turn.record.config.delivery.copying().is_some();
             let mut added = Vec::new();
             for path in paths {
                 let before = turn.link(path)?;
                 let after = match &before {
                     Some(link) if link.explicit => continue,
+                    // Whom it copies has to know that it was named.
                     Some(link) if !link.is_gone() => Link {
                         explicit: true,
+                        tail: link.tail.filter(|_| !copies),
                         ..link.clone()
                     },
                     // Late messages about what is gone are still told from others.
@@ -207,10 +223,12 @@ impl<S: Storage> Core<S> {
             if turn.book.explicit.saturating_add(more) > MAX_EXPLICIT {
                 return Err(config::too_many().into());
             }
+            let mut new = Vec::new();
             for (path, before, after) in added {
                 turn.set(path, before.as_ref(), Some(after));
+                new.push(path.clone());
             }
-            Ok(())
+            Ok(new)
         })
     }
 
@@ -227,9 +245,11 @@ impl<S: Storage> Core<S> {
                 return Ok(());
             };
             let is_there = link.incarnation.is_some();
+            let copies = turn.record.config.delivery.copying().is_some();
             let after = match link.born {
                 Some(_) if is_there && turn.matches(path) => Some(Link {
                     explicit: false,
+                    tail: link.tail.filter(|_| !copies),
                     ..link.clone()
                 }),
                 Some(born) if !is_there && turn.matches(path) => Some(Link::gone(born, turn.now)),
@@ -247,6 +267,7 @@ impl<S: Storage> Core<S> {
     /// [`SubscriptionError::NotFound`], [`Error::Storage`], [`Error::Newer`].
     pub fn retry(&mut self, now: u64) -> Result<(), Error> {
         self.turn(now, |turn| {
+            turn.record.config.requires_wakes()?;
             turn.record.retry(now);
             Ok(())
         })
@@ -254,6 +275,22 @@ impl<S: Storage> Core<S> {
 }
 
 impl Record {
+    /// What is left of it when it is deleted.
+    fn farewell(&self, own_shard: impl FnOnce(&str, u32) -> u32) -> Result<Farewell, Error> {
+        let copying = self.config.delivery.copying();
+        let target = copying.map(|copying| self.root.stream(&copying.target));
+        Ok(Farewell {
+            name: self.name(),
+            life: self.life.clone(),
+            // The directory hears of a subscription after its target.
+            shards: match self.backfill {
+                Backfill::Feed => Vec::new(),
+                _ => self.watched(own_shard),
+            },
+            target: target.transpose()?,
+        })
+    }
+
     /// The shards of the directory that are to know of it: with a pattern all, as streams that match
     /// may be in any.
     pub fn watched(&self, own_shard: impl FnOnce(&str, u32) -> u32) -> Vec<u32> {

@@ -3,7 +3,7 @@
 //!
 //! | file | what it knows |
 //! |---|---|
-//! | [`config`] | what clients ask for when they create one |
+//! | [`config`], [`copy`] | what clients ask for when they create one |
 //! | [`record`], [`links`] | what is stored |
 //! | [`core`] | verbs over the database: each a transaction |
 //! | [`manage`] | creation, deletion, streams that are named |
@@ -11,6 +11,9 @@
 //! | [`wake`] | when somebody is woken, and whose the wake is |
 //! | [`telling`] | what is sent, and what comes of it |
 //! | [`acks`], [`token`] | what workers and receivers say, and how they prove that they may |
+//! | [`sources`], [`envelope`] | what is copied, and in which form |
+//! | [`pump`], [`waiting`] | how it gets from its sources to their target |
+//! | [`positions`] | how far it is |
 //! | [`backfill`] | how streams are found that are there already |
 //! | [`describe`] | a subscription as clients see it |
 //! | [`answer`] | its object: questions and answers |
@@ -25,7 +28,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use crate::machine::{DataPoint, Metered, Posts, Signs};
-use crate::protocol::ask::SigningKey;
+use crate::protocol::ask::{Life, SigningKey};
 use crate::protocol::error::Error;
 use crate::protocol::subscription_error::SubscriptionError;
 
@@ -34,15 +37,21 @@ pub mod alarm;
 pub mod answer;
 pub mod backfill;
 pub mod config;
+pub mod copy;
 pub mod core;
 pub mod deliver;
 pub mod describe;
+pub mod envelope;
 pub mod links;
 pub mod manage;
 pub mod news;
+pub mod positions;
+pub mod pump;
 pub mod record;
+pub mod sources;
 pub mod telling;
 pub mod token;
+pub mod waiting;
 pub mod wake;
 pub mod work;
 
@@ -50,6 +59,7 @@ pub mod work;
 mod tests;
 
 use self::core::Core;
+use self::pump::Pump;
 
 /// What the worker's variables mean for a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,6 +87,12 @@ pub struct Subscription<P: Signs + Posts> {
     leaving: Work,
     /// The path behind which streams are asked for their tails the next time.
     asked: RefCell<String>,
+    /// What is on its way from sources to their target.
+    pump: Pump,
+    /// How many requests wait for a subscription that copies to be complete.
+    creating: Cell<u32>,
+    /// Which subscription could not be what they want, and why.
+    refusal: RefCell<Option<(Life, SubscriptionError)>>,
 }
 
 /// Something that is done once at a time.
@@ -110,6 +126,9 @@ impl<P: Signs + Posts> Subscription<P> {
             filling: Work::default(),
             leaving: Work::default(),
             asked: RefCell::default(),
+            pump: Pump::default(),
+            creating: Cell::new(0),
+            refusal: RefCell::default(),
         })
     }
 

@@ -2,10 +2,12 @@
 //! out of order: within a stream's life its tail never goes back, and who hears of an older life
 //! pays no attention.
 
+use super::copy::From;
 use super::core::{Core, Turn};
 use super::links::Link;
 use super::record::Backfill;
-use crate::protocol::ask::{Life, Tail, Told};
+use super::sources::Heard;
+use crate::protocol::ask::{Kept, Life, Source, Tail, Told};
 use crate::protocol::error::Error;
 use crate::protocol::subscription_error::SubscriptionError;
 use crate::stream::storage::Storage;
@@ -21,32 +23,39 @@ pub(super) struct News<'a> {
     pub tail: u64,
     /// Whether it is gone.
     pub ended: bool,
+    /// What a subscription that copies has to know of it.
+    pub source: Option<&'a Source>,
 }
 
 impl<S: Storage> Core<S> {
-    /// Takes note of what a stream tells. Says whether the subscription is about it.
+    /// Takes note of what a stream tells. Says what becomes of it.
     ///
     /// # Errors
     ///
-    /// [`Error::Storage`], [`Error::Newer`].
-    pub fn told(&mut self, told: &Told, now: u64) -> Result<bool, Error> {
+    /// [`Error::Unavailable`] where the stream has to tell it once more; [`Error::Storage`],
+    /// [`Error::Newer`].
+    pub fn told(&mut self, told: &Told, now: u64) -> Result<Heard, Error> {
         let outcome = self.turn(now, |turn| {
             let root = turn.record.root.clone();
             let Some(path) = root.path_of(&told.name) else {
-                return Ok(false);
+                return Ok(Heard::Kept(Kept::is(false)));
             };
-            turn.hear(
-                path,
-                &News {
-                    life: &told.life,
-                    since: told.since,
-                    tail: told.tail,
-                    ended: told.ended,
-                },
-            )
+            let news = News {
+                life: &told.life,
+                since: told.since,
+                tail: told.tail,
+                ended: told.ended,
+                source: told.source.as_ref(),
+            };
+            match turn.record.config.delivery.copying() {
+                Some(_) => turn.hear_source(path, &news),
+                None => Ok(Heard::Kept(Kept::is(turn.hear(path, &news)?))),
+            }
         });
         match outcome {
-            Err(Error::Subscription(SubscriptionError::NotFound)) => Ok(false),
+            Err(Error::Subscription(SubscriptionError::NotFound)) => {
+                Ok(Heard::Kept(Kept::is(false)))
+            }
             outcome => outcome,
         }
     }
@@ -68,7 +77,7 @@ impl<S: Storage> Core<S> {
 impl<S: Storage> Turn<'_, S> {
     /// See [`Core::told`].
     pub fn hear(&mut self, path: &str, news: &News) -> Result<bool, Error> {
-        if self.record.config.wake_stream() == Some(path) {
+        if self.record.config.is_own(path) {
             return Ok(false);
         }
         let link = self.link(path)?;
@@ -88,6 +97,11 @@ impl<S: Storage> Turn<'_, S> {
     /// The same for the answer of a stream that was asked.
     pub fn hear_tail(&mut self, path: &str, tail: &Tail) -> Result<bool, Error> {
         if let Some(life) = &tail.life {
+            let copies = self.record.config.delivery.copying().is_some();
+            if copies && tail.source.is_none() {
+                // It is of an older release, and is asked again.
+                return Ok(false);
+            }
             // What came after the subscription and is one of its own is wanted from its start, also
             // where the stream has not heard of it yet.
             let is_ours = life.born > self.record.life.born && self.matches(path);
@@ -97,6 +111,7 @@ impl<S: Storage> Turn<'_, S> {
                 since: start.unwrap_or(tail.since).min(tail.since),
                 tail: tail.tail,
                 ended: false,
+                source: tail.source.as_ref(),
             };
             return self.hear(path, &news);
         }
@@ -131,22 +146,38 @@ impl<S: Storage> Turn<'_, S> {
                 false => Link::gone(born, self.now),
             });
         }
+        let copying = self.record.config.delivery.copying();
+        let refused = news.source.and_then(|source| self.refusal(source));
+        if is_same && copying.is_some() {
+            // How far it is copied is for the target to say. The row is as it was when it was written.
+            let tail = link.tail.or(Some(link.acked));
+            let after = Link {
+                tail,
+                refused,
+                ..link.clone()
+            };
+            return (after != link).then_some(after);
+        }
         if is_same {
             let is_news = link.tail.is_none_or(|tail| news.tail > tail);
             let tail = Some(news.tail);
             return is_news.then_some(Link { tail, ..link });
         }
         let is_first = link.tail.is_none();
-        let acked = match is_first && self.is_history(news.life, matches) {
-            true => news.tail,
-            false => news.since.min(news.tail),
+        let is_history = is_first && self.is_history(news.life, matches);
+        let was_there = is_first && (link.explicit || born <= self.record.life.born);
+        let acked = match copying.map(|copying| copying.from) {
+            Some(From::Start) if was_there => 0,
+            _ if is_history => news.tail,
+            _ => news.since.min(news.tail),
         };
         Some(Link {
             explicit: link.explicit,
             acked,
-            tail: Some(news.tail),
+            tail: Some(copying.map_or(news.tail, |_| acked)),
             incarnation: Some(news.life.incarnation.clone()),
             born: Some(born),
+            refused,
         })
     }
 

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::config::Config;
+use super::config::{Config, Delivery};
 use crate::protocol::ask::Life;
 use crate::protocol::root::Root;
 use crate::protocol::version;
@@ -12,6 +12,8 @@ use crate::stream::storage::{Param, Statement, StorageError};
 
 /// The version of records.
 const VERSION: u32 = 1;
+/// That of what is about copies, of which releases that know of version 1 alone know nothing.
+const OF_COPIES: u32 = 2;
 
 /// Makes the table.
 pub const CREATE: &str = "CREATE TABLE IF NOT EXISTS record (id INTEGER PRIMARY KEY, body BLOB)";
@@ -57,6 +59,21 @@ pub struct Record {
     /// How many streams were linked because they had been there.
     #[serde(default)]
     pub linked: u64,
+    /// What a subscription that copies knows of its target, once that has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<Target>,
+    /// Why it copies nothing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<String>,
+}
+
+/// See [`Record::target`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Target {
+    /// Which stream of its name.
+    pub life: Life,
+    /// Its media type.
+    pub content_type: String,
 }
 
 /// A secret of a subscription. It is never shown to anybody.
@@ -129,8 +146,12 @@ pub struct Failing {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Backfill {
+    /// The target of copies is to know of it first of all.
+    Feed,
     /// The directory is to know of it first.
     Watch,
+    /// The streams that a subscription that copies was created with are asked.
+    Place,
     /// The streams that are in the directory are gone through.
     List {
         /// In this shard.
@@ -151,6 +172,34 @@ pub struct Farewell {
     pub life: Life,
     /// The shards that may still know of it.
     pub shards: Vec<u32>,
+    /// The name of the target of its copies, which may still know of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+}
+
+impl Farewell {
+    /// Whether nobody knows of it any more.
+    pub fn is_over(&self) -> bool {
+        self.shards.is_empty() && self.target.is_none()
+    }
+}
+
+/// What is stored, with the version that it states.
+pub trait Stored: Serialize {
+    /// Whether it is about copies.
+    fn is_of_copies(&self) -> bool;
+}
+
+impl Stored for Record {
+    fn is_of_copies(&self) -> bool {
+        matches!(self.config.delivery, Delivery::Copy(_))
+    }
+}
+
+impl Stored for Farewell {
+    fn is_of_copies(&self) -> bool {
+        self.target.is_some()
+    }
 }
 
 impl Record {
@@ -166,10 +215,14 @@ impl Record {
 }
 
 /// A record as it is stored.
-pub fn encode(record: &impl Serialize) -> Vec<u8> {
+pub fn encode(record: &impl Stored) -> Vec<u8> {
     let mut document = json!(record);
     if let Some(object) = document.as_object_mut() {
-        object.insert("v".to_owned(), VERSION.into());
+        let version = match record.is_of_copies() {
+            true => OF_COPIES,
+            false => VERSION,
+        };
+        object.insert("v".to_owned(), version.into());
     }
     document.to_string().into_bytes()
 }
@@ -180,7 +233,7 @@ pub fn encode(record: &impl Serialize) -> Vec<u8> {
 ///
 /// When [`encode`] did not make it, or a newer release did.
 pub fn decode<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, StorageError> {
-    Ok(version::read("the subscription's record", body, VERSION)?)
+    Ok(version::read("the subscription's record", body, OF_COPIES)?)
 }
 
 /// Puts an encoded record in the row `id`.

@@ -6,6 +6,7 @@ use std::collections::BTreeSet;
 use serde_json::{Value, json};
 
 use super::config::Delivery;
+use super::copy::Copying;
 use super::core::{Core, Present};
 use super::links::{self, Link};
 use super::record::{Record, Stage};
@@ -178,6 +179,34 @@ impl<S: Storage> Core<S> {
     /// [`SubscriptionError::NotFound`], [`Error::Storage`], [`Error::Newer`].
     pub fn root(&mut self) -> Result<Root, Error> {
         Ok(self.present()?.1.record.root.clone())
+    }
+
+    /// Which of its name it is.
+    ///
+    /// # Errors
+    ///
+    /// [`SubscriptionError::NotFound`], [`Error::Storage`], [`Error::Newer`].
+    pub fn life(&mut self) -> Result<Life, Error> {
+        Ok(self.present()?.1.record.life.clone())
+    }
+
+    /// What it copies, if it does.
+    ///
+    /// # Errors
+    ///
+    /// [`SubscriptionError::NotFound`], [`Error::Storage`], [`Error::Newer`].
+    pub fn copying(&mut self) -> Result<Option<Copying>, Error> {
+        Ok(self.present()?.1.record.config.delivery.copying().cloned())
+    }
+
+    /// Whether what is copied is put into envelopes.
+    ///
+    /// # Errors
+    ///
+    /// [`SubscriptionError::NotFound`], [`Error::Storage`], [`Error::Newer`].
+    pub fn has_envelopes(&mut self) -> Result<bool, Error> {
+        let copying = self.present()?.1.record.config.delivery.copying();
+        Ok(copying.is_some_and(|copying| copying.envelope))
     }
 
     /// Whether it has a receiver of webhooks.

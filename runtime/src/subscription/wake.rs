@@ -16,7 +16,7 @@ const LAST_RETRY: u64 = 60_000;
 const LAST_REPEAT: u64 = 600_000;
 
 /// The longest text that is kept of what went wrong, in bytes.
-const MAX_ERROR: usize = 500;
+pub(super) const MAX_ERROR: usize = 500;
 
 impl Record {
     /// Whether it has a receiver of webhooks.

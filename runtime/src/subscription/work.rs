@@ -3,13 +3,14 @@
 use std::rc::Rc;
 
 use super::backfill::Step;
+use super::record::Farewell;
 use super::wake::back_off;
 use super::{Subscription, Work};
 use crate::directory::shard_of;
 use crate::machine::{Peer, Posts, Signs};
 use crate::object::wake::FLOOR;
 use crate::patience::together;
-use crate::protocol::ask::{self, Interest, Life, Link, Listed, Tail, Unwatch};
+use crate::protocol::ask::{self, Life, Link, Listed, Tail, Unfeed, Unwatch};
 use crate::protocol::error::Error;
 
 /// So many objects are asked at once.
@@ -52,6 +53,14 @@ impl<P: Signs + Posts> Subscription<P> {
     /// Does a step. Says how many objects were asked.
     async fn do_step(&self, life: &Life, step: Step) -> Result<usize, Error> {
         match step {
+            Step::Feed(target, feed) => {
+                let fed = self.feed(&target, ask::say(&feed)).await?;
+                let refusal = self.core.borrow_mut().fed(life, &fed, self.ports.now())?;
+                if let Some(error) = refusal {
+                    self.refuse(life, error)?;
+                }
+                Ok(1)
+            }
             Step::Watch(shards, watch) => {
                 let question = ask::say(&watch);
                 let heard = self.tell_shards(&shards, ask::WATCH, &question).await;
@@ -64,7 +73,11 @@ impl<P: Signs + Posts> Subscription<P> {
             Step::Place(paths) => {
                 let tails = self.tails(&paths).await?;
                 let now = self.ports.now();
-                self.core.borrow_mut().placed(life, &tails, now)?;
+                let refusal = self.core.borrow_mut().placed(life, &tails, now)?;
+                if let Some(error) = refusal {
+                    self.refuse(life, error)?;
+                    return Ok(paths.len());
+                }
                 self.measure("link", "ok", count(tails.len()), 0);
                 match tails.len() < paths.len() {
                     true => Err(Error::Unavailable("some streams do not answer".into())),
@@ -97,28 +110,31 @@ impl<P: Signs + Posts> Subscription<P> {
 
     /// The tails of those of the streams that answer. From now on they tell of themselves.
     pub(super) async fn tails(&self, paths: &[String]) -> Result<Vec<(String, Tail)>, Error> {
-        let (root, name) = {
+        let (root, name, copies, interests) = {
             let mut core = self.core.borrow_mut();
-            (core.root()?, core.names().0)
+            let copies = core.copying()?.is_some();
+            (core.root()?, core.names().0, copies, core.interests(paths)?)
         };
-        let question = ask::say(&Link {
-            subscription: name,
-            interest: Interest::Wakes,
-        });
         let mut tails = Vec::with_capacity(paths.len());
-        for some in paths.chunks(AT_ONCE) {
-            let asked = some.iter().map(|path| async {
+        let links: Vec<_> = paths.iter().zip(interests).collect();
+        for some in links.chunks(AT_ONCE) {
+            let asked = some.iter().map(|(path, interest)| async {
                 let stream = root.stream(path)?;
                 let peer = Peer::Stream(&stream);
-                let answer = self
-                    .ports
-                    .ask_in_time(peer, ask::LINK, question.clone())
-                    .await?;
-                ask::answered::<Tail>(&answer)
+                let question = ask::say(&Link {
+                    subscription: name.clone(),
+                    interest: *interest,
+                });
+                let answer = self.ports.ask_in_time(peer, ask::LINK, question).await?;
+                let tail = ask::answered::<Tail>(&answer)?;
+                match copies && tail.life.is_some() && tail.source.is_none() {
+                    true => Err(Error::Unavailable(format!("{peer} cannot be copied yet"))),
+                    false => Ok(tail),
+                }
             });
-            for (path, tail) in some.iter().zip(together(asked).await) {
+            for ((path, _), tail) in some.iter().zip(together(asked).await) {
                 match tail {
-                    Ok(tail) => tails.push((path.clone(), tail)),
+                    Ok(tail) => tails.push(((*path).clone(), tail)),
                     Err(error) => self.complain(&error),
                 }
             }
@@ -155,12 +171,34 @@ impl<P: Signs + Posts> Subscription<P> {
             // Also where the directory is switched off: it may be switched on again.
             let shards = &farewell.shards;
             let heard = self.tell_shards(shards, ask::UNWATCH, &question).await;
+            let unfed = self.unfeed(&farewell).await;
             self.core
                 .borrow_mut()
-                .forgotten(row, &farewell.life, &heard)?;
+                .forgotten(row, &farewell.life, &heard, unfed.is_ok())?;
             if heard.len() < farewell.shards.len() {
                 return Err(Error::Unavailable("the directory does not answer".into()));
             }
+            unfed?;
+        }
+    }
+
+    /// Has the target of copies forget the subscription.
+    async fn unfeed(&self, farewell: &Farewell) -> Result<(), Error> {
+        let Some(target) = &farewell.target else {
+            return Ok(());
+        };
+        if self.pump.feeding.get() > 0 {
+            // Or what is asked of the target now would be the last that it hears.
+            return Err(Error::Unavailable("the target is being asked".into()));
+        }
+        let question = ask::say(&Unfeed {
+            subscription: farewell.name.clone(),
+            life: farewell.life.clone(),
+        });
+        let peer = Peer::Stream(target);
+        match self.ports.ask_in_time(peer, ask::UNFEED, question).await? {
+            (200..=299 | 404, _) => Ok(()),
+            (status, _) => Err(Error::Unavailable(format!("{peer} answers {status}"))),
         }
     }
 
@@ -216,6 +254,11 @@ impl<P: Signs + Posts> Subscription<P> {
 }
 
 impl Work {
+    /// Has it go on at once, whatever has failed before.
+    pub(super) fn hurry(&self) {
+        self.at.set(0);
+    }
+
     /// Begins it, unless it is under way, or has to wait.
     fn begin(&self, now: u64) -> bool {
         now >= self.at.get() && !self.is_on.replace(true)

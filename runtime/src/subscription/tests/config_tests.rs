@@ -13,9 +13,10 @@ use crate::protocol::subscription_error::SubscriptionError;
 use crate::stream::storage::{Storage, StorageError};
 use crate::stream::tests::sqlite::Sqlite;
 use crate::subscription::config::{Config, Delivery, Wanted};
-use crate::subscription::links::{self, Link};
+use crate::subscription::copy::{Copying, From};
+use crate::subscription::links::{self, Link, Refusal};
 use crate::subscription::record::{
-    self, Backfill, Failing, Farewell, Key, Record, Stage, Wake, decode, encode,
+    self, Backfill, Failing, Farewell, Key, Record, Stage, Target, Wake, decode, encode,
 };
 
 fn parse(body: &Value) -> Result<Wanted, Error> {
@@ -107,10 +108,117 @@ fn what_is_wrong_is_named() {
     assert_eq!(long, Err(Error::TooLarge { limit: 65_536 }));
 }
 
+#[test]
+fn what_is_asked_of_a_copy_is_read() {
+    let body = json!({ "type": "copy", "target_stream": "/inbox/7/", "streams": ["a"] });
+    let of = |name: &str, value: Value| {
+        let mut body = body.clone();
+        body[name] = value;
+        parse(&body)
+    };
+    let wanted = parse(&body).unwrap();
+    assert_eq!(
+        wanted.config.delivery,
+        Delivery::Copy(Copying {
+            target: "inbox/7".into(),
+            from: From::Now,
+            envelope: false,
+        })
+    );
+    for (name, value) in [
+        ("from", json!("now")),
+        ("from", Value::Null),
+        ("envelope", json!(false)),
+        ("target_stream", json!("inbox/7")),
+        ("webhook", Value::Null),
+        ("lease_ttl_ms", Value::Null),
+    ] {
+        assert_eq!(of(name, value).unwrap().hash, wanted.hash, "{name}");
+    }
+    for (name, value) in [
+        ("from", json!("start")),
+        ("envelope", json!(true)),
+        ("target_stream", json!("inbox/8")),
+        ("pattern", json!("x/*")),
+        ("description", json!("d")),
+    ] {
+        assert_ne!(of(name, value).unwrap().hash, wanted.hash, "{name}");
+    }
+    for (name, value, field) in [
+        ("target_stream", Value::Null, "target_stream"),
+        ("target_stream", json!(""), "target_stream"),
+        ("target_stream", json!("a//b"), "target_stream"),
+        ("target_stream", json!("__ds/x"), "target_stream"),
+        ("target_stream", json!(["a"]), "target_stream"),
+        ("target_stream", json!("a"), "streams"),
+        ("streams", Value::Null, "pattern"),
+        ("from", json!("tail"), "from"),
+        ("from", json!(0), "from"),
+        ("envelope", json!("true"), "envelope"),
+        ("webhook", json!({ "url": HOOK }), "webhook"),
+        ("wake_stream", json!("w"), "wake_stream"),
+        ("lease_ttl_ms", json!(5000), "lease_ttl_ms"),
+        ("target", json!("x"), "target"),
+    ] {
+        match of(name, value) {
+            Err(Error::Subscription(SubscriptionError::Invalid { field: found, .. })) => {
+                assert_eq!(found, field, "{name}");
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+    for (name, value) in [
+        ("target_stream", json!("x")),
+        ("from", json!("now")),
+        ("envelope", json!(false)),
+    ] {
+        for kind in ["webhook", "pull-wake"] {
+            let mut other = self::wanted();
+            other["type"] = json!(kind);
+            other["wake_stream"] = json!("w");
+            other[name] = value.clone();
+            let refused = parse(&other).unwrap_err().to_string();
+            assert!(refused.starts_with(name), "{refused}");
+        }
+    }
+}
+
+#[test]
+fn links_of_older_releases_are_read() {
+    let database = Sqlite::new();
+    let storage = &&database;
+    let rows = "INSERT INTO link VALUES ('a', 1, 3, 5, 'i', 7), ('b', 0, 9, 0, NULL, 8)";
+    for sql in [links::CREATE, rows] {
+        let made = crate::stream::storage::Statement {
+            sql,
+            params: vec![],
+        };
+        storage.write(&[made]).unwrap();
+    }
+    let named = Link {
+        acked: 3,
+        tail: Some(5),
+        incarnation: Some("i".into()),
+        born: Some(7),
+        ..Link::named()
+    };
+    assert_eq!(links::get(storage, "a"), Ok(Some(named)));
+    assert_eq!(links::get(storage, "b"), Ok(Some(Link::gone(8, 9))));
+    assert_eq!(links::stale(storage, 9, 5), Ok(vec!["b".to_owned()]));
+}
+
 fn config() -> impl Strategy<Value = Config> {
     let delivery = prop_oneof![
         "\\PC{1,9}".prop_map(Delivery::Webhook),
         "\\PC{1,9}".prop_map(Delivery::PullWake),
+        ("\\PC{1,9}", any::<bool>(), any::<bool>()).prop_map(|(target, is_all, envelope)| {
+            let from = if is_all { From::Start } else { From::Now };
+            Delivery::Copy(Copying {
+                target,
+                from,
+                envelope,
+            })
+        }),
     ];
     let pattern = proptest::option::of("\\PC{1,9}");
     let description = proptest::option::of("\\PC{0,9}");
@@ -140,7 +248,9 @@ fn life() -> impl Strategy<Value = Life> {
 
 fn backfill() -> impl Strategy<Value = Backfill> {
     prop_oneof![
+        Just(Backfill::Feed),
         Just(Backfill::Watch),
+        Just(Backfill::Place),
         (any::<u32>(), proptest::option::of("\\PC{0,9}"))
             .prop_map(|(shard, after)| Backfill::List { shard, after }),
         Just(Backfill::Complete),
@@ -156,20 +266,25 @@ proptest! {
         (generation, linked, shards) in any::<(u64, u64, u32)>(),
         failing in proptest::option::of((any::<u64>(), any::<u32>(), "\\PC{0,9}")),
         project in proptest::option::of("[a-z]{1,9}"),
+        (target, parked) in (
+            proptest::option::of((self::life(), "\\PC{1,9}")),
+            proptest::option::of("\\PC{1,9}"),
+        ),
     ) {
         let failing = failing.map(|(since, attempts, error)| Failing { since, attempts, error });
+        let target = target.map(|(life, content_type)| Target { life, content_type });
         let root = project.map_or(Root::ALL, |project| Root::of_project(&project));
         let key = Key::new(keys.0, keys.1);
         let record = Record {
             config, hash, root, id, base, life, key, generation, wake, failing, shards, backfill,
-            linked,
+            linked, target, parked,
         };
         prop_assert_eq!(decode::<Record>(&encode(&record)), Ok(record));
     }
 
     #[test]
-    fn what_is_left_round_trips(name in "\\PC{1,9}", life in life(), shards: Vec<u32>) {
-        let farewell = Farewell { name, life, shards };
+    fn what_is_left_round_trips(name in "\\PC{1,9}", life in life(), shards: Vec<u32>, target: Option<String>) {
+        let farewell = Farewell { name, life, shards, target };
         prop_assert_eq!(decode::<Farewell>(&encode(&farewell)), Ok(farewell));
     }
 
@@ -179,8 +294,13 @@ proptest! {
         explicit: bool,
         (acked, tail) in (0u64..1 << 50, proptest::option::of(0u64..1 << 50)),
         (incarnation, born) in (proptest::option::of("\\PC{1,9}"), proptest::option::of(0u64..1 << 50)),
+        refused in proptest::option::of(prop_oneof![
+            Just(Refusal::IsTarget),
+            "[a-z/;= ]{1,20}".prop_map(Refusal::IsOfType),
+        ]),
     ) {
-        let link = Link { explicit, acked, tail, incarnation, born };
+        let refused = incarnation.as_ref().and(refused);
+        let link = Link { explicit, acked, tail, incarnation, born, refused };
         let database = Sqlite::new();
         let storage = &&database;
         let made = crate::stream::storage::Statement { sql: links::CREATE, params: vec![] };
@@ -194,7 +314,7 @@ proptest! {
 #[test]
 fn what_is_newer_or_malformed_is_refused() {
     assert!(matches!(
-        decode::<Record>(b"{\"v\":2}"),
+        decode::<Record>(b"{\"v\":3}"),
         Err(StorageError::Newer(_))
     ));
     assert!(matches!(
@@ -208,7 +328,7 @@ fn what_is_newer_or_malformed_is_refused() {
         params: vec![],
     };
     storage
-        .write(&[made, record::put(record::ROW_ID, b"{\"v\":2}")])
+        .write(&[made, record::put(record::ROW_ID, b"{\"v\":3}")])
         .unwrap();
     let mut core = crate::subscription::core::Core::new(*storage);
     assert!(matches!(core.look(0), Err(Error::Newer(_))));

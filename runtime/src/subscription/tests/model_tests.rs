@@ -158,7 +158,7 @@ impl Run<'_> {
             10 => {
                 let body = json!({ "streams": [self.rng.choice(PATHS).unwrap()] });
                 let paths = added(&body.to_string(), &self.see().record.root)?;
-                self.core.add(&paths, now)
+                self.core.add(&paths, now).map(drop)
             }
             11 => self.core.remove(self.rng.choice(PATHS).unwrap(), now),
             12 => self.core.retry(now),

@@ -7,10 +7,13 @@ use std::fmt;
 use std::future::{Future, pending, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
 
 use serde_json::{Value, json};
 
+use super::copying::{Source, Target};
 use crate::directory::shard_of;
 use crate::machine::{DataPoint, KeyPair, Machine, Peer, Posts, Signs};
 use crate::protocol::ask::{
@@ -44,6 +47,7 @@ pub struct Inner {
     pub alarm: Cell<Option<u64>>,
     pub alarms: Cell<u64>,
     tasks: RefCell<Vec<Work>>,
+    woken: Arc<Woken>,
     timers: RefCell<BTreeSet<u64>>,
     is_moving: Cell<bool>,
     /// Which machine is alive; what one that has failed waits for never comes.
@@ -56,6 +60,8 @@ pub struct Inner {
     /// Questions whose answers have to wait, and those that fail.
     pub held: RefCell<BTreeSet<&'static str>>,
     pub failing: RefCell<BTreeSet<&'static str>>,
+    /// Those that are heard, and whose answers are lost.
+    pub losing: RefCell<BTreeSet<&'static str>>,
     pub questions: RefCell<Vec<String>>,
     pub streams: RefCell<BTreeMap<String, Stream>>,
     pub watches: RefCell<BTreeMap<u32, Watch>>,
@@ -78,6 +84,8 @@ pub struct Stream {
     /// Since when which subscription is told.
     pub links: BTreeMap<String, u64>,
     pub events: Vec<Value>,
+    pub source: Source,
+    pub target: Target,
 }
 
 #[derive(Clone, Debug)]
@@ -113,6 +121,7 @@ impl World {
             alarm: Cell::new(None),
             alarms: Cell::new(0),
             tasks: RefCell::default(),
+            woken: Arc::default(),
             timers: RefCell::default(),
             is_moving: Cell::new(false),
             machine: Cell::new(0),
@@ -122,6 +131,7 @@ impl World {
             has_failed: Cell::new(false),
             held: RefCell::default(),
             failing: RefCell::default(),
+            losing: RefCell::default(),
             questions: RefCell::default(),
             streams: RefCell::default(),
             watches: RefCell::default(),
@@ -176,9 +186,15 @@ impl World {
     fn spawn(&self, work: impl Future<Output = ()> + 'static) {
         let mut work: Work = Box::pin(work);
         self.is_moving.set(true);
-        if !poll(&mut work) {
+        if !self.poll(&mut work) {
             self.tasks.borrow_mut().push(work);
         }
+    }
+
+    fn poll(&self, work: &mut Work) -> bool {
+        let waker = Waker::from(Arc::clone(&self.woken));
+        let mut context = Context::from_waker(&waker);
+        work.as_mut().poll(&mut context).is_ready()
     }
 
     /// Lets everybody go on who can at this time.
@@ -188,7 +204,7 @@ impl World {
             let tasks = self.tasks.take();
             for mut task in tasks {
                 let machine = self.machine.get();
-                let is_over = poll(&mut task);
+                let is_over = self.poll(&mut task);
                 if self.has_failed.get() {
                     self.crash();
                     return;
@@ -199,7 +215,8 @@ impl World {
                     self.tasks.borrow_mut().push(task);
                 }
             }
-            if !self.is_moving.get() {
+            let is_woken = self.woken.0.swap(false, Ordering::Relaxed);
+            if !self.is_moving.get() && !is_woken {
                 return;
             }
         }
@@ -298,6 +315,7 @@ impl World {
                     incarnation: format!("{now}-{path}"),
                 });
                 stream.tail = 0;
+                stream.source.born();
                 let watches = self.watches.borrow();
                 let watch = watches.get(&shard_of(&name, SHARDS));
                 let pattern = watch.and_then(|watch| watch.pattern.as_deref());
@@ -320,14 +338,7 @@ impl World {
     pub fn tell(&self) {
         let untold = self.untold.borrow().clone();
         for name in untold {
-            let stream = self.streams.borrow()[&name].clone();
-            let is_told = match (stream.life.clone(), stream.links.first_key_value()) {
-                (Some(life), Some((_, since))) => {
-                    self.told(&name, life, *since, stream.tail, false)
-                }
-                _ => true,
-            };
-            if is_told {
+            if self.tell_all(name.strip_prefix("p/").unwrap()) {
                 self.untold.borrow_mut().remove(&name);
             }
         }
@@ -349,10 +360,14 @@ impl World {
         let Ok(kept) = ask::answered::<Kept>(&(reply.status, reply.body)) else {
             return false;
         };
-        if !kept.keep {
-            let mut streams = self.streams.borrow_mut();
-            if let Some(stream) = streams.get_mut(name) {
-                stream.links.clear();
+        let mut streams = self.streams.borrow_mut();
+        if let Some(stream) = streams.get_mut(name) {
+            match kept.keep {
+                true => stream.source.interest = kept.interest.or(stream.source.interest),
+                false => {
+                    stream.links.clear();
+                    stream.source.interest = None;
+                }
             }
         }
         true
@@ -370,6 +385,7 @@ impl World {
         let (life, tail) = {
             let mut streams = self.streams.borrow_mut();
             let stream = streams.get_mut(&name).unwrap();
+            stream.target = Target::default();
             (stream.life.take().unwrap(), stream.tail)
         };
         assert!(self.told(&name, life, 0, tail, true));
@@ -412,18 +428,25 @@ impl World {
                 private: "secret".into(),
                 good_for: 60_000,
             }),
+            (Peer::Stream(name), ask::FEED) => ask::say(&self.is_fed(name, body)),
+            (Peer::Stream(name), ask::UNFEED) => {
+                self.is_unfed(name, body);
+                json!({}).to_string()
+            }
+            (Peer::Stream(name), ask::COPY) => ask::say(&self.copies(name, body)),
             (Peer::Stream(name), ask::LINK) => {
                 let link: Link = ask::hear(body).unwrap();
                 let mut streams = self.streams.borrow_mut();
                 let stream = streams.entry(name.to_owned()).or_default();
                 let tail = stream.tail;
+                stream.note(link.interest);
                 let since = *stream.links.entry(link.subscription).or_insert(tail);
                 ask::say(&Tail {
                     life: stream.life.clone(),
                     since,
                     tail,
-                    start: stream.life.as_ref().map(|_| 0),
-                    source: None,
+                    start: stream.life.as_ref().map(|_| stream.source.start),
+                    source: stream.said(None),
                 })
             }
             (Peer::Stream(name), ask::EVENT) => {
@@ -455,7 +478,7 @@ impl World {
             (path.starts_with(&list.prefix) && path > after).then(|| Entry {
                 path: path.to_owned(),
                 life,
-                content_type: "application/json".into(),
+                content_type: stream.source.content_type.to_owned(),
             })
         });
         Listed {
@@ -477,7 +500,7 @@ pub fn call(body: &Value, token: Option<&str>, rest: &str) -> String {
         } else {
             body.to_string()
         },
-        may_copy: false,
+        may_copy: true,
     })
 }
 
@@ -496,9 +519,14 @@ pub fn offset(position: u64) -> String {
     Offset::new(position).unwrap().to_string()
 }
 
-fn poll(work: &mut Work) -> bool {
-    let mut context = Context::from_waker(Waker::noop());
-    work.as_mut().poll(&mut context).is_ready()
+/// Whether anybody was woken.
+#[derive(Default)]
+struct Woken(AtomicBool);
+
+impl Wake for Woken {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Ordering::Relaxed);
+    }
 }
 
 /// What the object has of the world.
@@ -611,6 +639,9 @@ impl Machine for Ports {
         }
         let (status, answer) = self.world.heard(peer, question, &body);
         self.cross("").await;
+        if self.world.losing.borrow().contains(question) {
+            return Err(Error::Unavailable("lost".into()));
+        }
         Ok((status, answer.into_bytes()))
     }
 
