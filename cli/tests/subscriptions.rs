@@ -180,7 +180,7 @@ fn wrong_usage_ends_with_code_2_and_asks_nobody() {
                 "w",
                 "--envelope",
             ],
-            "--target",
+            "--wake-stream",
         ),
         (
             &["--type", "webhook", "--webhook-url", "https://x"],

@@ -95,10 +95,10 @@ pub struct CreateSubscription {
     )]
     pub target: Option<String>,
     /// From where on streams that are there are copied [default: now]
-    #[arg(long, value_enum, value_name = "FROM", requires = "target")]
+    #[arg(long, value_enum, value_name = "FROM", conflicts_with_all = ["webhook_url", "wake_stream"])]
     pub from: Option<Since>,
     /// Copy each message with the stream and the offset that it comes from; the target has to be JSON
-    #[arg(long, requires = "target")]
+    #[arg(long, conflicts_with_all = ["webhook_url", "wake_stream"])]
     pub envelope: bool,
     /// The streams it is about: `*` stands for a segment of a path, `**` for any number of them
     #[arg(long, value_name = "GLOB", required_unless_present = "stream")]
