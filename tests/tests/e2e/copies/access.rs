@@ -29,6 +29,10 @@ fn server(name: &str) -> Result<(Server, Scratch)> {
             ("p", record(SECRET, false)),
             ("open", record(SECRET, true)),
             ("other", record(OTHER, false)),
+            (
+                "again",
+                json!({ "signingSecrets": [SECRET], "isPublic": true, "era": 170 }).to_string(),
+            ),
         ],
         ..Setup::default()
     };
@@ -302,6 +306,29 @@ fn nothing_crosses_projects() -> Result<()> {
     assert_eq!(refused.refusal()?.code, "TARGET_NOT_FOUND");
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert_eq!(inbox.read()?.messages()?, [json!("own")]);
+    server.stop()
+}
+
+/// Its streams and subscriptions are other objects than those of the project that had its name.
+#[test]
+fn a_project_that_has_taken_a_name_has_copies_too() -> Result<()> {
+    let (server, _state) = server("copies-eras")?;
+    let client = server.client();
+    let writer = with(client, &token(SECRET, "again", "write"));
+    let own = with(client, &stream_token(SECRET, "again", "write", "inbox/7"));
+    let chat = Stream::create(&writer, "again/chat", JSON)?;
+    let sub = "again/__ds/subscriptions/s";
+    for (client, target) in [(&writer, "inbox/8"), (&own, "inbox/7")] {
+        let inbox = Stream::create(client, &format!("again/{target}"), JSON)?;
+        let config = copy(target, &["chat"]);
+        ask(client, Method::PUT, sub, &config)?.expect(201)?;
+        let streams = json!({ "streams": ["later"] });
+        ask(client, Method::POST, &format!("{sub}/streams"), &streams)?.expect(204)?;
+        chat.append("1")?;
+        holds(&inbox, &[json!(1)])?;
+        ask(client, Method::GET, sub, &Value::Null)?.expect(200)?;
+        ask(client, Method::DELETE, sub, &Value::Null)?.expect(204)?;
+    }
     server.stop()
 }
 
