@@ -91,12 +91,30 @@ fn a_subscription_is_made_as_it_is_asked_for_once() {
         "PUT /v1/stream/chat/__ds/subscriptions/a%2Fb%20c"
     );
 
+    let copy = ["subscriptions", "create", "c", "--type", "copy"];
+    let options = ["--target", "inbox/7", "--stream", "a", "--stream", "b"];
+    let from = ["--from", "start", "--envelope", "--pattern", "news/**"];
+    run(&place, &server, &[&copy[..], &options].concat()).fails(1, &["not that of a server"]);
+    run(&place, &server, &[&copy[..], &options, &from].concat()).fails(1, &["not that"]);
+    let sent = server.sent();
+    assert_eq!(
+        sent[3].body,
+        json!({ "type": "copy", "target_stream": "inbox/7", "streams": ["a", "b"] })
+    );
+    assert_eq!(
+        sent[4].body,
+        json!({
+            "type": "copy", "target_stream": "inbox/7", "streams": ["a", "b"], "from": "start",
+            "envelope": true, "pattern": "news/**",
+        })
+    );
+
     let pull = ["subscriptions", "create", "p", "--type", "pull-wake"];
     let pull = [&pull[..], &["--wake-stream", "wake", "--pattern", "*"]].concat();
     run(&place, &server, &pull).fails(1, &["not that of a server"]);
     let sent = server.sent();
     assert_eq!(
-        sent[3].body,
+        sent[5].body,
         json!({ "type": "pull-wake", "wake_stream": "wake", "pattern": "*" })
     );
 }
@@ -111,6 +129,59 @@ fn wrong_usage_ends_with_code_2_and_asks_nobody() {
         (&["--pattern", "*", "--type", "mail"], "pull-wake"),
         (&["--pattern", "*", "--type", "webhook"], "--webhook-url"),
         (&["--pattern", "*", "--type", "pull-wake"], "--wake-stream"),
+        (&["--pattern", "*", "--type", "copy"], "--target"),
+        (&["--type", "copy", "--target", "t"], "--pattern"),
+        (
+            &[
+                "--pattern",
+                "*",
+                "--type",
+                "copy",
+                "--target",
+                "t",
+                "--lease-ttl-ms",
+                "5000",
+            ],
+            "--lease-ttl-ms",
+        ),
+        (
+            &[
+                "--pattern",
+                "*",
+                "--type",
+                "copy",
+                "--target",
+                "t",
+                "--webhook-url",
+                "https://x",
+            ],
+            "--webhook-url",
+        ),
+        (
+            &[
+                "--pattern",
+                "*",
+                "--type",
+                "copy",
+                "--target",
+                "t",
+                "--from",
+                "then",
+            ],
+            "start",
+        ),
+        (
+            &[
+                "--pattern",
+                "*",
+                "--type",
+                "pull-wake",
+                "--wake-stream",
+                "w",
+                "--envelope",
+            ],
+            "--wake-stream",
+        ),
         (
             &["--type", "webhook", "--webhook-url", "https://x"],
             "--pattern",
@@ -143,6 +214,9 @@ fn wrong_usage_ends_with_code_2_and_asks_nobody() {
         run(&place, &server, &[&create[..], more].concat()).fails(2, &[says]);
     }
     run(&place, &server, &["subscriptions", "show"]).fails(2, &["ID"]);
+    for change in ["add", "remove"] {
+        run(&place, &server, &["subscriptions", change, "a"]).fails(2, &["STREAM"]);
+    }
     place.run(&["subscriptions"]).fails(2, &["list", "keys"]);
     assert!(server.sent().is_empty());
 }
@@ -206,6 +280,13 @@ fn changes_are_sent_as_the_server_takes_them() {
     let said = |args: &[&str]| run(&place, &server, args).succeeds().stdout;
     said(&["subscriptions", "delete", "a", "--yes"]);
     said(&["subscriptions", "retry", "a"]);
+    let added = said(&["subscriptions", "add", "a/b", "chat/1", "c d"]);
+    assert!(added.contains("a/b is about chat/1, c d now"), "{added}");
+    let removed = said(&["subscriptions", "remove", "a/b", "chat/1", "c d"]);
+    assert!(
+        removed.contains("not about chat/1, c d any more"),
+        "{removed}"
+    );
     let rotated = said(&["subscriptions", "keys", "rotate"]);
     assert!(
         rotated.contains("ds_1") && rotated.contains("2026-11-26"),
@@ -218,12 +299,16 @@ fn changes_are_sent_as_the_server_takes_them() {
         [
             "DELETE /v1/stream/__ds/subscriptions/a",
             "POST /v1/stream/__ds/subscriptions/a/retry",
+            "POST /v1/stream/__ds/subscriptions/a%2Fb/streams",
+            "DELETE /v1/stream/__ds/subscriptions/a%2Fb/streams/chat%2F1",
+            "DELETE /v1/stream/__ds/subscriptions/a%2Fb/streams/c%20d",
             "POST /v1/stream/__ds/keys/rotate",
             "POST /v1/stream/__ds/keys/rotate",
         ]
     );
     let bodies: Vec<&Value> = sent.iter().map(|one| &one.body).collect();
-    assert_eq!(bodies[2..], [&Value::Null, &json!({ "now": true })]);
+    assert_eq!(bodies[2], &json!({ "streams": ["chat/1", "c d"] }));
+    assert_eq!(bodies[5..], [&Value::Null, &json!({ "now": true })]);
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, Parser, Subcommand};
 
 pub use self::server::{
-    CreateSubscription, Delivery, Directory, Keys, ServerFlags, Streams, Subscriptions,
+    CreateSubscription, Delivery, Directory, Keys, ServerFlags, Since, SomeStreams, Streams,
+    Subscriptions,
 };
 use self::{
     global::Global,

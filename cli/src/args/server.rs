@@ -39,7 +39,11 @@ pub enum Subscriptions {
     },
     /// Make a subscription; to repeat it changes nothing
     Create(Box<CreateSubscription>),
-    /// Delete a subscription; whoever works for it is turned away
+    /// Let a subscription be about further streams
+    Add(SomeStreams),
+    /// Take streams away from a subscription; what its pattern is about stays
+    Remove(SomeStreams),
+    /// Delete a subscription; whoever works for it is turned away, and nothing more is copied
     Delete {
         /// The subscription
         id: String,
@@ -68,7 +72,7 @@ pub enum Subscriptions {
 pub struct CreateSubscription {
     /// The subscription: a name of your choice
     pub id: String,
-    /// How its workers are woken
+    /// What it does with what is appended to its streams
     #[arg(long = "type", value_enum, value_name = "TYPE")]
     pub kind: Delivery,
     /// Where a webhook is sent
@@ -82,6 +86,20 @@ pub struct CreateSubscription {
     /// The JSON stream that tells workers to claim; it has to be there
     #[arg(long, value_name = "STREAM", required_if_eq("kind", "pull-wake"))]
     pub wake_stream: Option<String>,
+    /// The stream that all is copied into; it has to be there
+    #[arg(
+        long,
+        value_name = "STREAM",
+        required_if_eq("kind", "copy"),
+        conflicts_with_all = ["webhook_url", "wake_stream", "lease_ttl_ms"]
+    )]
+    pub target: Option<String>,
+    /// From where on streams that are there are copied [default: now]
+    #[arg(long, value_enum, value_name = "FROM", conflicts_with_all = ["webhook_url", "wake_stream"])]
+    pub from: Option<Since>,
+    /// Copy each message with the stream and the offset that it comes from; the target has to be JSON
+    #[arg(long, conflicts_with_all = ["webhook_url", "wake_stream"])]
+    pub envelope: bool,
     /// The streams it is about: `*` stands for a segment of a path, `**` for any number of them
     #[arg(long, value_name = "GLOB", required_unless_present = "stream")]
     pub pattern: Option<String>,
@@ -99,13 +117,37 @@ pub struct CreateSubscription {
     pub server: ServerFlags,
 }
 
-/// How the workers of a subscription are woken.
+/// What a subscription does with what is appended to its streams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Delivery {
-    /// By a signed request to a URL
+    /// Wake a worker by a signed request to a URL
     Webhook,
-    /// By a message in a stream, after which they claim the work
+    /// Wake workers by a message in a stream, after which they claim the work
     PullWake,
+    /// Copy it into a stream
+    Copy,
+}
+
+/// From where on streams that are there are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Since {
+    /// What is appended from now on
+    Now,
+    /// All that they hold, too
+    Start,
+}
+
+/// A subscription, and streams by name.
+#[derive(Debug, Args)]
+pub struct SomeStreams {
+    /// The subscription
+    pub id: String,
+    /// The streams
+    #[arg(required = true, value_name = "STREAM")]
+    pub streams: Vec<String>,
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerFlags,
 }
 
 /// What to do with the keys that sign webhooks.

@@ -46,6 +46,20 @@ impl Server {
         described(self.call(&request)?, id)
     }
 
+    /// Lets a subscription be about streams by name, too.
+    pub fn add_streams(&self, id: &str, streams: &[String]) -> Result<(), Error> {
+        let path = format!("{}/streams", path(id));
+        let request = Request::new(Method::POST, path).with(json!({ "streams": streams }));
+        self.call(&request).map(drop)
+    }
+
+    /// Takes a stream away that was named to a subscription. Whether there was one, the server does
+    /// not say.
+    pub fn remove_stream(&self, id: &str, stream: &str) -> Result<(), Error> {
+        let path = format!("{}/streams/{}", path(id), escape(stream));
+        self.call(&Request::new(Method::DELETE, path)).map(drop)
+    }
+
     /// Deletes a subscription. Whether there was one, the server does not say.
     pub fn unsubscribe(&self, id: &str) -> Result<(), Error> {
         match self.call(&Request::new(Method::DELETE, path(id))) {

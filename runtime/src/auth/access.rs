@@ -144,8 +144,9 @@ const NO_INSPECTION: Error = Error::Forbidden(
 );
 
 /// Decides who may change a stream, or what is kept about a [`Root`]: every method but GET, HEAD and
-/// OPTIONS, also those that streams do not have. `Env` is where an implementation may look things up:
-/// in a worker, its `Env`.
+/// OPTIONS, also those that streams do not have. Whoever has streams copied is asked about for the
+/// target, too, in the name of a POST without a query that has the headers of their request. `Env` is
+/// where an implementation may look things up: in a worker, its `Env`.
 pub trait AuthorizeMutation<Env> {
     /// Allows the request, or says what to answer instead.
     fn authorize_mutation(
@@ -157,7 +158,8 @@ pub trait AuthorizeMutation<Env> {
 
     /// Allows a request that changes something about a root, such as its subscriptions, or says what
     /// to answer instead: every method but GET, HEAD and OPTIONS. Unless this is implemented, nobody
-    /// may.
+    /// may, but for subscriptions that copy: those may be changed, too, by who may write their target
+    /// and see any stream of the root.
     fn authorize_control(
         &self,
         _request: &Request<'_>,
@@ -188,8 +190,8 @@ pub trait AuthorizeMutation<Env> {
 }
 
 /// Decides who may read a stream or its metadata, or what is kept about a [`Root`]: GET and HEAD.
-/// Whoever makes a fork is asked about for its source, too, in the name of a GET without a query that
-/// has the headers of the PUT.
+/// Whoever makes a fork is asked about for its source, too, and whoever has streams copied for each of
+/// them, in the name of a GET without a query that has the headers of their request.
 pub trait AuthorizeRead<Env> {
     /// Allows the request, or says what to answer instead.
     fn authorize_read(
@@ -200,7 +202,8 @@ pub trait AuthorizeRead<Env> {
     ) -> impl Future<Output = Result<Grant, Refusal>>;
 
     /// Allows a look at a root: at its streams, its subscriptions, or its public keys. Unless this
-    /// is implemented, nobody may.
+    /// is implemented, nobody may. Who may see all streams may have those copied that a pattern is
+    /// about, and so should be allowed to read them.
     fn authorize_inspection(
         &self,
         _request: &Request<'_>,

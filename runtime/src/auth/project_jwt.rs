@@ -37,7 +37,8 @@ pub const MAX_URL_TOKEN_LIFE: u64 = 300;
 ///
 /// A project's token opens its [`Root`], too: with the scope `read` to see its subscriptions and
 /// streams, with `write` to change them. One that is for one stream sees that in the list of streams,
-/// and nothing else. The root of all streams is closed.
+/// and, with `write`, has the subscriptions that copy into it; nothing else. The root of all streams is
+/// closed.
 ///
 /// A stream created with `?public=true`, and every stream of a public project, can be read
 /// without a token.

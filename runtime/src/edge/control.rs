@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use super::ports::{Incoming, Ports};
 use super::present::{leaves_alone, present};
 use super::serve::preflight_of;
-use super::{Server, listing};
+use super::{Server, copies, listing};
 use crate::auth::project_jwt::without_token;
 use crate::auth::{self, Audience, AuthorizeMutation, AuthorizeRead, Purpose, Refusal, RootGrant};
 use crate::directory::key_shard;
@@ -75,7 +75,15 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
     ) -> Result<Reply, Refusal> {
         let route = Route::parse(asked.method, rest);
         let purpose = route.as_ref().map_or(Purpose::Rest, purpose_of);
-        let RootGrant { era, only } = self.authorize_root(asked, &root, purpose).await?;
+        let (granted, refused) = match self.authorize_root(asked, &root, purpose).await {
+            Ok(granted) => (granted, None),
+            Err(refused) if copies::may_be_of_one(&route, &refused) => {
+                let granted = self.authorize_look(asked, &root).await;
+                (granted.map_err(|_| refused.clone())?, Some(refused))
+            }
+            Err(refused) => return Err(refused),
+        };
+        let RootGrant { era, only } = granted;
         let (route, root) = (route?, root.in_era(era));
         let settings = self.ports.settings();
         let shards = settings.shards?;
@@ -118,9 +126,9 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
             root,
             id,
         };
-        let name = call.root.subscription(&call.id);
-        let peer = Peer::Subscription(&name);
-        let (status, body) = ask(self.ports, peer, question, ask::say(&call)).await?;
+        let (status, body) = self
+            .ask_subscription(asked, question, call, refused)
+            .await?;
         Ok(passed_on(status, body))
     }
 

@@ -8,6 +8,7 @@
 //! | [`settings`] | what the worker's variables mean for the edge |
 //! | [`serve`] | from a request to its stream's object, and back to an answer |
 //! | [`control`] | what is asked of a root: its subscriptions and its keys |
+//! | [`copies`] | who may have streams copied |
 //! | [`listing`] | what there is below a root: streams, subscriptions, what the bucket knows |
 //! | [`present`] | answers as their clients may have them |
 //! | [`cold`] | answers of which a part lies in the bucket |
@@ -23,6 +24,7 @@
 pub mod again;
 pub mod cold;
 pub mod control;
+pub mod copies;
 pub mod events;
 pub mod listing;
 pub mod live;

@@ -44,6 +44,11 @@ impl Root {
         self.project.as_deref()
     }
 
+    /// The era, if it has one.
+    pub fn era(&self) -> Option<Era> {
+        self.era
+    }
+
     /// Takes the path of a URL, without the query, apart: the root, and what is behind
     /// [`RESERVED`], as sent and without the slash between them. Nothing if the path is not below
     /// a root's reserved segment.
@@ -82,12 +87,19 @@ impl Root {
     ///
     /// [`Error::Invalid`] for what is no path of a stream.
     pub fn stream(&self, path: &str) -> Result<String, Error> {
-        let full = match &self.project {
-            Some(project) => format!("{project}/{path}"),
-            None => path.to_owned(),
-        };
-        let path = StreamPath::of_decoded(&full)?;
-        Ok(path.name(self.era).into_owned())
+        Ok(self.stream_path(path)?.name(self.era).into_owned())
+    }
+
+    /// The whole path of the stream at a path below this root.
+    ///
+    /// # Errors
+    ///
+    /// Why it is no path of a stream.
+    pub fn stream_path(&self, path: &str) -> Result<StreamPath, PathError> {
+        match &self.project {
+            Some(project) => StreamPath::of_decoded(&format!("{project}/{path}")),
+            None => StreamPath::of_decoded(path),
+        }
     }
 
     /// The path below this root of the stream whose object has a name; nothing if it is not below

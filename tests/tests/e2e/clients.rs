@@ -169,14 +169,20 @@ pub fn run_checks(files: &[&str], vars: Vars, expected: &[&str]) -> Result<()> {
     server.stop()
 }
 
-/// Runs the checks of these files on a page in Chromium, against a server of their own.
-pub fn run_in_browser(files: &[&str], expected: &[&str]) -> Result<()> {
+/// Where Chromium is.
+pub fn chromium() -> Result<String> {
     let chromium = env::var("CHROMIUM").unwrap_or_else(|_| "/usr/bin/chromium".to_owned());
     ensure!(
         Path::new(&chromium).exists(),
         "there is no Chromium at {chromium}: `apt-get update && apt-get install -y chromium` \
          installs it on Debian; CHROMIUM says where it is elsewhere"
     );
+    Ok(chromium)
+}
+
+/// Runs the checks of these files on a page in Chromium, against a server of their own.
+pub fn run_in_browser(files: &[&str], expected: &[&str]) -> Result<()> {
+    let chromium = chromium()?;
     let name = files.join("-");
     let state = Scratch::new(&format!("clients-browser-{name}-state"))?;
     let profile = Scratch::new(&format!("clients-browser-{name}-profile"))?;

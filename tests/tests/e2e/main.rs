@@ -7,6 +7,7 @@ mod clients;
 mod clients_of_events;
 mod cold;
 mod commands;
+mod copies;
 mod costs;
 mod dev;
 mod ends;

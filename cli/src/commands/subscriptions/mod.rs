@@ -9,7 +9,7 @@ use dialoguer::Confirm;
 use serde_json::{Value, json};
 
 use crate::{
-    args::{CreateSubscription, Delivery, Keys, ServerFlags, Subscriptions},
+    args::{CreateSubscription, Delivery, Keys, ServerFlags, Since, SomeStreams, Subscriptions},
     error::problem,
     interrupt,
     server::Server,
@@ -23,6 +23,8 @@ pub fn run(ui: &Ui, args: &Subscriptions) -> Result<()> {
         Subscriptions::List { server } => list(ui, &open(ui, server)?),
         Subscriptions::Show { id, server } => show(ui, &open(ui, server)?, id),
         Subscriptions::Create(args) => create(ui, &open(ui, &args.server)?, args),
+        Subscriptions::Add(args) => add(ui, &open(ui, &args.server)?, args),
+        Subscriptions::Remove(args) => remove(ui, &open(ui, &args.server)?, args),
         Subscriptions::Delete { id, yes, server } => delete(ui, &open(ui, server)?, id, *yes),
         Subscriptions::Retry { id, server } => retry(ui, &open(ui, server)?, id),
         Subscriptions::Keys(Keys::Rotate { now, server }) => rotate(ui, &open(ui, server)?, *now),
@@ -89,6 +91,11 @@ fn configuration(args: &CreateSubscription) -> Value {
     let mut document = match args.kind {
         Delivery::Webhook => json!({ "type": "webhook", "webhook": { "url": args.webhook_url } }),
         Delivery::PullWake => json!({ "type": "pull-wake", "wake_stream": args.wake_stream }),
+        Delivery::Copy => json!({ "type": "copy", "target_stream": args.target }),
+    };
+    let from = |from| match from {
+        Since::Now => "now",
+        Since::Start => "start",
     };
     let given = [
         (
@@ -99,6 +106,8 @@ fn configuration(args: &CreateSubscription) -> Value {
             "streams",
             (!args.stream.is_empty()).then(|| json!(args.stream)),
         ),
+        ("from", args.from.map(from).map(|from| json!(from))),
+        ("envelope", args.envelope.then_some(json!(true))),
         (
             "lease_ttl_ms",
             args.lease_ttl_ms.map(|millis| json!(millis)),
@@ -114,6 +123,36 @@ fn configuration(args: &CreateSubscription) -> Value {
         }
     }
     document
+}
+
+fn add(ui: &Ui, server: &Server, args: &SomeStreams) -> Result<()> {
+    let SomeStreams { id, streams, .. } = args;
+    server.add_streams(id, streams)?;
+    ui.result(
+        format!(
+            "{id} is about {} now ({}).",
+            streams.join(", "),
+            server.scope()
+        ),
+        &json!({ "subscription": id, "project": server.project(), "added": streams }),
+    );
+    Ok(())
+}
+
+fn remove(ui: &Ui, server: &Server, args: &SomeStreams) -> Result<()> {
+    let SomeStreams { id, streams, .. } = args;
+    for stream in streams {
+        server.remove_stream(id, stream)?;
+    }
+    ui.result(
+        format!(
+            "{id} is not about {} any more, unless its pattern is ({}).",
+            streams.join(", "),
+            server.scope()
+        ),
+        &json!({ "subscription": id, "project": server.project(), "removed": streams }),
+    );
+    Ok(())
 }
 
 fn delete(ui: &Ui, server: &Server, id: &str, yes: bool) -> Result<()> {

@@ -32,11 +32,8 @@ pub fn full(subscription: &Value) -> String {
         }
     };
     add(said("description", "for").into_iter().collect());
-    let lease = format!("a lease of {} ms", value(&subscription["lease_ttl_ms"]));
-    add(said("created_at", "made")
-        .into_iter()
-        .chain([lease])
-        .collect());
+    let made = said("created_at", "made").into_iter();
+    add(made.chain(terms(subscription)).collect());
     let wake = [
         ("generation", "generation"),
         ("wake_id", "wake"),
@@ -79,6 +76,7 @@ fn delivery(subscription: &Value) -> String {
     let how = match subscription["type"].as_str() {
         Some("webhook") => format!("webhook to {}", value(&subscription["webhook"]["url"])),
         Some("pull-wake") => format!("pull-wake by {}", value(&subscription["wake_stream"])),
+        Some("copy") => format!("copy into {}", value(&subscription["target_stream"])),
         _ => value(&subscription["type"]),
     };
     let linked = how_many(number(subscription), "stream");
@@ -86,6 +84,25 @@ fn delivery(subscription: &Value) -> String {
         Some(pattern) => format!("{how}, of {pattern} ({linked})"),
         None => format!("{how}, of {linked}"),
     }
+}
+
+fn is_copy(subscription: &Value) -> bool {
+    subscription["type"] == "copy"
+}
+
+/// What was agreed on besides streams.
+fn terms(subscription: &Value) -> Vec<String> {
+    if !is_copy(subscription) {
+        let lease = value(&subscription["lease_ttl_ms"]);
+        return vec![format!("a lease of {lease} ms")];
+    }
+    let from = match subscription["from"].as_str() {
+        Some("start") => "copied from the start",
+        _ => "copied from when they were linked",
+    };
+    let envelope = subscription["envelope"] == true;
+    let envelope = envelope.then(|| "each message with its stream and offset".to_owned());
+    [from.to_owned()].into_iter().chain(envelope).collect()
 }
 
 /// How many streams it has.
@@ -100,13 +117,20 @@ fn state(subscription: &Value) -> String {
     let words = [
         status.map(str::to_owned),
         (subscription["parked"] == true).then(|| "parked".to_owned()),
-        subscription["phase"].as_str().map(str::to_owned),
+        subscription["phase"]
+            .as_str()
+            .filter(|_| !is_copy(subscription))
+            .map(str::to_owned),
     ];
     let words: Vec<String> = words.into_iter().flatten().collect();
     words.join(", ")
 }
 
 fn pending(subscription: &Value) -> Option<String> {
+    // Of what is copied, the streams alone know how much is left.
+    if is_copy(subscription) {
+        return None;
+    }
     let streams = match subscription["pending"].as_u64()? {
         0 => return Some("nothing pending".to_owned()),
         1 => "1 stream has more".to_owned(),
@@ -145,17 +169,18 @@ fn streams(subscription: &Value) -> Vec<String> {
     let mut lines: Vec<String> = listed
         .iter()
         .map(|link| {
-            format!(
-                "    {} {} {}",
+            let mut line = format!(
+                "    {} {}",
                 value(&link["acked_offset"]),
-                value(&link["path"]),
-                match link["link_type"].as_str() {
-                    Some("explicit") => "(by name)",
-                    _ => "",
-                }
-            )
-            .trim_end()
-            .to_owned()
+                value(&link["path"])
+            );
+            if link["link_type"] == "explicit" {
+                line.push_str(" (by name)");
+            }
+            if let Some(why) = link["refused"].as_str() {
+                line.push_str(&format!(" is not copied: {why}"));
+            }
+            line
         })
         .collect();
     let more = number(subscription).saturating_sub(listed.len() as u64);
@@ -163,9 +188,13 @@ fn streams(subscription: &Value) -> Vec<String> {
         lines.push(format!("    and {more} more"));
     }
     if !lines.is_empty() {
+        let done = match is_copy(subscription) {
+            true => "copied",
+            false => "processed",
+        };
         lines.insert(
             0,
-            "  streams, each behind the offset it was processed to:".to_owned(),
+            format!("  streams, each behind the offset it was {done} to:"),
         );
     }
     lines
@@ -218,6 +247,42 @@ mod tests {
             full(&subscription),
             "a: pull-wake by wake, of 1 stream\n  a lease of unknown ms\n  active\n  streams, each \
              behind the offset it was processed to:\n    -1 s (by name)"
+        );
+    }
+
+    #[test]
+    fn of_copies_it_is_said_where_they_go_and_what_is_passed_over() {
+        let subscription = json!({
+            "id": "a", "type": "copy", "target_stream": "inbox/7", "pattern": "chat/**",
+            "from": "start", "envelope": true, "created_at": "2026-11-26T00:00:00.000Z",
+            "lease_ttl_ms": null, "status": "failed", "parked": true, "phase": "idle", "pending": 0,
+            "last_error": "the target stream is closed", "attempts": 0, "streams_total": 2,
+            "streams": [
+                { "path": "chat/1", "link_type": "explicit", "acked_offset": "0_1" },
+                { "path": "chat/2", "link_type": "glob", "acked_offset": "-1",
+                  "refused": "its type is text/plain, the target's application/json" },
+            ],
+        });
+        assert_eq!(
+            line(&subscription),
+            "a: copy into inbox/7, of chat/** (2 streams); failed, parked; last error: the target stream \
+             is closed"
+        );
+        assert_eq!(
+            full(&subscription),
+            "a: copy into inbox/7, of chat/** (2 streams)
+  made 2026-11-26T00:00:00.000Z, copied from the start, each message with its stream and offset
+  failed, parked
+  last error: the target stream is closed
+  streams, each behind the offset it was copied to:
+    0_1 chat/1 (by name)
+    -1 chat/2 is not copied: its type is text/plain, the target's application/json"
+        );
+        let plain = json!({ "id": "a", "type": "copy", "target_stream": "t", "from": "now" });
+        assert!(
+            full(&plain).contains("\n  copied from when they were linked"),
+            "{}",
+            full(&plain)
         );
     }
 

@@ -2,6 +2,7 @@
 
 mod auth_tests;
 mod control_tests;
+mod copies_tests;
 mod live_tests;
 mod serve_tests;
 mod world;

@@ -29,7 +29,7 @@ const PROJECT: &str = "team";
 const SECRET: &str = "the secret of the project called team";
 
 /// A file of checks, and what it checks.
-type Checks<'a> = (&'a str, &'a [&'a str]);
+pub type Checks<'a> = (&'a str, &'a [&'a str]);
 
 const WEBHOOKS: Checks = ("subscriptions.mjs", &SUBSCRIPTIONS);
 const PULLING: Checks = ("pull-wake.mjs", &PULL_WAKE);
@@ -41,7 +41,7 @@ const BOUNDS: Checks = ("subscription-bounds.mjs", &SUBSCRIPTION_BOUNDS);
 const LISTS: Checks = ("directory.mjs", &DIRECTORY);
 
 /// Runs checks against the server at `base`, below one of its roots.
-fn run_at(base: &str, root: Option<(&str, &str)>, checks: &[Checks]) -> Result<()> {
+pub fn run_at(base: &str, root: Option<(&str, &str)>, checks: &[Checks]) -> Result<()> {
     let mut program = node("node.mjs")?;
     program.arg(base).args(checks.iter().map(|(file, _)| file));
     if let Some((project, token)) = root {
@@ -58,7 +58,7 @@ fn run_at(base: &str, root: Option<(&str, &str)>, checks: &[Checks]) -> Result<(
 }
 
 /// Runs checks below the root of a server that is open to everyone.
-fn run_open(name: &str, checks: &[Checks]) -> Result<()> {
+pub fn run_open(name: &str, checks: &[Checks]) -> Result<()> {
     let state = Scratch::new(&format!("subscriptions-{name}-open"))?;
     let server = Server::start(&state, VARS)?;
     run_at(server.client().base(), None, checks)?;
@@ -66,7 +66,7 @@ fn run_open(name: &str, checks: &[Checks]) -> Result<()> {
 }
 
 /// Runs checks below the root of a project, with a token of it.
-fn run_with_token(name: &str, checks: &[Checks]) -> Result<()> {
+pub fn run_with_token(name: &str, checks: &[Checks]) -> Result<()> {
     let state = Scratch::new(&format!("subscriptions-{name}-token"))?;
     let setup = Setup {
         vars: VARS,

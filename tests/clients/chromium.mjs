@@ -1,0 +1,61 @@
+// A tab of Chromium, told what to do over two pipes.
+import { spawn } from "node:child_process"
+
+const FLAGS = [
+  "--headless",
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+  "--remote-debugging-pipe",
+]
+
+/** Opens a browser with one empty tab. PROFILE is an empty folder. */
+export async function open(chromium, profile) {
+  // It ends when this program does, which holds the other ends of two pipes.
+  const browser = spawn(chromium, [...FLAGS, `--user-data-dir=${profile}`, "about:blank"], {
+    stdio: ["ignore", "ignore", "inherit", "pipe", "pipe"],
+  })
+  browser.on("exit", (code) => {
+    console.error(`Chromium ended with ${code}`)
+    process.exit(1)
+  })
+  const [, , , commands, answers] = browser.stdio
+  const waiting = new Map()
+  let rest = ""
+  answers.setEncoding("utf8").on("data", (text) => {
+    const messages = (rest + text).split("\0")
+    rest = messages.pop()
+    for (const { id, result, error } of messages.map((message) => JSON.parse(message))) {
+      const [resolve, reject] = waiting.get(id) ?? []
+      waiting.delete(id)
+      if (error) reject?.(new Error(error.message))
+      else resolve?.(result)
+    }
+  })
+  let count = 0
+  const tell = (method, params = {}, sessionId) => {
+    const id = ++count
+    commands.write(`${JSON.stringify({ id, method, params, sessionId })}\0`)
+    return new Promise((...both) => waiting.set(id, both))
+  }
+  const { targetInfos } = await tell("Target.getTargets")
+  const { targetId } = targetInfos.find(({ type }) => type === "page")
+  const { sessionId } = await tell("Target.attachToTarget", { targetId, flatten: true })
+  const tab = (method, params) => tell(method, params, sessionId)
+  await tab("Page.enable")
+  return {
+    tab,
+    go: (url) => tab("Page.navigate", { url }),
+    /** What an expression comes to on the page. */
+    async ask(expression) {
+      const asked = { expression, awaitPromise: true, returnByValue: true }
+      const { result, exceptionDetails } = await tab("Runtime.evaluate", asked)
+      if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? expression)
+      return result.value
+    },
+  }
+}
