@@ -76,7 +76,7 @@ impl<P: Ports> Object<P> {
         let tell = &self.tell;
         tell.linked(&asked.subscription, interest, link, tail.tail);
         if interest.is_in_content() && tail.life.is_some() {
-            self.tell_copying(&asked.subscription);
+            self.tell_copying(&asked.subscription, asked.history);
         }
         Ok(said(&tail))
     }

@@ -231,15 +231,16 @@ impl<P: Ports> Object<P> {
     }
 
     /// A subscription that copies has asked for a link: it is asked how far it is. An alarm stands for
-    /// that unless it would have everybody told, as nobody knows what they were told.
-    pub(super) fn tell_copying(self: &Rc<Self>, subscription: &str) {
+    /// that if it copies what was there before, or where that costs nothing: if nobody knows what the
+    /// others were told, all of them are told when it comes.
+    pub(super) fn tell_copying(self: &Rc<Self>, subscription: &str, history: bool) {
         self.know_links();
         match self.tell.links.borrow_mut().get_mut(subscription) {
             Some(telling) if telling.link.interest.is_in_content() => telling.ask(),
             _ => return,
         }
         self.tell_behind();
-        if self.tell.level.get().is_some() && !self.has_alarm_soon() {
+        if (history || self.tell.level.get().is_some()) && !self.has_alarm_soon() {
             self.tell.is_to_schedule.set(true);
             self.arm();
         }

@@ -210,6 +210,10 @@ pub struct Link {
     /// Whether it is to be given what is appended, and not told of it alone.
     #[serde(default, skip_serializing_if = "Interest::is_wakes")]
     pub interest: Interest,
+    /// Whether it copies what was there before it was linked: then it is surely given that, also if
+    /// the machine fails right now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub history: bool,
 }
 
 /// Why a stream knows of a subscription.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::backfill::Step;
+use super::copy::From;
 use super::record::Farewell;
 use super::wake::back_off;
 use super::{Subscription, Work};
@@ -110,11 +111,18 @@ impl<P: Signs + Posts> Subscription<P> {
 
     /// The tails of those of the streams that answer. From now on they tell of themselves.
     pub(super) async fn tails(&self, paths: &[String]) -> Result<Vec<(String, Tail)>, Error> {
-        let (root, name, copies, interests) = {
+        let (root, name, copying, interests) = {
             let mut core = self.core.borrow_mut();
-            let copies = core.copying()?.is_some();
-            (core.root()?, core.names().0, copies, core.interests(paths)?)
+            let copying = core.copying()?;
+            (
+                core.root()?,
+                core.names().0,
+                copying,
+                core.interests(paths)?,
+            )
         };
+        let copies = copying.is_some();
+        let history = copying.is_some_and(|copying| copying.from == From::Start);
         let mut tails = Vec::with_capacity(paths.len());
         let links: Vec<_> = paths.iter().zip(interests).collect();
         for some in links.chunks(AT_ONCE) {
@@ -124,6 +132,7 @@ impl<P: Signs + Posts> Subscription<P> {
                 let question = ask::say(&Link {
                     subscription: name.clone(),
                     interest: *interest,
+                    history,
                 });
                 let answer = self.ports.ask_in_time(peer, ask::LINK, question).await?;
                 let tail = ask::answered::<Tail>(&answer)?;

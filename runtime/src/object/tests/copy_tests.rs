@@ -314,11 +314,17 @@ fn a_link_of_an_object_that_was_not_in_memory_has_nobody_else_told() {
     lab.put(b"[1,2]");
     lab.pass(HOUR);
     lab.crash();
-    lab.copy("c", Copier::from_start());
+    lab.copy("c", named());
     lab.link_for("c", Interest::NamedCopies);
     let linked = lab.counted(|| lab.pass(HOUR));
     assert!(linked.2 <= 2, "{linked:?}");
-    lab.copier("c", |it| assert_eq!(it.text, "1\n2\n"));
+    // Whoever copies what was there before is worth an alarm, and that others are told once more.
+    lab.crash();
+    lab.copy("b", Copier::from_start());
+    lab.link_for("b", Interest::NamedCopies);
+    let linked = lab.counted(|| lab.pass(HOUR));
+    assert!(linked.2 <= 105, "{linked:?}");
+    lab.copier("b", |it| assert_eq!(it.text, "1\n2\n"));
     // When it does not hear, it is told again.
     lab.crash();
     lab.copy("d", Copier::from_start());
@@ -457,4 +463,23 @@ fn long_slices_are_not_all_on_their_way_at_once() {
     assert_eq!(lab.most_at_once.get(), 84);
     lab.pass(10_000);
     assert!((0..300).all(|n| lab.copier(&format!("c{n}"), |it| it.text.len() > 200_000)));
+}
+
+#[test]
+fn history_is_copied_also_when_the_machine_fails_right_after_the_link() {
+    for (is_from_start, copied) in [(true, "1\n2\n"), (false, "")] {
+        let lab = Lab::new(3);
+        lab.put(b"[1,2]");
+        lab.pass(HOUR);
+        lab.crash();
+        let copier = Copier {
+            is_from_start,
+            ..named()
+        };
+        lab.copy("c", copier);
+        lab.link_for("c", Interest::NamedCopies);
+        lab.crash();
+        lab.pass(HOUR);
+        lab.copier("c", |it| assert_eq!(it.text, copied));
+    }
 }

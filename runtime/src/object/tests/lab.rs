@@ -314,6 +314,11 @@ impl Lab {
         let link = ask::Link {
             subscription: subscription.to_owned(),
             interest,
+            history: {
+                let all = self.subscriptions.borrow();
+                let copier = all.get(subscription).and_then(|it| it.copier.as_ref());
+                copier.is_some_and(|copier| copier.is_from_start)
+            },
         };
         self.question(ask::LINK, ask::say(&link))
     }
@@ -322,6 +327,7 @@ impl Lab {
         let link = ask::Link {
             subscription: subscription.to_owned(),
             interest: Interest::Wakes,
+            history: false,
         };
         self.question(ask::UNLINK, ask::say(&link)).status
     }

@@ -71,6 +71,7 @@ fn link(lab: &Rc<Lab>, subscription: &str, interest: Interest) {
     let link = Link {
         subscription: subscription.into(),
         interest,
+        history: false,
     };
     assert_eq!(lab.question(ask::LINK, ask::say(&link)).status, 200);
 }
