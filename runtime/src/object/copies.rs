@@ -23,8 +23,11 @@ impl<P: Ports> Object<P> {
         let asked: Feed = ask::hear(body)?;
         self.before_link();
         let fed = self.stream.borrow_mut().feed(&asked, now)?;
-        if let Fed::Yes { .. } = fed {
-            self.links_changed();
+        match fed {
+            Fed::Yes { .. } => self.links_changed(),
+            // Some of those who copied it may be gone, which is found out by asking them.
+            Fed::IsSource => self.ask_copying(),
+            Fed::Absent | Fed::Closed => {}
         }
         Ok(said(&fed))
     }

@@ -246,6 +246,18 @@ impl<P: Ports> Object<P> {
         }
     }
 
+    /// Who copies the stream since it was named is asked whether it still does.
+    pub(super) fn ask_copying(self: &Rc<Self>) {
+        self.know_links();
+        let mut links = self.tell.links.borrow_mut();
+        let named = links.values_mut();
+        for telling in named.filter(|it| it.link.interest == Interest::NamedCopies) {
+            telling.ask();
+        }
+        drop(links);
+        self.tell_behind();
+    }
+
     /// These links are new; of what lies behind them, their subscriptions have not heard.
     pub(super) fn tell_new(self: &Rc<Self>, new: Vec<Link>) {
         let mut is_news = false;

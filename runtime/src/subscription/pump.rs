@@ -125,9 +125,20 @@ impl<P: Signs + Posts> Subscription<P> {
             .borrow()
             .at(&of, &path, &told.life.incarnation);
         let slice = told.source.as_ref().and_then(|source| source.slice);
-        let Some(slice) = slice else {
-            let at = known.unwrap_or(since);
-            return Ok(copying(interest, Copying { at, pause: 0 }));
+        let slice = match (slice, known) {
+            (Some(slice), _) => slice,
+            (None, Some(at)) => return Ok(copying(interest, Copying { at, pause: 0 })),
+            (None, None) if told.tail <= since => {
+                let at = since;
+                return Ok(copying(interest, Copying { at, pause: 0 }));
+            }
+            // The target alone knows: it is sent what goes nowhere.
+            (None, None) => Slice {
+                behind: since,
+                from: since,
+                to: since,
+                base64: false,
+            },
         };
         if self.pump.waiting.get() >= MOST_WAITING {
             let more = self.ports.random().checked_rem(HOLD_BACK).unwrap_or(0);

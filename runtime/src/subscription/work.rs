@@ -11,8 +11,12 @@ use crate::directory::shard_of;
 use crate::machine::{Peer, Posts, Signs};
 use crate::object::wake::FLOOR;
 use crate::patience::together;
-use crate::protocol::ask::{self, Life, Link, Listed, Tail, Unfeed, Unwatch};
+use crate::protocol::ask::{self, Fed, Life, Link, Listed, Tail, Unfeed, Unwatch};
 use crate::protocol::error::Error;
+
+/// A stream that is copied itself is asked again after so many milliseconds, and once more: it has
+/// asked meanwhile whether those who copied it still do.
+const RECONSIDER: [u64; 2] = [100, 1_000];
 
 /// So many objects are asked at once.
 const AT_ONCE: usize = 50;
@@ -55,7 +59,14 @@ impl<P: Signs + Posts> Subscription<P> {
     async fn do_step(&self, life: &Life, step: Step) -> Result<usize, Error> {
         match step {
             Step::Feed(target, feed) => {
-                let fed = self.feed(&target, ask::say(&feed)).await?;
+                let question = ask::say(&feed);
+                let mut fed = self.feed(&target, question.clone()).await?;
+                for wait in RECONSIDER {
+                    if fed == Fed::IsSource {
+                        self.ports.sleep(wait).await;
+                        fed = self.feed(&target, question.clone()).await?;
+                    }
+                }
                 let refusal = self.core.borrow_mut().fed(life, &fed, self.ports.now())?;
                 if let Some(error) = refusal {
                     self.refuse(life, error)?;

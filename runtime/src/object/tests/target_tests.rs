@@ -343,3 +343,18 @@ fn a_copy_may_be_as_long_as_a_message_is_as_base64() {
     }
     assert_eq!(object.longest_question("/v1/stream/copy"), Ok(16_384));
 }
+
+#[test]
+fn who_copied_a_stream_and_is_gone_does_not_keep_it_from_being_a_target() {
+    let lab = Lab::new(21);
+    lab.put(b"[1]");
+    link(&lab, "n", Interest::NamedCopies);
+    lab.pass(HOUR);
+    assert_eq!(fed(&lab, "s"), Fed::IsSource);
+    lab.pass(HOUR);
+    assert_eq!(fed(&lab, "s"), Fed::IsSource);
+    lab.subscriptions.borrow_mut().get_mut("n").unwrap().keeps = false;
+    assert_eq!(fed(&lab, "s"), Fed::IsSource);
+    lab.pass(HOUR);
+    feed(&lab, "s");
+}

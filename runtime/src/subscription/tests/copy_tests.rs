@@ -161,6 +161,16 @@ fn a_source_that_does_not_know_is_told_where_to_go_on() {
         world.push("a", 1);
     }
     assert_eq!(world.copied("inbox", "a"), [1, 2, 3, 4, 5, 6, 7]);
+    // Nobody knows any more but the target, which is asked, so that nothing is sent in vain.
+    world.change("a", |stream| {
+        stream.source.at = None;
+        stream.source.guess = None;
+    });
+    world.crash();
+    let before = world.stream("inbox").target.copies.len();
+    world.push("a", 1);
+    assert_eq!(world.copied("inbox", "a"), [1, 2, 3, 4, 5, 6, 7, 8]);
+    assert_eq!(world.stream("inbox").target.copies.len() - before, 2);
 }
 
 #[test]
@@ -409,7 +419,8 @@ fn a_message_costs_no_row_and_a_question_of_each() {
     }
     assert_eq!(asked(&world), vec!["copy p/inbox"; 20]);
     assert_eq!((world.database.written.get(), world.alarms.get()), before);
-    assert_eq!(world.stream("inbox").target.copies.len(), 21);
+    // The first one asked how far it is before.
+    assert_eq!(world.stream("inbox").target.copies.len(), 22);
 }
 
 #[test]
