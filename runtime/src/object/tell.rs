@@ -192,7 +192,8 @@ impl<P: Ports> Object<P> {
         }
         self.tell_behind();
         if !self.has_alarm_soon() {
-            self.arm();
+            // All of them may rest.
+            self.arm_for(self.next_due());
         }
     }
 

@@ -74,6 +74,11 @@ impl<P: Ports> Object<P> {
     /// Sets the alarm in case the machine fails in what comes now. It is set in this turn, or, when
     /// that does not work, as soon as it does: what comes now comes all the same.
     pub(super) fn arm(self: &Rc<Self>) {
+        self.arm_for(None);
+    }
+
+    /// The same where nothing comes before a time, if that is known.
+    pub(super) fn arm_for(self: &Rc<Self>, due: Option<u64>) {
         self.alarm.is_set.set(true);
         let this = Rc::clone(self);
         self.ports.spawn(async move {
@@ -84,8 +89,11 @@ impl<P: Ports> Object<P> {
                 if !is_first.replace(false) && is_done() {
                     return Ok(());
                 }
-                let at = this.ports.now().saturating_add(SAFETY);
-                this.set_alarm(Some(at)).await
+                let now = this.ports.now();
+                let due = due.filter(|due| *due > now.saturating_add(FLOOR));
+                let at = now.saturating_add(SAFETY);
+                this.set_alarm(Some(due.map_or(at, |due| due.min(at))))
+                    .await
             })
             .await;
         });

@@ -225,29 +225,35 @@ fn what_was_dropped_is_passed_over() {
 
 #[test]
 fn a_target_that_wants_to_be_left_alone_is_by_the_alarm() {
-    let lab = copied(9);
+    for (n, appends, period) in [(9, 600, 100), (10, 60, 1_000)] {
+        is_left_alone(n, appends, period);
+    }
+}
+
+fn is_left_alone(seed: u64, appends: usize, period: u64) {
+    let lab = copied(seed);
     lab.copier("c", |it| it.pause = 10_000);
     lab.append();
     lab.pass(1_000);
     let load = lab.counted(|| {
-        for _ in 0..600 {
+        for _ in 0..appends {
             lab.append();
-            lab.pass(100);
+            lab.pass(period);
         }
     });
     let (rows, alarms, asked) = load;
-    assert_eq!(rows, 600);
+    assert_eq!(rows, appends as u64);
     assert!((5..=7).contains(&asked), "{asked}");
     // It is waited for, and an append does not set what stands.
     assert!(alarms.0 <= 14, "{alarms:?}");
     lab.pass(11_000);
-    lab.copier("c", |it| assert_eq!(it.text, "7\n".repeat(601)));
+    lab.copier("c", |it| assert_eq!(it.text, "7\n".repeat(appends + 1)));
     // Nothing of it is in memory.
     lab.append();
     lab.pass(1_000);
     lab.crash();
     lab.pass(11_000);
-    lab.copier("c", |it| assert_eq!(it.text, "7\n".repeat(602)));
+    lab.copier("c", |it| assert_eq!(it.text, "7\n".repeat(appends + 2)));
     lab.pass(HOUR);
     assert_eq!(lab.alarm.get(), None);
 }
