@@ -1,5 +1,6 @@
 // A tab of Chromium, told what to do over two pipes.
 import { spawn } from "node:child_process"
+import { eventually } from "./control.mjs"
 
 const FLAGS = [
   "--headless",
@@ -47,15 +48,19 @@ export async function open(chromium, profile) {
   const { sessionId } = await tell("Target.attachToTarget", { targetId, flatten: true })
   const tab = (method, params) => tell(method, params, sessionId)
   await tab("Page.enable")
-  return {
-    tab,
-    go: (url) => tab("Page.navigate", { url }),
-    /** What an expression comes to on the page. */
-    async ask(expression) {
-      const asked = { expression, awaitPromise: true, returnByValue: true }
-      const { result, exceptionDetails } = await tab("Runtime.evaluate", asked)
-      if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? expression)
-      return result.value
-    },
+  /** What an expression comes to on the page. */
+  const ask = async (expression) => {
+    const asked = { expression, awaitPromise: true, returnByValue: true }
+    const { result, exceptionDetails } = await tab("Runtime.evaluate", asked)
+    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? expression)
+    return result.value
   }
+  /** Leaves the page for another one, and waits until that is there. */
+  const go = async (url) => {
+    await tab("Page.navigate", { url })
+    const isThere = `location.href === ${JSON.stringify(url)} && document.readyState === "complete"`
+    // While one page gives way to another one, neither answers.
+    await eventually(`${url} is there`, () => ask(isThere).catch(() => false), 30_000)
+  }
+  return { tab, ask, go }
 }

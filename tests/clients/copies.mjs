@@ -114,7 +114,7 @@ export function checks(server) {
       const as = (seq) => ({ "Producer-Id": "p", "Producer-Epoch": "0", "Producer-Seq": `${seq}` })
       const append = (n, headers) => root.ask("POST", of("a"), JSON.stringify([n]), headers)
       expect(await append(0, as(0)), 200)
-      expect(await append(9, as(7)), 409, "producer_seq_gap")
+      expect(await append(9, as(7)), 409, "sequence_gap")
       expect(await append(9, as(0)), 204)
       expect(await append(9, { "If-Match": '"-1"' }), 412, "overtaken")
       expect(await append(1, as(1)), 200)

@@ -15,7 +15,7 @@ export function checks(server) {
       await root.create(of("a"), [0])
       const subscription = await copying(root, target, { streams: [of("a")], from: "start" })
       const close = { "Stream-Closed": "true" }
-      expect(await root.ask("POST", of("a"), JSON.stringify([1, 2]), close), 200)
+      expect(await root.ask("POST", of("a"), JSON.stringify([1, 2]), close), 204)
       await holds(root, target, [0, 1, 2], "all that it holds")
       equal(await subscription.links(), [`${of("a")} explicit`], "links")
       await subscription.acked(of("a"), await root.tail(of("a")))

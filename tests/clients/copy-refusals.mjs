@@ -209,7 +209,7 @@ export function checks(server) {
         const add = await root.ask("POST", `${subscription.path}/streams`, body)
         expect(add, 400, "INVALID_REQUEST")
       }
-      expect(await subscription.add(Array(11_000).fill("a").map((a, n) => `${a}${n}`)), 413, "payload_too_large")
+      expect(await subscription.add(Array(11_000).fill("a").map((a, n) => `${a}${n}`)), 413, "too_large")
       expect(await root.subscription().add([of("a")]), 404, "SUBSCRIPTION_NOT_FOUND")
       equal(await subscription.links(), [`${of("a")} explicit`], "links")
       expect(await subscription.delete(), 204)

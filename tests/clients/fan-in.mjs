@@ -70,7 +70,6 @@ const subscription = async () => root.subscription(`inbox-${(await kept()).id}`)
 const checks = {
   "a page of another origin follows three streams over one connection": async () => {
     await go(address)
-    await eventually("the form", () => ask(`document.readyState === "complete"`))
     await fill(`document.querySelector("#start")`, { root: `${url}/`, token: TOKEN, readToken: READ_TOKEN })
     await isConnected()
     equal(await sources(), ["demo/weather", "demo/trades", "demo/chat"], "streams")

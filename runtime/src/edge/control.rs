@@ -123,6 +123,7 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
             rest,
             body,
             may_copy: false,
+            into: None,
             root,
             id,
         };

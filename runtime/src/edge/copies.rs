@@ -98,8 +98,11 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
                 return Ok(answer);
             }
         }
-        let may_write = self.check_target(asked, &call.root, target).await;
+        let may_write = self
+            .check_target(asked, &call.root, target.as_deref())
+            .await;
         may_write.map_err(|why| refused.unwrap_or(why))?;
+        call.into = target.filter(|_| question != "create");
         if matches!(question, "create" | "add") {
             self.check_sources(asked, &call.root, &body).await?;
             call.may_copy = true;
@@ -112,10 +115,10 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
         &'a self,
         asked: &'a auth::Request<'_>,
         root: &'a Root,
-        target: Option<String>,
+        target: Option<&'a str>,
     ) -> Checking<'a> {
         Box::pin(async move {
-            let target = target.and_then(|path| root.stream_path(&path).ok());
+            let target = target.and_then(|path| root.stream_path(path).ok());
             let target = target.ok_or(NO_TARGET)?;
             let post = named(asked, "POST");
             let env = self.ports.env();

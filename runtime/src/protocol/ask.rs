@@ -471,6 +471,10 @@ pub struct Call {
     /// they are to be copied into.
     #[serde(default)]
     pub may_copy: bool,
+    /// The only target that it may copy into, where that is why it may be asked at all. Another
+    /// subscription may have taken its id since that was looked at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub into: Option<String>,
 }
 
 impl std::fmt::Debug for Call {
@@ -614,6 +618,7 @@ mod tests {
             rest: String::new(),
             body: "hunter2".into(),
             may_copy: false,
+            into: None,
         };
         assert!(!format!("{key:?} {call:?}").contains("hunter2"));
     }

@@ -62,6 +62,11 @@ impl<P: Signs + Posts> Subscription<P> {
             return Ok(document(200, ask::say(&kept)));
         }
         let call: Call = ask::hear(body)?;
+        if let Some(target) = &call.into {
+            let copying = self.core.borrow_mut().copying()?;
+            let copying = copying.filter(|copying| copying.target == *target);
+            copying.ok_or(SubscriptionError::NotFound)?;
+        }
         match question {
             "create" => self.create(&call).await,
             "get" => self.get(&call).await,

@@ -52,6 +52,7 @@ fn unchecked(question: &str, body: &Value) -> String {
         rest: String::new(),
         body: body.to_string(),
         may_copy: false,
+        into: None,
     })
     .replace("\"question\"", question)
 }
@@ -388,6 +389,29 @@ fn nobody_has_copied_what_they_may_not_read() {
     assert_eq!(world.cursor("b"), None);
     assert_eq!(world.call("add", &json!({ "streams": ["b"] })).0, 204);
     assert_eq!(world.call_with("remove", &Value::Null, None, "b").0, 204);
+}
+
+#[test]
+fn who_may_ask_about_copies_into_one_stream_learns_of_no_others() {
+    let world = copying(&json!({ "streams": ["a"] }));
+    let ask = |question: &str, into: &str| {
+        let body = json!({ "streams": ["b"] });
+        let mut call: Call = serde_json::from_str(&unchecked(question, &body)).unwrap();
+        call.may_copy = true;
+        call.into = Some(into.to_owned());
+        seen(&world.ask(question, ask::say(&call)).unwrap())
+    };
+    for question in ["get", "add", "remove", "delete"] {
+        let refused = ask(question, "inbox/2");
+        assert_eq!(
+            code(&refused),
+            (404, "SUBSCRIPTION_NOT_FOUND"),
+            "{question}"
+        );
+    }
+    for question in ["get", "add", "remove", "delete"] {
+        assert_eq!(ask(question, "inbox").0 / 100, 2, "{question}");
+    }
 }
 
 #[test]

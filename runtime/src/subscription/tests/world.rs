@@ -501,6 +501,7 @@ pub fn call(body: &Value, token: Option<&str>, rest: &str) -> String {
             body.to_string()
         },
         may_copy: true,
+        into: None,
     })
 }
 
