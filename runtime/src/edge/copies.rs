@@ -196,10 +196,10 @@ fn unchecked_in((_, body): &(u16, Vec<u8>)) -> Option<String> {
 /// The fields of a body, as far as they say of which streams it is. Whatever else is in it, and what
 /// is wrong with it, is left to the subscription, which reads it in the same way.
 #[derive(Default)]
-struct Body(Map<String, Value>);
+pub(super) struct Body(Map<String, Value>);
 
 impl Body {
-    fn read(body: &[u8]) -> Self {
+    pub(super) fn read(body: &[u8]) -> Self {
         Self(serde_json::from_slice(body).unwrap_or_default())
     }
 
@@ -208,7 +208,7 @@ impl Body {
     }
 
     /// The target, if it asks for copies into what can be one.
-    fn target(&self, root: &Root) -> Option<String> {
+    pub(super) fn target(&self, root: &Root) -> Option<String> {
         let target = self.text(TARGET_STREAM).map(bare);
         let target = target.filter(|target| root.stream_path(target).is_ok());
         let is_copy = self.text("type") == Some("copy");
@@ -216,13 +216,13 @@ impl Body {
     }
 
     /// The streams that it names.
-    fn streams(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn streams(&self) -> impl Iterator<Item = &str> {
         let streams = self.0.get("streams").and_then(Value::as_array);
         let streams = streams.into_iter().flatten();
         streams.filter_map(Value::as_str).map(bare)
     }
 
-    fn has_pattern(&self) -> bool {
+    pub(super) fn has_pattern(&self) -> bool {
         let pattern = self.0.get("pattern");
         pattern.is_some_and(|pattern| !pattern.is_null() && pattern != "")
     }

@@ -1,15 +1,18 @@
 //! Who may have streams copied, and what is asked of whom before that is known.
 
+use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::world::{Request, Response, World};
 use crate::auth::{
     self, Audience, AuthorizeMutation, AuthorizeRead, Grant, Purpose, Refusal, RootGrant,
 };
+use crate::edge::copies::Body;
 use crate::protocol::error::Error;
 use crate::protocol::path::{Era, StreamPath};
 use crate::protocol::reply::Reply;
 use crate::protocol::root::Root;
+use crate::subscription::config::{Wanted, added};
 
 /// What somebody may do.
 #[derive(Clone)]
@@ -588,4 +591,62 @@ fn a_copy_of_an_era_is_asked_as_one() {
         (format!("add {name}"), json!("inbox")),
     ];
     assert_eq!(asked.collect::<Vec<_>>(), expected);
+}
+
+/// A text that may be a path, and may be hard to read as one.
+fn path() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "/{0,2}[a-cé%2F]{1,3}(/[a-c]{1,2}){0,2}/{0,2}",
+        1 => "(|/|//|\\.\\./a|__ds/a|a//b|a/\\.)",
+    ]
+}
+
+fn field() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        2 => Just(Value::Null),
+        2 => Just(json!("")),
+        1 => Just(json!(7)),
+        1 => Just(json!({ "streams": ["x"] })),
+        4 => path().prop_map(Value::from),
+        2 => prop::collection::vec(path(), 1..4).prop_map(Value::from),
+    ]
+}
+
+proptest! {
+    /// What the edge looks at is what the subscription goes by, also where a field comes twice.
+    #[test]
+    fn a_body_says_the_same_to_the_edge_and_to_the_subscription(
+        fields in prop::collection::vec(
+            ("(target_stream|streams|pattern|pattern|type|from)", field()),
+            0..3,
+        ),
+        target in path(),
+        streams in prop::collection::vec(path(), 0..4),
+    ) {
+        let root = Root::of_project("p");
+        let whole = [
+            ("target_stream".to_owned(), json!(target)),
+            ("streams".to_owned(), json!(streams)),
+        ];
+        let more = fields.iter().cloned().chain([("type".to_owned(), json!("copy"))]);
+        let fields = whole.into_iter().chain(more);
+        let fields: Vec<String> = fields.map(|(name, value)| format!("{name:?}:{value}")).collect();
+        let text = format!("{{{}}}", fields.join(","));
+        let seen = Body::read(text.as_bytes());
+        let mut paths: Vec<String> = seen.streams().map(str::to_owned).collect();
+        paths.sort();
+        paths.dedup();
+        if let Ok(wanted) = Wanted::parse(&text, &root) {
+            let copying = wanted.config.delivery.copying().unwrap();
+            prop_assert_eq!(seen.target(&root), Some(copying.target.clone()));
+            prop_assert_eq!(&paths, &wanted.streams);
+            prop_assert_eq!(seen.has_pattern(), wanted.config.pattern.is_some());
+        }
+        let alone = format!("{{\"streams\":{}}}", json!(streams));
+        if let Ok(wanted) = added(&alone, &root) {
+            let seen = Body::read(alone.as_bytes());
+            prop_assert!(seen.streams().all(|path| wanted.iter().any(|it| it == path)));
+            prop_assert!(wanted.iter().all(|path| seen.streams().any(|it| it == path)));
+        }
+    }
 }
