@@ -4,7 +4,8 @@
 //! `CHAOS_SECONDS` says how long writers write, and `CHAOS_SEED` where chance starts. With `CHAOS_URL`
 //! it is a server elsewhere, which nobody kills.
 
-mod chance;
+pub mod chance;
+pub mod killed;
 mod ledger;
 mod receiver;
 mod wake;
@@ -13,23 +14,21 @@ mod writer;
 
 use std::env;
 use std::fmt::Write;
-use std::net::TcpListener;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Error, Result, ensure};
-use durable_streams_tests::http::{Call, Client, Response};
-use durable_streams_tests::places::Scratch;
-use durable_streams_tests::project::Worker;
+use durable_streams_tests::http::{Call, Client};
 use durable_streams_tests::say;
-use durable_streams_tests::server::{Server, Setup};
+use durable_streams_tests::server::Vars;
 use durable_streams_tests::stream::Stream;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::JSON;
 use chance::Chance;
+use killed::{Killed, is_unreachable};
 use ledger::Ledger;
 use receiver::Receiver;
 
@@ -37,13 +36,11 @@ const WRITERS: u64 = 8;
 const FLOWS: u64 = 4;
 const WORKERS: u64 = 2;
 const LEASE: u32 = 1500;
+const VARS: Vars = &[("DEV", "1"), ("LONG_POLL_TIMEOUT_MS", "2000")];
 
 /// The longest time between two attempts is a minute, and a fifth more; then there are a lease and
 /// the work itself.
 const BOUND: Duration = Duration::from_secs(90);
-
-/// How long an answer may take to come while the server is killed and started again.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What everybody shares.
 #[derive(Debug)]
@@ -121,20 +118,6 @@ impl Run {
         self.client.call(method, &path)
     }
 
-    /// Asks until there is an answer: a server that was killed comes back.
-    fn until_answered(&self, ask: impl Fn() -> Result<Response>) -> Result<Response> {
-        let start = Instant::now();
-        loop {
-            match ask() {
-                Ok(answer) if answer.status < 500 => return Ok(answer),
-                Err(error) if !is_unreachable(&error) => return Err(error),
-                Ok(answer) if start.elapsed() > PATIENCE => ensure!(false, "{answer:?}"),
-                Err(error) if start.elapsed() > PATIENCE => return Err(error),
-                Ok(_) | Err(_) => thread::sleep(Duration::from_millis(100)),
-            }
-        }
-    }
-
     /// Keeps what went wrong with a worker, unless it is that the server was killed.
     fn note(&self, error: &Error) {
         let is_unfinished = error.chain().any(|cause| cause.is::<std::io::Error>());
@@ -144,52 +127,11 @@ impl Run {
     }
 }
 
-/// Whether there was no answer, or not all of one.
-fn is_unreachable(error: &Error) -> bool {
-    error.downcast_ref::<ureq::Error>().is_some()
-}
-
-fn number(name: &str, otherwise: u64) -> Result<u64> {
+/// A variable of the environment that is a number.
+pub fn number(name: &str, otherwise: u64) -> Result<u64> {
     match env::var(name) {
         Ok(value) => value.parse().with_context(|| format!("{name}: {value}")),
         Err(_) => Ok(otherwise),
-    }
-}
-
-/// A server that is killed and comes back where it was, with what it had.
-struct Killed {
-    state: Scratch,
-    port: u16,
-    worker: Worker,
-    server: Option<Server>,
-}
-
-impl Killed {
-    fn start() -> Result<Self> {
-        let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let mut killed = Self {
-            state: Scratch::new("chaos-state")?,
-            port,
-            worker: Worker::ours()?,
-            server: None,
-        };
-        killed.come_back()?;
-        Ok(killed)
-    }
-
-    fn come_back(&mut self) -> Result<()> {
-        let setup = Setup {
-            vars: &[("DEV", "1"), ("LONG_POLL_TIMEOUT_MS", "2000")],
-            port: self.port,
-            ..Setup::default()
-        };
-        self.server = Some(Server::set_up(&self.worker, &self.state, &setup)?);
-        Ok(())
-    }
-
-    fn kill(&mut self) -> Result<()> {
-        self.server.take().context("it is not running")?.crash()?;
-        self.come_back()
     }
 }
 
@@ -205,10 +147,10 @@ fn killing_the_runtime_loses_no_wake() -> Result<()> {
     };
     let mut killed = match env::var("CHAOS_URL") {
         Ok(_) => None,
-        Err(_) => Some(Killed::start()?),
+        Err(_) => Some(Killed::start("chaos-state", VARS)?),
     };
     let base = match &killed {
-        Some(killed) => format!("http://127.0.0.1:{}", killed.port),
+        Some(killed) => killed.base(),
         None => env::var("CHAOS_URL")?,
     };
     let run = Run {
@@ -270,10 +212,7 @@ fn killing_the_runtime_loses_no_wake() -> Result<()> {
     ));
     let broken = std::mem::take(&mut run.ledger.book().broken);
     ensure!(broken.is_empty(), "seed {seed}: {broken:#?}");
-    if let Some(server) = killed.and_then(|killed| killed.server) {
-        server.stop()?;
-    }
-    Ok(())
+    killed.map_or(Ok(()), Killed::stop)
 }
 
 fn wakes_of(number: usize) -> String {

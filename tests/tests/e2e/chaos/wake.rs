@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 use super::Run;
+use super::killed::until_answered;
 
 /// A stream of a wake.
 #[derive(Debug, Deserialize)]
@@ -96,7 +97,7 @@ impl Wake {
             body["done"] = json!(is_done);
         }
         let path = format!("{id}/{action}");
-        let answer = run.until_answered(|| self.ask(run, &path, &body))?;
+        let answer = until_answered(|| self.ask(run, &path, &body))?;
         match answer.status {
             200 | 204 => {
                 for Ack { stream, offset } in acks {

@@ -9,6 +9,7 @@ use serde_json::json;
 
 use super::Run;
 use super::chance::Chance;
+use super::killed::until_answered;
 use crate::JSON;
 
 /// After so many messages a writer goes on in a new stream.
@@ -20,7 +21,7 @@ pub fn write(run: &Run, writer: u64) -> Result<()> {
     for round in 0.. {
         let path = run.stream(writer, round);
         let stream = Stream::named(&run.client, &path, JSON);
-        let made = run.until_answered(|| stream.put().send())?;
+        let made = until_answered(|| stream.put().send())?;
         ensure!(matches!(made.status, 200 | 201), "{made:?}");
         for n in 0..LENGTH {
             if run.is_over() {
@@ -32,7 +33,7 @@ pub fn write(run: &Run, writer: u64) -> Result<()> {
                     .post_as("writer", 0, n)
                     .send_bytes(message.as_bytes())
             };
-            let answer = run.until_answered(sent)?;
+            let answer = until_answered(sent)?;
             ensure!(matches!(answer.status, 200 | 204), "{answer:?}");
             run.ledger.wrote(&path, usize::try_from(n)?);
             thread::sleep(Duration::from_millis(30 + chance.below(120)));
