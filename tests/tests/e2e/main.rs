@@ -8,6 +8,7 @@ mod clients_of_events;
 mod cold;
 mod commands;
 mod copies;
+mod copies_chaos;
 mod costs;
 mod dev;
 mod ends;
