@@ -10,6 +10,7 @@ mod commands;
 mod copies;
 mod copies_chaos;
 mod costs;
+mod counted;
 mod dev;
 mod ends;
 mod events;

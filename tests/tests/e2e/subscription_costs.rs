@@ -1,7 +1,6 @@
 //! What subscriptions and the directory add to what Cloudflare bills: requests to objects, counted on
 //! their way, and rows and alarms, counted where they are written.
 
-use std::fmt::{self, Display};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -10,155 +9,17 @@ use durable_streams_tests::costs::Usage;
 use durable_streams_tests::hooks::Hook;
 use durable_streams_tests::http::{Client, Response};
 use durable_streams_tests::places::Scratch;
-use durable_streams_tests::project::Worker;
-use durable_streams_tests::rows;
-use durable_streams_tests::server::{Calls, Server, Setup};
+use durable_streams_tests::server::Server;
 use durable_streams_tests::stream::Stream;
 use durable_streams_tests::{say, wait_until};
 use serde_json::{Value, json};
 use ureq::http::Method;
 
 use crate::JSON;
+use crate::counted::{Counted, Used};
 
 /// So many streams that no shard of the directory is without one.
 const STREAMS_BEFORE: usize = 200;
-
-/// How long nothing is written before all is taken to be at rest: longer than appends are gathered
-/// before a subscription is told.
-const REST: Duration = Duration::from_millis(1500);
-
-/// What was counted. An alarm is billed as a row.
-#[derive(Clone, Debug, PartialEq)]
-struct Count {
-    calls: Calls,
-    stream_rows: u32,
-    directory_rows: u32,
-    subscription_rows: u32,
-}
-
-/// What each of so many operations has used.
-#[derive(Clone, Copy, Debug)]
-struct Used {
-    stream_requests: f64,
-    directory_requests: f64,
-    subscription_requests: f64,
-    stream_rows: f64,
-    directory_rows: f64,
-    subscription_rows: f64,
-}
-
-impl Used {
-    fn requests(&self) -> f64 {
-        self.stream_requests + self.directory_requests + self.subscription_requests
-    }
-
-    fn rows(&self) -> f64 {
-        self.stream_rows + self.directory_rows + self.subscription_rows
-    }
-
-    /// Dollars for a million of them, each of which is so many requests of clients.
-    fn dollars(&self, worker_requests: f64) -> f64 {
-        let usage = Usage {
-            worker_requests,
-            object_requests: self.requests(),
-            rows_written: self.rows(),
-            ..Usage::default()
-        };
-        usage.times(1e6).dollars()
-    }
-}
-
-impl Display for Used {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "requests to streams {:.2}, directory {:.2}, subscriptions {:.2}; \
-             rows of streams {:.2}, directory {:.2}, subscriptions {:.2}",
-            self.stream_requests,
-            self.directory_requests,
-            self.subscription_requests,
-            self.stream_rows,
-            self.directory_rows,
-            self.subscription_rows,
-        )
-    }
-}
-
-/// A server whose objects count their rows.
-struct Counted {
-    server: Server,
-    state: Scratch,
-}
-
-impl Counted {
-    /// Serves, lets `prepare` make all objects that will be counted, and serves anew with counters.
-    fn start(name: &str, prepare: impl FnOnce(&Client) -> Result<()>) -> Result<Self> {
-        let state = Scratch::new(name)?;
-        let setup = Setup {
-            vars: &[("DEV", "1"), ("DEBUG_TIMING", "1")],
-            is_counted: true,
-            ..Setup::default()
-        };
-        let worker = Worker::ours()?;
-        let server = Server::set_up(&worker, &state, &setup)?;
-        prepare(server.client())?;
-        sleep(REST);
-        server.stop()?;
-        rows::count(state.path())?;
-        let server = Server::set_up(&worker, &state, &setup)?;
-        Ok(Self { server, state })
-    }
-
-    fn client(&self) -> &Client {
-        self.server.client()
-    }
-
-    fn now(&self) -> Result<Count> {
-        let of = |class| rows::written(self.state.path(), class);
-        let calls = self.server.calls()?;
-        Ok(Count {
-            stream_rows: of(rows::STREAMS)? + calls.object_alarms,
-            directory_rows: of(rows::DIRECTORIES)? + calls.directory_alarms,
-            subscription_rows: of(rows::SUBSCRIPTIONS)? + calls.subscription_alarms,
-            calls,
-        })
-    }
-
-    /// The count when nothing happens any more.
-    fn at_rest(&self) -> Result<Count> {
-        let mut last = None;
-        wait_until("nothing happens any more", || {
-            // A file that is copied while it changes may make no sense for a moment.
-            let now = self.now().ok();
-            let rests = now.is_some() && now == last;
-            last = now;
-            if !rests {
-                sleep(REST);
-            }
-            Ok(rests)
-        })?;
-        last.context("no count")
-    }
-
-    /// What each of `times` operations uses, with all that comes of them.
-    fn each(&self, times: u32, operation: impl Fn(u32) -> Result<()>) -> Result<Used> {
-        let before = self.at_rest()?;
-        for at in 0..times {
-            operation(at)?;
-        }
-        let after = self.at_rest()?;
-        let share = |before: u32, after: u32| f64::from(after - before) / f64::from(times);
-        let (was, is) = (&before.calls, &after.calls);
-        Ok(Used {
-            stream_requests: share(was.object_requests, is.object_requests),
-            directory_requests: share(was.directory_requests, is.directory_requests),
-            subscription_requests: share(was.subscription_requests, is.subscription_requests),
-            stream_rows: share(before.stream_rows, after.stream_rows),
-            directory_rows: share(before.directory_rows, after.directory_rows),
-            subscription_rows: share(before.subscription_rows, after.subscription_rows),
-        })
-    }
-}
 
 impl Counted {
     /// What an append uses that comes every second.
