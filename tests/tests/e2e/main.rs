@@ -9,6 +9,7 @@ mod cold;
 mod commands;
 mod copies;
 mod copies_chaos;
+mod copy_costs;
 mod costs;
 mod counted;
 mod dev;
