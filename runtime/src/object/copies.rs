@@ -14,8 +14,10 @@ use crate::stream::verbs::copy::Outcome;
 /// After so long without a reader, nobody reads the stream, in milliseconds.
 const UNREAD: u64 = 60_000;
 
-/// How long nothing is to be copied again into a stream that nobody reads, in milliseconds.
-const PAUSE: u64 = 10_000;
+/// How long nothing is to be copied again into a stream that nobody reads, in milliseconds: shorter than
+/// an object stays in memory of which nobody asks anything, some ten seconds, as one that came into memory
+/// anew does not know whether it was read.
+const PAUSE: u64 = 8_000;
 
 impl<P: Ports> Object<P> {
     /// A subscription wants to copy into the stream.

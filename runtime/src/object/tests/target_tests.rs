@@ -113,7 +113,7 @@ fn copies_are_told_to_whoever_waits_for_them_and_not_copied_on() {
         link(&lab, "pattern", Interest::Copies);
         let target = feed(&lab, "s");
         lab.pass(HOUR);
-        assert_eq!(copy(&lab, &target, 0), yes(2, 10_000));
+        assert_eq!(copy(&lab, &target, 0), yes(2, 8_000));
         if crash {
             lab.crash();
         }
@@ -250,18 +250,18 @@ fn nobody_is_in_a_hurry_where_nobody_reads() {
     };
     assert_eq!(pause(0), 0);
     lab.pass(60_000);
-    assert_eq!(pause(2), 10_000);
+    assert_eq!(pause(2), 8_000);
     // Also when there is nothing new.
-    assert_eq!(pause(2), 10_000);
+    assert_eq!(pause(2), 8_000);
     lab.readers.set(1);
     assert_eq!(pause(4), 0);
     lab.readers.set(0);
-    assert_eq!(pause(6), 10_000);
+    assert_eq!(pause(6), 8_000);
     lab.get();
     lab.pass(59_000);
     assert_eq!(pause(8), 0);
     lab.pass(1_000);
-    assert_eq!(pause(10), 10_000);
+    assert_eq!(pause(10), 8_000);
     lab.crash();
     assert_eq!(pause(12), 0);
 }
@@ -276,7 +276,7 @@ fn what_was_a_target_is_free_again() {
     copy(&lab, &target, 0);
     // It lets go of a source of that name, not of its target.
     assert_eq!(lab.unlink("s"), 204);
-    assert_eq!(copy(&lab, &target, 2), yes(4, 10_000));
+    assert_eq!(copy(&lab, &target, 2), yes(4, 8_000));
     assert_eq!(lab.links(), ["s"]);
     for _ in 0..2 {
         assert_eq!(unfeed(&lab, "s"), 204);
