@@ -99,7 +99,12 @@ impl Counted {
     pub fn start(name: &str, prepare: impl FnOnce(&Client) -> Result<()>) -> Result<Self> {
         let state = Scratch::new(name)?;
         let setup = Setup {
-            vars: &[("DEV", "1"), ("DEBUG_TIMING", "1")],
+            // Nothing moves to the bucket.
+            vars: &[
+                ("DEV", "1"),
+                ("DEBUG_TIMING", "1"),
+                ("SEGMENT_MAX_MESSAGES", "1000000"),
+            ],
             is_counted: true,
             ..Setup::default()
         };
