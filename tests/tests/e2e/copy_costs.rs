@@ -245,7 +245,8 @@ fn a_message_for_many_targets_costs_each_what_one_costs() -> Result<()> {
     assert_eq!(copying.copies(TIMES), f64::from(all), "{used}");
     assert_eq!(used.subscription_requests, f64::from(all), "{used}");
     copying.check_rows(TIMES, f64::from(all));
-    copying.check_alarms(1);
+    // A source that has left memory meanwhile does not know of its alarm.
+    assert!(copying.alarms <= f64::from(TIMES), "{}", copying.alarms);
     for at in 0..TARGETS {
         wait_for(client, &name(at), 2 + TIMES as usize)?;
     }
