@@ -14,9 +14,12 @@ use crate::stream::verbs::copy::Outcome;
 /// After so long without a reader, nobody reads the stream, in milliseconds.
 const UNREAD: u64 = 60_000;
 
+/// So long before an object comes into memory, its stream is taken to have been read, in milliseconds:
+/// nobody knows, and whoever reads it then says so in a moment.
+pub(super) const READ_BEFORE: u64 = 50_000;
+
 /// How long nothing is to be copied again into a stream that nobody reads, in milliseconds: shorter than
-/// an object stays in memory of which nobody asks anything, some ten seconds, as one that came into memory
-/// anew does not know whether it was read.
+/// an object stays in memory of which nobody asks anything, which is some ten seconds.
 const PAUSE: u64 = 8_000;
 
 impl<P: Ports> Object<P> {

@@ -68,8 +68,8 @@ pub struct Object<P: Ports> {
     /// What the stream is called in metrics.
     path: OnceCell<StreamPath>,
     readers: Readers,
-    /// When the stream was last read, or the object came into memory, in milliseconds since the Unix
-    /// epoch.
+    /// When the stream was last read, or was taken to be when the object came into memory, in
+    /// milliseconds since the Unix epoch.
     read_at: Cell<u64>,
     /// The forks that are being made here: their sources were asked, and may ask back.
     pending: RefCell<Vec<Name>>,
@@ -100,7 +100,7 @@ impl<P: Ports> Object<P> {
             _ => stream,
         };
         Rc::new(Self {
-            read_at: Cell::new(ports.now()),
+            read_at: Cell::new(ports.now().saturating_sub(copies::READ_BEFORE)),
             ports,
             settings,
             stream: RefCell::new(stream),
