@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 
 use crate::patience::{self, within};
 use crate::protocol::error::Error;
@@ -81,6 +82,10 @@ impl fmt::Display for Peer<'_> {
     }
 }
 
+/// An answer that comes later. In a box, which makes it one thing wherever it is waited for: written
+/// out at each place, it would take a worker tens of thousands of bytes.
+pub type Asking<'a> = Pin<Box<dyn Future<Output = Result<(u16, Vec<u8>), Error>> + 'a>>;
+
 /// One for each object.
 pub trait Machine: 'static {
     /// The object's database.
@@ -131,22 +136,32 @@ pub trait Machine: 'static {
         body: String,
     ) -> impl Future<Output = Result<(u16, Vec<u8>), Error>>;
 
+    /// The same, for so many milliseconds at the most.
+    ///
+    /// # Errors
+    ///
+    /// As [`ask`](Self::ask).
+    fn ask_within<'a>(
+        &'a self,
+        millis: u64,
+        peer: Peer<'a>,
+        question: &'a str,
+        body: String,
+    ) -> Asking<'a> {
+        Box::pin(async move {
+            let asked = self.ask(peer, question, body);
+            let answer = within(self.sleep(millis), asked).await;
+            answer.unwrap_or_else(|| Err(Error::Unavailable(format!("{peer} does not answer"))))
+        })
+    }
+
     /// The same, for as long as an object may take to answer.
     ///
     /// # Errors
     ///
     /// As [`ask`](Self::ask).
-    fn ask_in_time(
-        &self,
-        peer: Peer<'_>,
-        question: &str,
-        body: String,
-    ) -> impl Future<Output = Result<(u16, Vec<u8>), Error>> {
-        async move {
-            let asked = self.ask(peer, question, body);
-            let answer = within(self.sleep(patience::OBJECT), asked).await;
-            answer.unwrap_or_else(|| Err(Error::Unavailable(format!("{peer} does not answer"))))
-        }
+    fn ask_in_time<'a>(&'a self, peer: Peer<'a>, question: &'a str, body: String) -> Asking<'a> {
+        self.ask_within(patience::OBJECT, peer, question, body)
     }
 
     /// Takes down a data point, if anybody wants them.

@@ -2,9 +2,6 @@
 //! subscription or shards of the directory, and back. Who asks is looked at here; what a body says,
 //! and what a wake token opens, is the subscription's to decide.
 
-use std::future::Future;
-use std::pin::Pin;
-
 use serde::de::DeserializeOwned;
 
 use super::ports::{Incoming, Ports};
@@ -14,7 +11,7 @@ use super::{Server, copies, listing};
 use crate::auth::project_jwt::without_token;
 use crate::auth::{self, Audience, AuthorizeMutation, AuthorizeRead, Purpose, Refusal, RootGrant};
 use crate::directory::key_shard;
-use crate::machine::Peer;
+use crate::machine::{Asking, Peer};
 use crate::patience::{self, within};
 use crate::protocol::ask::{self, Call, MAX_BODY, OfRoot, Rotate, Rotated};
 use crate::protocol::error::Error;
@@ -168,10 +165,6 @@ fn purpose_of(route: &Route) -> Purpose {
     }
 }
 
-/// An answer that comes later. In a box, which makes it one thing wherever it is waited for: written
-/// out at each place, it would take a worker tens of thousands of bytes.
-pub(super) type Answering<'a> = Pin<Box<dyn Future<Output = Result<(u16, Vec<u8>), Error>> + 'a>>;
-
 /// Asks somebody, for as long as an object may take to answer.
 ///
 /// # Errors
@@ -182,7 +175,7 @@ pub(super) fn ask<'a, P: Ports>(
     peer: Peer<'a>,
     question: &'a str,
     message: String,
-) -> Answering<'a> {
+) -> Asking<'a> {
     Box::pin(async move {
         let answer = ports.question(peer, question, message);
         let answer = within(ports.sleep(patience::OBJECT), answer).await;

@@ -13,7 +13,6 @@ use super::sources::{CLOSED, Destination, Heard};
 use super::waiting::{Answering, Waiting};
 use crate::directory::shard_of;
 use crate::machine::{Peer, Posts, Signs};
-use crate::patience::within;
 use crate::protocol::ask::{
     self, COPY, Copied, Copy, CopyPart, Copying, FEED, Fed, Interest, Kept, Life, Slice, Told,
 };
@@ -311,10 +310,8 @@ impl<P: Signs + Posts> Subscription<P> {
         patience: u64,
     ) -> Result<Copied, Error> {
         let peer = Peer::Stream(&destination.target);
-        let asked = self.ports.ask(peer, COPY, question);
-        let answer = within(self.ports.sleep(patience), asked).await;
-        let late = || Err(Error::Unavailable(format!("{peer} does not answer")));
-        ask::answered(&answer.unwrap_or_else(late)?)
+        let asked = self.ports.ask_within(patience, peer, COPY, question);
+        ask::answered(&asked.await?)
     }
 
     /// The target knows nothing of the subscription. It may have lost that alone: then sources tell
