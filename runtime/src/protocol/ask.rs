@@ -312,6 +312,9 @@ pub struct Told {
     pub life: Life,
     /// Where the subscription's interest starts, unless it knows better.
     pub since: u64,
+    /// The position at which the stream's own content starts; see [`Tail::start`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start: Option<u64>,
     /// The position of the tail.
     pub tail: u64,
     /// Whether the stream is gone.
@@ -551,6 +554,7 @@ mod tests {
                 incarnation: "7-1".into(),
             },
             since: 3,
+            start: Some(2),
             tail: 5,
             ended: false,
             source: None,

@@ -68,6 +68,7 @@ impl Farewell {
             name: self.name.clone(),
             life: self.life.clone(),
             since: self.tail,
+            start: None,
             tail: self.tail,
             ended: true,
             source: None,

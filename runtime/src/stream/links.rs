@@ -412,6 +412,7 @@ impl<S: Storage> Stream<S> {
             name: present.birth.name.path.clone(),
             life: present.life(),
             since: link.since(present),
+            start: Some(present.start()),
             tail: present.tail.offset.position(),
             ended: false,
             source: self.source(),

@@ -40,9 +40,10 @@ impl<S: Storage> Core<S> {
             let Some(path) = root.path_of(&told.name) else {
                 return Ok(Heard::Kept(Kept::is(false)));
             };
+            let since = turn.since(path, &told.life, told.since, told.start);
             let news = News {
                 life: &told.life,
-                since: told.since,
+                since,
                 tail: told.tail,
                 ended: told.ended,
                 source: told.source.as_ref(),
@@ -102,13 +103,9 @@ impl<S: Storage> Turn<'_, S> {
                 // It is of an older release, and is asked again.
                 return Ok(false);
             }
-            // What came after the subscription and is one of its own is wanted from its start, also
-            // where the stream has not heard of it yet.
-            let is_ours = life.born > self.record.life.born && self.matches(path);
-            let start = tail.start.filter(|_| is_ours);
             let news = News {
                 life,
-                since: start.unwrap_or(tail.since).min(tail.since),
+                since: self.since(path, life, tail.since, tail.start),
                 tail: tail.tail,
                 ended: false,
                 source: tail.source.as_ref(),
@@ -125,6 +122,14 @@ impl<S: Storage> Turn<'_, S> {
             self.set(path, Some(&before), Some(after));
         }
         Ok(true)
+    }
+
+    /// Where the interest in a stream starts that says so itself, and where its own content does. What
+    /// came after the subscription and is one of its own is wanted from its start, also where the
+    /// stream has heard of it later.
+    fn since(&self, path: &str, life: &Life, since: u64, start: Option<u64>) -> u64 {
+        let is_ours = life.born > self.record.life.born && self.matches(path);
+        start.filter(|_| is_ours).unwrap_or(since).min(since)
     }
 
     /// What becomes of a link by it; nothing if it stays as it is.

@@ -173,6 +173,7 @@ impl World {
             name: format!("p/{path}"),
             life,
             since: *since,
+            start: None,
             tail: stream.tail,
             ended: false,
             source: stream.said(slice),

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::{HOOK, World, call, code, seen};
-use crate::protocol::ask::Life;
+use crate::protocol::ask::{self, Life, TOLD, Told};
 
 fn hook(more: &Value) -> Value {
     let mut body = json!({ "type": "webhook", "webhook": { "url": HOOK } });
@@ -55,6 +55,32 @@ fn streams_that_are_there_are_linked_at_their_tails() {
     world.push("x", 1);
     world.settle();
     assert_eq!(world.posts().len(), 1);
+}
+
+#[test]
+fn what_a_stream_tells_before_it_was_heard_that_it_is_linked_counts_from_its_start() {
+    let world = silent();
+    world.put(&hook(&json!({ "pattern": "events/*" })));
+    let told = |path: &str, born, start| {
+        let told = Told {
+            name: format!("p/{path}"),
+            life: Life {
+                born,
+                incarnation: format!("{born}-{path}"),
+            },
+            since: 5,
+            start,
+            tail: 6,
+            ended: false,
+            source: None,
+        };
+        world.ask(TOLD, ask::say(&told)).unwrap();
+        world.cursor(path)
+    };
+    let later = world.now.get() + 1;
+    assert_eq!(told("events/a", later, Some(2)), glob(2));
+    assert_eq!(told("events/b", later, None), glob(5));
+    assert_eq!(told("events/c", 1, Some(2)), glob(5));
 }
 
 #[test]

@@ -89,6 +89,7 @@ impl Run<'_> {
                         incarnation: format!("{born}-{path}"),
                     },
                     since: self.rng.u64(..=tail),
+                    start: None,
                     tail,
                     ended: self.rng.u32(..6) == 0,
                     source: None,

@@ -350,6 +350,7 @@ impl World {
             name: name.to_owned(),
             life,
             since,
+            start: None,
             tail,
             ended,
             source: None,
