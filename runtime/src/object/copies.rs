@@ -27,7 +27,9 @@ impl<P: Ports> Object<P> {
     pub(super) fn fed(self: &Rc<Self>, body: &[u8], now: u64) -> Result<Reply, Error> {
         let asked: Feed = ask::hear(body)?;
         self.before_link();
-        let fed = self.stream.borrow_mut().feed(&asked, now)?;
+        let fed = self.stream.borrow_mut().feed(&asked, now);
+        // Nobody may copy the stream any more though that has failed.
+        let fed = fed.inspect_err(|_| self.tell.forget())?;
         match fed {
             Fed::Yes { .. } => self.links_changed(),
             // Some of those who copied it may be gone, which is found out by asking them.

@@ -70,7 +70,9 @@ impl<P: Ports> Object<P> {
         self.before_link();
         let (tail, link, interest) = {
             let mut stream = self.stream.borrow_mut();
-            let (tail, link) = stream.link(&asked.subscription, asked.interest)?;
+            let linked = stream.link(&asked.subscription, asked.interest);
+            // It may be in storage though that has failed.
+            let (tail, link) = linked.inspect_err(|_| self.tell.forget())?;
             (tail, link, stream.admitted(asked.interest))
         };
         let tell = &self.tell;

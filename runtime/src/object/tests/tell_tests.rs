@@ -282,3 +282,25 @@ fn a_storage_that_fails_delays_and_loses_nothing() {
         assert_eq!(lab.alarm.get(), None);
     }
 }
+
+#[test]
+fn who_is_linked_though_storage_has_failed_is_told() {
+    for statements in 0..8 {
+        let lab = Lab::new(13);
+        lab.put(b"");
+        for name in ["r", "s"] {
+            lab.meet(name, true);
+        }
+        lab.link("r");
+        lab.pass(HOUR);
+        lab.disk.fail_after(statements);
+        lab.try_link("s");
+        lab.disk.heal();
+        lab.link("s");
+        lab.append();
+        lab.pass(1_000);
+        for name in ["r", "s"] {
+            assert_eq!(lab.told(name).last(), Some(&(0, 1, false)), "{statements}");
+        }
+    }
+}
