@@ -7,7 +7,7 @@ use super::core::{Core, Turn};
 use super::links::Link;
 use super::record::Backfill;
 use super::sources::Heard;
-use crate::protocol::ask::{Kept, Life, Source, Tail, Told};
+use crate::protocol::ask::{Interest, Kept, Life, Source, Tail, Told};
 use crate::protocol::error::Error;
 use crate::protocol::subscription_error::SubscriptionError;
 use crate::stream::storage::Storage;
@@ -50,7 +50,12 @@ impl<S: Storage> Core<S> {
             };
             match turn.record.config.delivery.copying() {
                 Some(_) => turn.hear_source(path, &news),
-                None => Ok(Heard::Kept(Kept::is(turn.hear(path, &news)?))),
+                None => Ok(Heard::Kept(Kept {
+                    keep: turn.hear(path, &news)?,
+                    // It may have given its content to another subscription of the name.
+                    interest: told.source.is_some().then_some(Interest::Wakes),
+                    copying: None,
+                })),
             }
         });
         match outcome {
