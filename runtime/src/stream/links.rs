@@ -396,6 +396,8 @@ impl<S: Storage> Stream<S> {
             stream.load()?;
             let interest = stream.admitted(interest);
             match stream.find_link(subscription)? {
+                // Copying into the stream is over when the subscription asks for that.
+                Some(link) if link.interest == Interest::Target => return Ok(link.interest),
                 Some(link) if link.interest != interest => {
                     stream.put_links(&[Link { interest, ..link }])?;
                 }

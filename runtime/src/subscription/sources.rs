@@ -198,7 +198,11 @@ impl<S: Storage> Turn<'_, S> {
         }
         Heard::Kept(Kept {
             keep: !news.ended,
-            interest: is_it.then_some(Interest::Target),
+            // Another subscription of the name may have copied it.
+            interest: Some(match is_it {
+                true => Interest::Target,
+                false => Interest::Ends,
+            }),
             copying: None,
         })
     }

@@ -212,6 +212,19 @@ fn who_may_copy_into_a_stream() {
 }
 
 #[test]
+fn a_target_stays_one_whatever_its_subscription_wants_to_hear() {
+    let database = Sqlite::new();
+    let mut stream = created(&database);
+    assert!(matches!(feed(&mut stream, "s", 1), Fed::Yes { .. }));
+    for interest in [Interest::Ends, Interest::Copies, Interest::Wakes] {
+        let taken = stream.change_interest("s", interest);
+        assert_eq!(taken, Ok(Interest::Target));
+        assert!(stream.is_target());
+    }
+    assert_eq!(interests(&mut stream), of(&[("s", Interest::Target)]));
+}
+
+#[test]
 fn nobody_copies_a_target() {
     let database = Sqlite::new();
     let mut stream = created(&database);
