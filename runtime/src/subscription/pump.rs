@@ -106,7 +106,10 @@ impl<P: Signs + Posts> Subscription<P> {
     pub(super) async fn hear(self: &Rc<Self>, told: &Told, content: &[u8]) -> Result<Kept, Error> {
         let heard = self.core.borrow_mut().told(told, self.ports.now())?;
         let (of, path, since, interest) = match heard {
-            Heard::Kept(kept) => return Ok(kept),
+            Heard::Kept(kept) => {
+                self.is_not_copied(&told.name)?;
+                return Ok(kept);
+            }
             Heard::Over(life) => {
                 self.end(&life)?;
                 return Ok(Kept::is(false));
@@ -153,6 +156,23 @@ impl<P: Signs + Posts> Subscription<P> {
             Some(position) => copying(interest, position),
             None => Kept::is(false),
         })
+    }
+
+    /// A stream is not copied, or not any more: nothing is left of it, and nothing fails if it was the
+    /// last that did.
+    fn is_not_copied(&self, name: &str) -> Result<(), Error> {
+        let mut core = self.core.borrow_mut();
+        let (Ok(Some(_)), Ok(life), Ok(root)) = (core.copying(), core.life(), core.root()) else {
+            return Ok(());
+        };
+        let mut positions = self.pump.positions.borrow_mut();
+        if let Some(path) = root.path_of(name) {
+            positions.forget(path);
+        }
+        match self.pump.is_on.get() || positions.lag(&life).0 > 0 {
+            true => Ok(()),
+            false => core.copying_works(&life, self.ports.now()),
+        }
     }
 
     /// Has a slice copied. What comes of its end can be waited for.
@@ -230,8 +250,12 @@ impl<P: Signs + Posts> Subscription<P> {
             (Ok(Some((at, pause))), Ok(())) => {
                 for (part, at) in parts.into_iter().zip(at) {
                     let Part { path, life, .. } = &part;
-                    let mut positions = self.pump.positions.borrow_mut();
-                    positions.note(&of, path, &life.incarnation, at, part.tail);
+                    // One that is over by now has nothing left.
+                    let since = self.core.borrow_mut().since(&of, path, life);
+                    if let Ok(Some(_)) = since {
+                        let mut positions = self.pump.positions.borrow_mut();
+                        positions.note(&of, path, &life.incarnation, at, part.tail);
+                    }
                     part.answer.give(Ok(Some(Copying { at, pause })));
                 }
             }

@@ -650,6 +650,43 @@ fn a_target_that_does_not_answer_is_told_of_again() {
 }
 
 #[test]
+fn a_source_that_ends_leaves_neither_lag_nor_failure() {
+    let world = copying(&json!({ "streams": ["a", "b"] }));
+    world.push("a", 1);
+    world.failing.borrow_mut().insert("copy");
+    world.push("a", 2);
+    assert_eq!(world.get()["status"], "failed");
+    world.end("a");
+    world.failing.borrow_mut().clear();
+    let shown = world.get();
+    let fields = ["status", "last_error", "lag", "pending"];
+    let shown = fields.map(|field| shown[field].clone());
+    assert_eq!(shown, [json!("active"), Value::Null, json!(0), json!(0)]);
+}
+
+#[test]
+fn a_subscription_does_not_copy_its_target_for_one_that_had_its_name() {
+    let world = copying(&json!({ "streams": ["a"] }));
+    let told = |born, incarnation: &str| {
+        let life = Life {
+            born,
+            incarnation: incarnation.into(),
+        };
+        assert!(world.told("p/inbox", life, 0, 0, false));
+        world.stream("inbox").source.interest
+    };
+    world.change("inbox", |stream| {
+        stream.source.interest = Some(Interest::NamedCopies);
+    });
+    assert_eq!(told(1, "other"), Some(Interest::Ends));
+    let target = world.stream("inbox").life.unwrap();
+    assert_eq!(
+        told(target.born, &target.incarnation),
+        Some(Interest::Target)
+    );
+}
+
+#[test]
 fn a_closed_target_parks_the_subscription() {
     let world = copying(&json!({ "streams": ["a"], "pattern": "s/*" }));
     world.push("a", 1);

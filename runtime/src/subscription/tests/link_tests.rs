@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::world::{HOOK, World, call, code, seen};
-use crate::protocol::ask::{self, Life, TOLD, Told};
+use crate::protocol::ask::{self, Interest, Kept, Life, Source, TOLD, Told};
 
 fn hook(more: &Value) -> Value {
     let mut body = json!({ "type": "webhook", "webhook": { "url": HOOK } });
@@ -81,6 +81,36 @@ fn what_a_stream_tells_before_it_was_heard_that_it_is_linked_counts_from_its_sta
     assert_eq!(told("events/a", later, Some(2)), glob(2));
     assert_eq!(told("events/b", later, None), glob(5));
     assert_eq!(told("events/c", 1, Some(2)), glob(5));
+}
+
+#[test]
+fn who_wakes_somebody_wants_no_content() {
+    let world = silent();
+    world.put(&hook(&json!({ "streams": ["a"] })));
+    let told = |source| {
+        let told = Told {
+            name: "p/a".into(),
+            life: Life {
+                born: 1,
+                incarnation: "1-a".into(),
+            },
+            since: 0,
+            start: None,
+            tail: 0,
+            ended: false,
+            source,
+        };
+        let reply = world.ask(TOLD, ask::say(&told)).unwrap();
+        let kept: Kept = ask::answered(&(reply.status, reply.body)).unwrap();
+        (kept.keep, kept.interest)
+    };
+    let source = Source {
+        content_type: "application/json".into(),
+        is_target: false,
+        slice: None,
+    };
+    assert_eq!(told(Some(source)), (true, Some(Interest::Wakes)));
+    assert_eq!(told(None), (true, None));
 }
 
 #[test]
