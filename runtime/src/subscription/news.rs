@@ -131,10 +131,13 @@ impl<S: Storage> Turn<'_, S> {
 
     /// Where the interest in a stream starts that says so itself, and where its own content does. What
     /// came after the subscription and is one of its own is wanted from its start, also where the
-    /// stream has heard of it later.
+    /// stream has heard of it later; and all is that is copied from there.
     fn since(&self, path: &str, life: &Life, since: u64, start: Option<u64>) -> u64 {
         let is_ours = life.born > self.record.life.born && self.matches(path);
-        start.filter(|_| is_ours).unwrap_or(since).min(since)
+        let copying = self.record.config.delivery.copying();
+        let is_whole = copying.is_some_and(|copying| copying.from == From::Start);
+        let start = start.filter(|_| is_ours || is_whole);
+        start.unwrap_or(since).min(since)
     }
 
     /// What becomes of a link by it; nothing if it stays as it is.
@@ -175,7 +178,7 @@ impl<S: Storage> Turn<'_, S> {
         }
         let is_first = link.tail.is_none();
         let is_history = is_first && self.is_history(news.life, matches);
-        let was_there = is_first && (link.explicit || born <= self.record.life.born);
+        let was_there = is_first && link.explicit || born <= self.record.life.born;
         let acked = match copying.map(|copying| copying.from) {
             Some(From::Start) if was_there => 0,
             _ if is_history => news.tail,

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::copying::{JSON, NAME, message};
 use super::world::{World, call, code, offset, seen};
-use crate::protocol::ask::{self, Call, Interest, Kept, Life};
+use crate::protocol::ask::{self, Call, Interest, Kept, Life, TOLD, Told};
 use crate::protocol::root::Root;
 
 /// A request, with the fields that a test is about.
@@ -122,6 +122,40 @@ fn streams_that_come_later_are_copied_from_their_start() {
         assert_eq!(world.copied("inbox", "later/x"), [1, 2], "{from}");
         assert_eq!(world.copied("inbox", "c"), [1, 2], "{from}");
         assert_eq!(world.cursor("later/x"), Some(("glob".into(), 2)));
+    }
+}
+
+#[test]
+fn the_end_of_an_older_stream_does_not_hide_where_the_next_one_starts() {
+    let told = |world: &World, path: &str, born, ended| {
+        let source = ask::Source {
+            content_type: JSON.to_owned(),
+            is_target: false,
+            slice: None,
+        };
+        let told = Told {
+            name: format!("p/{path}"),
+            life: Life {
+                born,
+                incarnation: format!("{born}-{path}"),
+            },
+            since: 5,
+            start: Some(2),
+            tail: 5,
+            ended,
+            source: (!ended).then_some(source),
+        };
+        world.ask(TOLD, ask::say(&told)).unwrap();
+    };
+    let world = copying(&json!({ "pattern": "s/*", "streams": ["n"], "from": "start" }));
+    let later = world.now.get() + 1;
+    for path in ["s/1", "n"] {
+        told(&world, path, 1, true);
+        told(&world, path, 2, false);
+        assert_eq!(world.cursor(path).map(|(_, at)| at), Some(0), "{path}");
+        told(&world, path, later, true);
+        told(&world, path, later + 1, false);
+        assert_eq!(world.cursor(path).map(|(_, at)| at), Some(2), "{path}");
     }
 }
 
