@@ -7,13 +7,15 @@ use std::rc::Rc;
 use serde_json::json;
 
 use super::client::{message, type_of};
+use super::copies::Copies;
+use super::copy_audit;
 use super::deeds::IDS;
 use super::ledger::Account;
 use super::node::{Kind, Node};
 use super::run::pass;
 use super::stored::Stored;
 use super::subscriber::{below, document};
-use super::workload::{PATHS, STREAMS};
+use super::workload::{PATHS, STREAMS, WAKES};
 use super::world::{CLIENTS, SHARDS, World};
 use crate::machine::Peer;
 use crate::protocol::header;
@@ -34,7 +36,9 @@ pub fn check_alarm(world: &World, node: &Node) {
         ),
         (
             "streams to find",
-            stored.as_ref().is_some_and(|it| !it.is_complete),
+            stored
+                .as_ref()
+                .is_some_and(|it| !it.is_complete && !it.is_parked),
         ),
         (
             "something pending",
@@ -60,12 +64,28 @@ impl World {
             return;
         }
         let now = self.executor().now();
+        let stored = Stored::of(node);
         let outcome = self.model(|model| {
             let tail = |incarnation: &str| {
                 let life = model.lives.get(incarnation)?;
                 Some(life.items.len() as u64)
             };
-            self.ledger(|ledger| ledger.committed(node, now, tail))
+            self.ledger(|ledger| {
+                if let Some(stored) = &stored {
+                    let before = ledger.accounts.get(&node.path);
+                    let before = before.map(|account| &account.stored);
+                    let before = before.filter(|it| it.incarnation == stored.incarnation);
+                    let is_listed = |path: &str| {
+                        let mut shards =
+                            (0..SHARDS).map(|number| self.node_of(Peer::Shard(number)));
+                        shards.any(|shard| shard.listed().contains(path))
+                    };
+                    let committed =
+                        |copies: &mut Copies| copies.committed(before, stored, model, is_listed);
+                    self.copies(committed)?;
+                }
+                ledger.committed(node, now, tail)
+            })
         });
         if let Err(what) = outcome {
             self.fail(format!("{} commits: {what}", node.path));
@@ -84,19 +104,14 @@ impl World {
         };
         let incarnation = &birth.name.incarnation;
         let (waiting, linked) = (node.linked(), node.linked_to(incarnation));
-        self.ledger(|ledger| {
-            let path = below(&node.path);
-            ledger.appended(
-                path,
-                incarnation,
-                (from, until),
-                |subscription, is_named| {
-                    // A link that a pattern has made for another stream of that path may go with it.
-                    let waits = is_named && waiting.contains(subscription);
-                    birth.listed || waits || linked.contains(subscription)
-                },
-            );
-        });
+        let is_linked = |subscription: &str, is_named: bool| {
+            // A link that a pattern has made for another stream of that path may go with it.
+            let waits = is_named && waiting.contains(subscription);
+            birth.listed || waits || linked.contains(subscription)
+        };
+        let range = (from, until);
+        self.ledger(|ledger| ledger.appended(below(&node.path), incarnation, range, is_linked));
+        self.owe_copies(node, incarnation, range, is_linked);
         // What is stored and was acknowledged, and what nobody was told of.
         if self.executor().chance(self.crashes_behind()) {
             self.count("crash behind an append");
@@ -118,6 +133,8 @@ pub fn settle(world: &World) {
     in_turn(world, append_everywhere);
     pass(world, 300_000);
     check_caught_up(world, "what was appended at rest");
+    copy_audit::check_sources(world);
+    copy_audit::check_targets(world);
     in_turn(world, look);
     if world.executor().chance(500) {
         in_turn(world, delete_all);
@@ -125,6 +142,7 @@ pub fn settle(world: &World) {
         in_turn(world, append_everywhere);
         pass(world, 1_000_000);
         check_links(world);
+        copy_audit::check_targets(world);
     }
 }
 
@@ -137,7 +155,7 @@ fn in_turn<F: Future<Output = ()> + 'static>(world: &World, work: impl FnOnce(Wo
 
 /// The streams that wakes go to are there, and whoever was given up is tried again.
 async fn prepare(world: World) {
-    for path in &PATHS[STREAMS..] {
+    for path in &PATHS[STREAMS..STREAMS + WAKES] {
         let is_good = world.model(|m| m.alive(path).is_some_and(|l| l.is_json && !l.closed));
         if !is_good {
             world
@@ -158,7 +176,9 @@ async fn prepare(world: World) {
 }
 
 async fn append_everywhere(world: World) {
-    for (n, path) in PATHS[..STREAMS].iter().enumerate() {
+    // Workers look at what is appended to the others.
+    let paths = PATHS.iter().filter(|path| !path.starts_with("p/w/"));
+    for (n, path) in paths.enumerate() {
         let life = world.model(|m| m.alive(path).map(|life| (life.is_json, life.closed)));
         if let Some((is_json, false)) = life {
             let headers = vec![(header::CONTENT_TYPE, type_of(is_json))];
@@ -184,7 +204,11 @@ fn check_caught_up(world: &World, what: &str) {
                 format!("{what} to {path} never reached {id}: {owed:?}, {link:?}")
             });
         }
+        copy_audit::check(world, &account, what);
         let stored = &account.stored;
+        if stored.copying.is_some() && stored.is_parked {
+            continue;
+        }
         let is_idle = !stored.has_wake && stored.pending().is_empty() && stored.is_complete;
         world.expect(is_idle && !stored.is_failing, || {
             format!("{id} is stuck: {stored:?}")
@@ -198,7 +222,8 @@ fn check_links(world: &World) {
         world.ledger(|ledger| ledger.accounts.keys().cloned().collect());
     for node in world.nodes_of(Kind::Stream) {
         let is_open = world.model(|m| m.alive(&node.path).is_some_and(|life| !life.closed));
-        let left: Vec<String> = node.linked().difference(&accounts).cloned().collect();
+        let mut left: Vec<String> = node.told().difference(&accounts).cloned().collect();
+        left.retain(|name| world.copies(|copies| !copies.was_late(&node.path, name)));
         world.expect(
             !is_open || left.is_empty() || node.path.starts_with("p/w/"),
             || format!("{} still tells {left:?}", node.path),
@@ -232,19 +257,30 @@ async fn look(world: World) {
             continue;
         };
         let said = document(&shown);
+        let status = if account.stored.is_parked {
+            "failed"
+        } else {
+            "active"
+        };
         let fields = [
             ("generation", json!(account.stored.generation)),
             ("phase", json!("idle")),
             ("pending", json!(0)),
-            ("status", json!("active")),
+            ("status", json!(status)),
         ];
-        for (field, value) in fields {
+        // What is parked never comes to an end, and what has become a target is copied no more.
+        let mut links = account.stored.links.values();
+        let may_lag = account.stored.is_parked
+            || links.any(|link| world.copies(|copies| copies.was_target(&link.incarnation)));
+        let is_shown = |field: &str| !may_lag || field != "pending";
+        for (field, value) in fields.into_iter().filter(|(field, _)| is_shown(field)) {
             world.expect(said[field] == value, || format!("{id}: {field} of {said}"));
         }
+        copy_audit::check_shown(&world, &account.stored, &said);
     }
     let names = subscriptions(&world).await;
     let there = world.ledger(|ledger| {
-        let accounts = ledger.accounts.values();
+        let accounts = ledger.accounts.values().filter(|it| !it.stored.is_unlisted);
         accounts
             .map(|account| account.id.clone())
             .collect::<Vec<_>>()
@@ -315,7 +351,12 @@ pub fn check_directory(world: &World) {
         world.expect(odd.is_empty(), || {
             format!("{listed:?} are in the directory, and {alive:?} are there")
         });
-        world.expect(watching == accounts, || {
+        let unlisted = world.ledger(|ledger| {
+            let accounts = ledger.accounts.iter();
+            let unlisted = accounts.filter(|(_, account)| account.stored.is_unlisted);
+            unlisted.map(|(name, _)| name.clone()).collect()
+        });
+        world.expect(watching == &accounts - &unlisted, || {
             format!("{watching:?} are in the directory, and {accounts:?} are there")
         });
     }

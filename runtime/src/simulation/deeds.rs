@@ -4,8 +4,11 @@ use fastrand::Rng;
 
 use super::workload::{Expires, Op, STREAMS, WAKES};
 
-/// How many ids there are: few, so that subscriptions meet those that had their id before.
-pub const IDS: [&str; 3] = ["s0", "s1", "s2:a"];
+/// How many ids there are: few, so that subscriptions meet those that had their id before. The last
+/// ones are of subscriptions that copy; those have others, too.
+pub const IDS: [&str; WAKING + 2] = ["s0", "s1", "s2:a", "c0", "c1"];
+/// How many of them may be of subscriptions that wake somebody.
+pub const WAKING: usize = 3;
 
 /// What subscriptions are about.
 pub const PATTERNS: [&str; 6] = ["*", "**", "a", "x/*", "*/e", "x/**"];
@@ -63,6 +66,15 @@ pub enum Deed {
         streams: Vec<usize>,
         lease: u64,
         wake: usize,
+    },
+    /// Makes a subscription that copies, or confirms it, or is refused.
+    Copy {
+        id: usize,
+        target: usize,
+        pattern: Option<usize>,
+        streams: Vec<usize>,
+        from_start: bool,
+        envelope: bool,
     },
     /// Asks for a subscription just as it is.
     Confirm {
@@ -139,7 +151,7 @@ pub fn deeds(rng: &mut Rng, count: usize, time: u64, chaos: u32) -> Vec<(u64, Op
 }
 
 fn op(rng: &mut Rng, chaos: u32, switches: bool) -> Op {
-    let id = rng.usize(..IDS.len());
+    let id = rng.usize(..WAKING);
     let weights = [
         (10, 0),
         (4, 1),
@@ -213,7 +225,7 @@ fn create(rng: &mut Rng) -> Deed {
     let least = usize::from(pattern.is_none());
     let count = rng.usize(least..3);
     Deed::Create {
-        id: rng.usize(..IDS.len()),
+        id: rng.usize(..WAKING),
         is_pull: rng.bool(),
         pattern,
         streams: (0..count).map(|_| stream(rng)).collect(),
@@ -222,7 +234,7 @@ fn create(rng: &mut Rng) -> Deed {
     }
 }
 
-fn manner(rng: &mut Rng) -> Manner {
+pub fn manner(rng: &mut Rng) -> Manner {
     MANNERS[rng.usize(..MANNERS.len())]
 }
 
@@ -233,7 +245,7 @@ fn stream(rng: &mut Rng) -> usize {
 fn whom(rng: &mut Rng) -> Whom {
     match rng.u8(..6) {
         0 => Whom::Shard(rng.u32(..super::world::SHARDS)),
-        1..4 => Whom::Subscription(rng.usize(..IDS.len())),
+        1..4 => Whom::Subscription(rng.usize(..WAKING)),
         _ => Whom::Stream(rng.usize(..STREAMS + WAKES)),
     }
 }

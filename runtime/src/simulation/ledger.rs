@@ -122,7 +122,8 @@ impl Account {
 
     /// Whether it is about a stream, and has had the time to find it.
     pub fn is_about(&self, path: &str) -> bool {
-        let is_own = self.stored.wake_stream.as_deref() == Some(path);
+        let is_target = (self.stored.copying.as_ref()).is_some_and(|it| it.target == path);
+        let is_own = is_target || self.stored.wake_stream.as_deref() == Some(path);
         !is_own && (self.is_named(path) || self.stored.is_complete && self.matches(path))
     }
 
@@ -187,7 +188,9 @@ impl Ledger {
             return self.began(name, stored);
         };
         self.check_wakes(name, &before, &stored, now)?;
-        for (path, link) in &stored.links {
+        // Cursors of copies are in their targets.
+        let waking = stored.copying.is_none().then_some(&stored.links);
+        for (path, link) in waking.into_iter().flatten() {
             self.check_cursor(name, path, before.links.get(path), link)?;
             let most = tail(&link.incarnation);
             ensure(most.is_none_or(|most| link.acked <= most), || {
@@ -383,6 +386,13 @@ impl Ledger {
         };
         let said: Value = serde_json::from_str(&call.body).unwrap_or_default();
         let stored = Stored::of(node);
+        let wakes = ["claim", "callback", "ack", "release", "retry"].contains(&question);
+        let was_copy = |it: &Stored| it.copying.is_some();
+        let is_copy =
+            stored.as_ref().is_some_and(was_copy) && arrival.before.as_ref().is_some_and(was_copy);
+        ensure(!is_copy || !wakes || status >= 400, || {
+            "it copies, and wakes nobody".into()
+        })?;
         match (question, status) {
             ("create", 200 | 201) => self.created(node, &said, arrival),
             ("add", 204) => {
@@ -473,7 +483,12 @@ impl Ledger {
         }
         let is_same = said["pattern"].as_str() == stored.pattern.as_deref()
             && said["webhook"]["url"].as_str() == stored.url.as_deref()
-            && said["wake_stream"].as_str() == stored.wake_stream.as_deref();
+            && said["wake_stream"].as_str() == stored.wake_stream.as_deref()
+            && said["target_stream"].as_str() == stored.copying.as_ref().map(|it| &*it.target)
+            && stored.copying.as_ref().is_none_or(|copying| {
+                (said["from"] == "start") == copying.from_start
+                    && (said["envelope"] == true) == copying.envelope
+            });
         let is_replaced = account.wanted.is_some() && account.wanted.as_ref() != Some(said);
         ensure(is_same || is_replaced, || {
             format!("{said} was created, and it is {stored:?}")
@@ -572,7 +587,8 @@ impl Ledger {
         is_linked: impl Fn(&str, bool) -> bool,
     ) {
         for (name, account) in &mut self.accounts {
-            if !account.is_about(path) || !is_linked(name, account.is_named(path)) {
+            let copies = account.stored.copying.is_some();
+            if copies || !account.is_about(path) || !is_linked(name, account.is_named(path)) {
                 continue;
             }
             let owed = account.owed.entry(path.to_owned());

@@ -18,7 +18,7 @@ use crate::edge::Server;
 use crate::machine::Peer;
 use crate::object::request::{ASK, Incoming};
 use crate::object::{Answer, Object};
-use crate::protocol::ask::{ENROLL, EVENT, LINK, UNLINK};
+use crate::protocol::ask::{COPY, ENROLL, EVENT, FEED, LINK, UNFEED, UNLINK};
 use crate::protocol::error::Error;
 use crate::protocol::path;
 use crate::protocol::reply::Reply;
@@ -74,8 +74,12 @@ pub struct Served {
 /// Whether nobody minds a message that comes minutes after it was sent. What forks and their
 /// sources say to each other is not of that kind.
 fn may_be_late(node: &Node, request: &Request) -> bool {
-    let is_of_streams = [LINK, UNLINK, EVENT, ENROLL].contains(&request.question());
-    request.method == ASK && (node.kind != Kind::Stream || is_of_streams)
+    request.method == ASK && (node.kind != Kind::Stream || is_of_subscription(request))
+}
+
+/// Whether it is what subscriptions, or the directory, ask streams.
+fn is_of_subscription(request: &Request) -> bool {
+    [LINK, UNLINK, EVENT, ENROLL, FEED, UNFEED, COPY].contains(&request.question())
 }
 
 impl World {
@@ -213,6 +217,7 @@ impl World {
             }
             _ => Arrival::default(),
         };
+        let written = node.database.written.get();
         let answer = match object {
             Thing::Stream(object) => self.answer(object, node, request).await,
             Thing::Shard(shard) => {
@@ -246,7 +251,8 @@ impl World {
         if !self.is_observed() {
             return answer;
         }
-        if let Err(what) = self.observe(node, request, &answer.reply, &arrival) {
+        let rows = node.database.written.get().saturating_sub(written);
+        if let Err(what) = self.observe(node, request, &answer.reply, &arrival, rows) {
             self.fail(format!(
                 "{} {} of {} -> {status}: {what}",
                 request.method, request.url, node.path
@@ -262,6 +268,7 @@ impl World {
         request: &Request,
         reply: &Reply,
         arrival: &Arrival,
+        rows: u64,
     ) -> Result<(), String> {
         let (now, body) = (self.executor().now(), &request.body);
         match node.kind {
@@ -280,6 +287,7 @@ impl World {
                         self.appended(node, life.unwrap_or(after), after);
                     }
                     (ASK, 200..300) if request.question() == EVENT => self.event(body),
+                    (ASK, _) => self.observe_target(node, request, reply, rows)?,
                     _ => {}
                 }
                 Ok(())
@@ -313,6 +321,9 @@ impl World {
         let body = request.body.clone();
         let clock = self.executor();
         if request.takes_time() {
+            if request.method == ASK && is_of_subscription(request) {
+                self.disturb(node);
+            }
             return object.answer_in_time(request, Ok(body)).await;
         }
         if clock.chance(self.trouble() / 4) {

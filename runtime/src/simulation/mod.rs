@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`executor`] | tasks in an order that the seed says, on a clock that jumps |
 //! | [`workload`] | what happens in a run |
-//! | [`deeds`] | what is done to subscriptions and the directory |
+//! | [`deeds`], [`copy_deeds`] | what is done to subscriptions and the directory |
 //! | [`world`] | machines, their alarms and how they fail |
 //! | [`messages`] | what is between them |
 //! | [`node`], [`ports`] | an object on its machine, and its ports |
@@ -16,7 +16,8 @@
 //! | [`keys`] | what webhooks are signed with |
 //! | [`model`] | what streams are, as clients may believe |
 //! | [`ledger`], [`stored`] | what subscriptions are, and what is stored of them |
-//! | [`run`], [`audit`] | a run, and what has to hold at its end |
+//! | [`copies`] | what was copied, and what has to be |
+//! | [`run`], [`audit`], [`copy_audit`] | a run, and what has to hold at its end |
 //!
 //! A run that fails prints its seed, as few of its operations as still fail, and what happened.
 //! `SIMULATIONS` is the number of runs, `SEED` the first of them, or, with `SIMULATIONS=1`, the
@@ -25,6 +26,9 @@
 
 mod audit;
 mod client;
+mod copies;
+mod copy_audit;
+mod copy_deeds;
 mod deeds;
 mod desk;
 pub(crate) mod executor;
@@ -55,9 +59,18 @@ fn number(name: &str, default: u64) -> u64 {
     value.map_or(default, |value| value.parse().unwrap())
 }
 
-/// As few operations as still fail.
+/// What a failure is about, whatever it befalls.
+fn kind_of(failure: Option<String>) -> Vec<String> {
+    let failure = failure.unwrap_or_default();
+    let is_name = |word: &&str| !word.contains(|c: char| c.is_ascii_digit() || "/\"".contains(c));
+    let words = failure.split_whitespace().filter(is_name).take(12);
+    words.map(str::to_owned).collect()
+}
+
+/// As few operations as still fail in the same way.
 fn shrink(plan: Plan) -> Plan {
     let mut plan = plan;
+    let kind = kind_of(run(&plan, false).failure);
     let mut step = plan.ops.len().div_ceil(2);
     let mut tries = 0;
     while step > 0 {
@@ -66,7 +79,8 @@ fn shrink(plan: Plan) -> Plan {
             let mut less = plan.clone();
             less.ops.drain(at..(at + step).min(plan.ops.len()));
             tries += 1;
-            if run(&less, false).failure.is_some() {
+            let failure = run(&less, false).failure;
+            if failure.is_some() && kind_of(failure) == kind {
                 plan = less;
             } else {
                 at += step;

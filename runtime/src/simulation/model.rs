@@ -91,7 +91,8 @@ pub fn items_of(content: &[u8], is_json: bool) -> Result<Vec<Vec<u8>>, String> {
         .collect())
 }
 
-fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
+/// A header of a reply.
+pub fn header<'a>(reply: &'a Reply, name: &str) -> Option<&'a str> {
     let mut headers = reply.headers.iter();
     headers.find_map(|(known, value)| (*known == name).then_some(value.as_str()))
 }
@@ -246,6 +247,13 @@ impl Model {
             }
             ("PUT" | "POST", 409 | 403) => Ok(()),
             (_, status) => Err(format!("nobody expects {status}")),
+        }
+    }
+
+    /// Takes in what was copied into a stream. That is no access.
+    pub fn copied(&mut self, path: &str, items: Vec<Vec<u8>>) {
+        if let Ok(life) = self.current_life(path) {
+            life.items.extend(items);
         }
     }
 

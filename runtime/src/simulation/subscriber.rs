@@ -52,14 +52,25 @@ impl World {
                 wake,
             } => {
                 let mut body = json!({ "lease_ttl_ms": lease });
-                if let Some(pattern) = pattern {
-                    body["pattern"] = PATTERNS[pattern].into();
-                }
-                if !streams.is_empty() {
-                    let paths = streams.iter().map(|path| below(PATHS[*path]));
-                    body["streams"] = paths.collect();
-                }
+                about(&mut body, pattern, &streams);
                 deliver_to(&mut body, is_pull, n, wake);
+                self.put_subscription(IDS[id], &body).await;
+            }
+            Deed::Copy {
+                id,
+                target,
+                pattern,
+                streams,
+                from_start,
+                envelope,
+            } => {
+                let mut body = json!({
+                    "type": "copy",
+                    "target_stream": below(PATHS[target]),
+                    "envelope": envelope,
+                    "from": if from_start { "start" } else { "now" },
+                });
+                about(&mut body, pattern, &streams);
                 self.put_subscription(IDS[id], &body).await;
             }
             Deed::Confirm { id } => {
@@ -235,13 +246,31 @@ impl World {
     }
 }
 
+/// What a subscription is about.
+fn about(body: &mut Value, pattern: Option<usize>, streams: &[usize]) {
+    if let Some(pattern) = pattern {
+        body["pattern"] = PATTERNS[pattern].into();
+    }
+    if !streams.is_empty() {
+        let paths = streams.iter().map(|path| below(PATHS[*path]));
+        body["streams"] = paths.collect();
+    }
+}
+
 /// How a subscription hands over its wakes. Each has an address of its own.
 fn deliver_to(body: &mut Value, is_pull: bool, n: usize, wake: usize) {
     let Some(fields) = body.as_object_mut() else {
         return;
     };
-    fields.remove("webhook");
-    fields.remove("wake_stream");
+    for field in [
+        "webhook",
+        "wake_stream",
+        "target_stream",
+        "from",
+        "envelope",
+    ] {
+        fields.remove(field);
+    }
     if is_pull {
         body["type"] = "pull-wake".into();
         body["wake_stream"] = below(PATHS[STREAMS + wake]).into();

@@ -2,16 +2,18 @@
 
 use fastrand::Rng;
 
+use super::copy_deeds;
 use super::deeds::{self, Deed};
 use super::world::{LIMITS, SHARDS};
 
-/// How many paths there are: few, so that streams meet each other. The last [`WAKES`] are for the
-/// events of wakes.
-pub const PATHS: [&str; STREAMS + WAKES] = [
-    "p/a", "p/b", "p/c", "p/d", "p/x/e", "p/x/y/f", "p/w/0", "p/w/1",
+/// How many paths there are: few, so that streams meet each other. Behind the first [`STREAMS`], the
+/// next [`WAKES`] are for the events of wakes, and the last [`TARGETS`] mostly for copies.
+pub const PATHS: [&str; STREAMS + WAKES + TARGETS] = [
+    "p/a", "p/b", "p/c", "p/d", "p/x/e", "p/x/y/f", "p/w/0", "p/w/1", "p/t/0", "p/x/t",
 ];
 pub const STREAMS: usize = 6;
 pub const WAKES: usize = 2;
+pub const TARGETS: usize = 2;
 
 /// When a stream ends by itself, in seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -161,17 +163,19 @@ impl Plan {
             crashes_behind: trouble / 8,
             ops,
         };
-        // Half of the runs are about streams alone; some of the others about subscriptions.
+        // Half of the runs are about streams alone; of the others, most are about subscriptions that
+        // copy, too.
         match seed % 6 {
-            0 | 3 => plan.with_deeds(mood.chaos, false),
-            5 => plan.with_deeds(mood.chaos, true),
+            0 => plan.with_deeds(mood.chaos, seed % 12 == 0, false),
+            3 => plan.with_deeds(mood.chaos, false, true),
+            5 => plan.with_deeds(mood.chaos, true, true),
             _ => plan,
         }
     }
 
     /// The same with subscriptions. Streams do what they did before, or as little as there has to
     /// be.
-    fn with_deeds(mut self, chaos: u32, alone: bool) -> Self {
+    fn with_deeds(mut self, chaos: u32, alone: bool, copies: bool) -> Self {
         let mut rng = Rng::with_seed(self.seed ^ 0xdeed);
         if alone {
             self.ops.retain(|(_, n, op)| match op {
@@ -186,10 +190,14 @@ impl Plan {
         let time = last + [500, 20_000, 90_000, 400_000][rng.usize(..4)];
         let count = rng.usize(4..60);
         let first = self.ops.iter().map(|(_, n, _)| n + 1).max().unwrap_or(0);
-        for (n, (at, op)) in deeds::deeds(&mut rng, count, time, chaos.min(8))
-            .into_iter()
-            .enumerate()
-        {
+        let mut deeds = deeds::deeds(&mut rng, count, time, chaos.min(8));
+        if copies {
+            let kept = [0, 30, 100][rng.usize(..3)];
+            deeds.retain(|_| rng.usize(..100) < kept);
+            let count = rng.usize(8..70);
+            deeds.extend(copy_deeds::deeds(&mut rng, count, time, chaos.min(8)));
+        }
+        for (n, (at, op)) in deeds.into_iter().enumerate() {
             self.ops.push((at, first + n, op));
         }
         self.ops.sort_by_key(|(at, n, _)| (*at, *n));

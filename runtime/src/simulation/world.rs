@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::audit;
+use super::copies::Copies;
 pub use super::desk::Response;
 use super::desk::{Isolate, Kv};
 use super::executor::{Executor, Group, once};
@@ -54,6 +55,7 @@ struct Inner {
     kv: Kv,
     model: RefCell<Model>,
     ledger: RefCell<Ledger>,
+    copies: RefCell<Copies>,
     receivers: Receivers,
     isolate: Isolate,
     /// Whether what happens is held against the model.
@@ -118,6 +120,7 @@ impl World {
             executor,
             model: RefCell::default(),
             ledger: RefCell::default(),
+            copies: RefCell::default(),
             receivers: Receivers::default(),
             isolate: Isolate::default(),
             is_observed: Cell::new(true),
@@ -154,6 +157,10 @@ impl World {
 
     pub fn ledger<T>(&self, look: impl FnOnce(&mut Ledger) -> T) -> T {
         look(&mut self.0.ledger.borrow_mut())
+    }
+
+    pub fn copies<T>(&self, look: impl FnOnce(&mut Copies) -> T) -> T {
+        look(&mut self.0.copies.borrow_mut())
     }
 
     pub fn is_observed(&self) -> bool {
