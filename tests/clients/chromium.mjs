@@ -18,7 +18,7 @@ const FLAGS = [
 export async function open(chromium, profile) {
   // It ends when this program does, which holds the other ends of two pipes.
   const browser = spawn(chromium, [...FLAGS, `--user-data-dir=${profile}`, "about:blank"], {
-    stdio: ["ignore", "ignore", "inherit", "pipe", "pipe"],
+    stdio: ["ignore", "ignore", "ignore", "pipe", "pipe"],
   })
   browser.on("exit", (code) => {
     console.error(`Chromium ended with ${code}`)
