@@ -156,7 +156,7 @@ impl<S: Storage> Turn<'_, S> {
     /// See [`Core::told`].
     pub fn hear_source(&mut self, path: &str, news: &News<'_>) -> Result<Heard, Error> {
         if self.record.config.is_own(path) {
-            return Ok(self.hear_target(news));
+            return self.hear_target(news);
         }
         let link = self.link(path)?;
         let is_linked = link.is_some_and(|link| !link.is_gone());
@@ -189,14 +189,19 @@ impl<S: Storage> Turn<'_, S> {
 
     /// The target tells of itself. What it is to the subscription, it was told: it has to say that it is
     /// gone, or is seen to be another one.
-    fn hear_target(&self, news: &News<'_>) -> Heard {
+    fn hear_target(&self, news: &News<'_>) -> Result<Heard, Error> {
+        // Whether it is the target, its answer may still be on its way to say.
+        if news.ended && self.record.target.is_none() && self.record.parked.is_none() {
+            let what = "a stream has ended that may have become the target";
+            return Err(Error::Unavailable(what.to_owned()));
+        }
         let known = self.record.target.as_ref().map(|target| &target.life);
         let is_it = known.is_some_and(|life| life.incarnation == news.life.incarnation);
         let is_other = known.is_some_and(|life| news.life.is_after(life));
         if is_other || is_it && news.ended {
-            return Heard::Over(self.record.life.clone());
+            return Ok(Heard::Over(self.record.life.clone()));
         }
-        Heard::Kept(Kept {
+        Ok(Heard::Kept(Kept {
             keep: !news.ended,
             // Another subscription of the name may have copied it.
             interest: Some(match is_it {
@@ -204,7 +209,7 @@ impl<S: Storage> Turn<'_, S> {
                 false => Interest::Ends,
             }),
             copying: None,
-        })
+        }))
     }
 }
 

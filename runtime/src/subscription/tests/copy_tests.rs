@@ -786,6 +786,23 @@ fn a_target_that_is_gone_takes_the_subscription_with_it() {
 }
 
 #[test]
+fn a_target_that_ends_before_it_was_heard_takes_the_subscription_with_it() {
+    let world = streams();
+    world.held.borrow_mut().insert("feed");
+    let body = copy(&json!({ "streams": ["a"] }));
+    world.begin("create", call(&body, None, ""));
+    world.run(10);
+    let target = world.stream("inbox").life.unwrap();
+    let ends = || world.told("p/inbox", target.clone(), 0, 0, true);
+    assert!(!ends());
+    world.held.borrow_mut().clear();
+    world.run(1_000);
+    world.change("inbox", |stream| stream.target.fed.clear());
+    assert!(ends());
+    assert_left_nothing(&world);
+}
+
+#[test]
 fn the_end_of_an_older_target_is_nothing_to_a_subscription() {
     let world = copying(&json!({ "streams": ["a"] }));
     let old = Life {
