@@ -11,6 +11,7 @@ use super::copies::Copies;
 use super::copy_audit;
 use super::deeds::IDS;
 use super::ledger::Account;
+use super::model::Model;
 use super::node::{Kind, Node};
 use super::run::pass;
 use super::stored::Stored;
@@ -268,10 +269,15 @@ async fn look(world: World) {
             ("pending", json!(0)),
             ("status", json!(status)),
         ];
-        // What is parked never comes to an end, and what has become a target is copied no more.
+        // What is parked never comes to an end, and what has become a target, or was told of long
+        // after it has ended, is copied no more.
         let mut links = account.stored.links.values();
         let may_lag = account.stored.is_parked
-            || links.any(|link| world.copies(|copies| copies.was_target(&link.incarnation)));
+            || links.any(|link| {
+                let was_target = world.copies(|copies| copies.was_target(&link.incarnation));
+                let life = |model: &mut Model| model.lives.get(&link.incarnation).cloned();
+                was_target || world.model(life).is_some_and(|life| !life.is_alive)
+            });
         let is_shown = |field: &str| !may_lag || field != "pending";
         for (field, value) in fields.into_iter().filter(|(field, _)| is_shown(field)) {
             world.expect(said[field] == value, || format!("{id}: {field} of {said}"));

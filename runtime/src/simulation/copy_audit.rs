@@ -247,7 +247,13 @@ fn check_source(
 
 /// It is shown how far the copies are.
 pub fn check_shown(world: &World, stored: &Stored, said: &Value) {
-    if stored.copying.is_none() || stored.is_parked {
+    // A target that takes no appends any more does not say how far copies are.
+    let target = stored.target.as_ref();
+    let is_open = world.model(|model| {
+        let life = target.and_then(|target| model.lives.get(target));
+        life.is_some_and(|life| !life.closed)
+    });
+    if stored.copying.is_none() || stored.is_parked || !is_open {
         return;
     }
     for (path, shown, _) in streams_of(said) {
