@@ -117,6 +117,8 @@ fn a_copy_costs_two_rows_and_two_requests() -> Result<()> {
     let client = counted.client();
     let source = Stream::named(client, "from/a", JSON);
     source.append("1")?;
+    // Somebody reads, and for a minute copies do not pause.
+    wait_for(client, "to/a", 2)?;
     let copying = copying(&counted, || {
         for _ in 0..TIMES {
             source.append("1")?;
@@ -177,6 +179,7 @@ fn copies_of_many_sources_are_written_together() -> Result<()> {
     for at in 0..SOURCES {
         Stream::named(client, &name(at), JSON).append("1")?;
     }
+    wait_for(client, "page", 2 * SOURCES)?;
     let copying = copying(&counted, || {
         thread::scope(|scope| {
             let write = &write;
@@ -212,7 +215,7 @@ fn copies_of_many_sources_are_written_together() -> Result<()> {
 #[test]
 fn a_message_for_many_targets_costs_each_what_one_costs() -> Result<()> {
     const TARGETS: u32 = 200;
-    const TIMES: u32 = 3;
+    const TIMES: u32 = 2;
     let name = |at: u32| format!("to/{at:03}");
     let counted = Counted::start("costs-targets", |client| {
         Stream::create(client, "from/a", JSON)?;
@@ -224,8 +227,8 @@ fn a_message_for_many_targets_costs_each_what_one_costs() -> Result<()> {
     })?;
     let client = counted.client();
     let source = Stream::named(client, "from/a", JSON);
-    // Every object is in memory.
     source.append("1")?;
+    (0..TARGETS).try_for_each(|at| wait_for(client, &name(at), 2))?;
     let copying = copying(&counted, || {
         for _ in 0..TIMES {
             // A connection that was kept meanwhile may end just now.
