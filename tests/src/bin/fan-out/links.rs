@@ -18,6 +18,9 @@ use super::{JSON, for_all, subscription, target};
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// How long to wait before targets are looked at again.
+const REST: Duration = Duration::from_millis(250);
+
 /// Asks again while the server has no memory left for SQLite, and counts how often.
 fn ask(call: impl Fn() -> Call, body: &[u8], again: &AtomicUsize) -> Result<Response> {
     let start = Instant::now();
@@ -81,6 +84,9 @@ pub fn wait_for(client: &Client, targets: usize, at_once: usize, count: u64) -> 
         let left = std::mem::take(&mut *missing.lock().ok().context("a worker panicked")?);
         if left.is_empty() {
             return Ok(round - 1);
+        }
+        if round > 1 {
+            thread::sleep(REST);
         }
         if start.elapsed() > PATIENCE {
             let path = subscription(left[0]);

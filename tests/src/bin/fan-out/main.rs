@@ -97,21 +97,22 @@ fn phase(
     let last = sent.last().context("nothing was written")?.at;
     following.wait_for(writer.count())?;
     let read_by = last.elapsed();
-    let sweeps = links::wait_for(client, args.targets, args.at_once, writer.count())?;
-    let all_by = last.elapsed();
     let worked = server.workerd()?.family_time()? - worked;
+    let rounds = links::wait_for(client, args.targets, args.at_once, writer.count())?;
+    let all_by = last.elapsed();
     let took: Times = sent.iter().map(|sent| sent.took).collect();
     println!("{name}, {} in all:", sent.len());
     println!("  an append: {took}; to the twin: {twin}");
     deliveries(following, &sent)?;
     println!(
         "  behind the last append, all readers have it after {read_by:.1?}, all {} targets after \
-         {all_by:.1?}, as {sweeps} rounds of HEAD say",
+         {all_by:.1?}, as {rounds} rounds of HEAD say",
         args.targets
     );
     let copies = sent.len() * args.targets;
     println!(
-        "  {:.2} ms of processor time a copy, and what HEADs took",
+        "  until all readers had it, {:.1} s of processor time: {:.2} ms for each message and target",
+        worked.as_secs_f64(),
         worked.as_secs_f64() * 1e3 / copies as f64
     );
     let load = std::fs::read_to_string("/proc/loadavg")?;
