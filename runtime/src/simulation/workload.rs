@@ -166,7 +166,7 @@ impl Plan {
         // Half of the runs are about streams alone; of the others, most are about subscriptions that
         // copy, too.
         match seed % 6 {
-            0 => plan.with_deeds(mood.chaos, seed % 12 == 0, false),
+            0 => plan.with_deeds(mood.chaos, seed.is_multiple_of(12), false),
             3 => plan.with_deeds(mood.chaos, false, true),
             5 => plan.with_deeds(mood.chaos, true, true),
             _ => plan,
