@@ -62,6 +62,7 @@ const shows = async (path, expected) => {
   await eventually(`${path} shows ${expected}`, async () => (await shown(path)).length >= expected.length, 20_000)
   equal(await shown(path), expected, path)
 }
+const wrong = () => ask(`document.querySelector("#wrong").textContent`)
 const sources = () => ask(`[...document.querySelectorAll("h2")].map((one) => one.textContent)`)
 const total = () => ask(`document.querySelector("#total").textContent`)
 const opened = () => ask("window.opened")
@@ -70,8 +71,16 @@ const subscription = async () => root.subscription(`inbox-${(await kept()).id}`)
 const checks = {
   "a page of another origin follows three streams over one connection": async () => {
     await go(address)
-    await fill(`document.querySelector("#start")`, { root: `${url}/`, token: TOKEN, readToken: READ_TOKEN })
+    const start = (readToken) =>
+      fill(`document.querySelector("#start")`, { root: `${url}/`, token: TOKEN, readToken })
+    if (READ_TOKEN) {
+      await start("x.y.z")
+      await eventually("the token is refused", async () => (await wrong()).includes("needs a token"))
+      equal(await ask(`document.querySelector("#start").hidden`), false, "the form")
+    }
+    await start(READ_TOKEN)
     await isConnected()
+    equal(await wrong(), "", "what is wrong")
     equal(await sources(), ["demo/weather", "demo/trades", "demo/chat"], "streams")
     await fill(`${article("demo/chat")}.querySelector("form")`, { text: "<b>hello</b>" })
     await shows("demo/chat", ["<b>hello</b>"])
@@ -79,10 +88,13 @@ const checks = {
     await root.append("demo/trades", "é")
     await shows("demo/weather", ['{"rain":true}'])
     await shows("demo/trades", ["é"])
-    equal([await opened(), await total()], [1, "3 messages"], "connections and messages")
+    // One more, where the first was refused.
+    const before = READ_TOKEN ? 1 : 0
+    equal([(await opened()) - before, await total()], [1, "3 messages"], "connections and messages")
   },
 
   "streams are added and taken away while it is connected": async () => {
+    const before = await opened()
     await root.create("demo/news", ["old"])
     await fill(`document.querySelector("#add")`, { path: "demo/news" })
     await eventually("it is there", async () => (await sources()).includes("demo/news"))
@@ -97,12 +109,11 @@ const checks = {
     equal(await sources(), ["demo/weather", "demo/trades", "demo/news"], "streams")
     const links = await (await subscription()).links()
     equal(links, ["news", "trades", "weather"].map((name) => `demo/${name} explicit`), "links")
-    equal([await opened(), await total()], [1, "5 messages"], "connections and messages")
+    equal([(await opened()) - before, await total()], [0, "5 messages"], "connections and messages")
   },
 
   "what is wrong is said, and can be mended": async () => {
     await fill(`document.querySelector("#add")`, { path: "a//b" })
-    const wrong = () => ask(`document.querySelector("#wrong").textContent`)
     await eventually("a reason", async () => (await wrong()).includes("400"))
     await root.append("demo/news", "still here")
     await shows("demo/news", ["new", "still here"])

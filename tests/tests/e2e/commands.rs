@@ -31,6 +31,64 @@ fn show(project: &Project, id: &str) -> Result<Value> {
 }
 
 #[test]
+fn copies_are_made_changed_and_removed_with_their_project() -> Result<()> {
+    let project = Project::take(Auth::ProjectJwt)?;
+    project.forget_data()?;
+    let dev = Dev::start(&project)?;
+    let access = dev.document().access.as_ref().context("no tokens")?;
+    let token = format!("Bearer {}", access.write_token);
+    let client = dev.client().with_header("authorization", token);
+    let create = [
+        "subscriptions",
+        "create",
+        "inbox",
+        "--type",
+        "copy",
+        "--target",
+    ];
+    let what = ["inbox/7", "--stream", "chat/1", "--envelope"];
+    let create = || ask(&project, &[&create[..], &what].concat());
+    let missing = create().map_or_else(|error| error.to_string(), |made| made.to_string());
+    assert!(missing.contains("TARGET_NOT_FOUND"), "{missing}");
+
+    let named = |name: &str| Stream::create(&client, &format!("my-projects/{name}"), JSON);
+    let (inbox, one, two) = (named("inbox/7")?, named("chat/1")?, named("chat/2")?);
+    assert_eq!(create()?["created"], true);
+    assert_eq!(create()?["created"], false);
+    ask(&project, &["subscriptions", "add", "inbox", "chat/2"])?;
+    one.append("1")?;
+    two.append("2")?;
+    wait_until("both are copied", || {
+        Ok(inbox.read()?.messages()?.len() == 2)
+    })?;
+    ask(&project, &["subscriptions", "remove", "inbox", "chat/1"])?;
+    let shown = project.run(&["subscriptions", "show", "inbox"])?;
+    assert!(
+        shown.starts_with("inbox: copy into inbox/7, of 1 stream\n"),
+        "{shown}"
+    );
+    for line in [
+        "copied from when they were linked, each message with its stream and offset",
+        "  active\n  streams, each behind the offset it was copied to:\n",
+        "_0000000000000001_0000 chat/2 (by name)",
+    ] {
+        assert!(shown.contains(line), "{line} in {shown}");
+    }
+    let listed = project.run(&["subscriptions", "list"])?;
+    assert_eq!(listed, "inbox: copy into inbox/7, of 1 stream; active\n");
+
+    let delete = ["projects", "delete", "my-projects", "--streams", "remove"];
+    wait_until("all streams are listed", || {
+        let call = client.call(Method::GET, "/v1/stream/my-projects/__ds/streams");
+        let listed: Value = serde_json::from_slice(&call.send()?.expect(200)?.body)?;
+        Ok(listed["streams"].as_array().map(Vec::len) == Some(3))
+    })?;
+    assert_eq!(ask(&project, &delete)?["removed"]["streams"], 3);
+    dev.interrupt()?;
+    Ok(())
+}
+
+#[test]
 fn subscriptions_are_made_seen_at_work_and_removed_with_their_project() -> Result<()> {
     let project = Project::take(Auth::ProjectJwt)?;
     project.forget_data()?;

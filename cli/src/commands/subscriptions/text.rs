@@ -39,7 +39,8 @@ pub fn full(subscription: &Value) -> String {
         ("wake_id", "wake"),
         ("holder", "held by"),
     ];
-    let wake = wake.iter().filter_map(|(key, name)| said(key, name));
+    let wake = wake.iter().filter(|_| !is_copy(subscription));
+    let wake = wake.filter_map(|(key, name)| said(key, name));
     let until = said("lease_expires_at", "leased until");
     add([state(subscription)]
         .into_iter()
@@ -256,7 +257,7 @@ mod tests {
             "id": "a", "type": "copy", "target_stream": "inbox/7", "pattern": "chat/**",
             "from": "start", "envelope": true, "created_at": "2026-11-26T00:00:00.000Z",
             "lease_ttl_ms": null, "status": "failed", "parked": true, "phase": "idle", "pending": 0,
-            "last_error": "the target stream is closed", "attempts": 0, "streams_total": 2,
+            "generation": 0, "last_error": "the target stream is closed", "attempts": 0, "streams_total": 2,
             "streams": [
                 { "path": "chat/1", "link_type": "explicit", "acked_offset": "0_1" },
                 { "path": "chat/2", "link_type": "glob", "acked_offset": "-1",
