@@ -51,9 +51,10 @@ pub fn make(client: &Client, targets: usize, at_once: usize) -> Result<()> {
         })?;
         let seconds = start.elapsed().as_secs_f64();
         let times = times.into_inner().ok().context("a worker panicked")?;
+        let (first, last) = times.ends();
         println!(
-            "{targets} {what} made in {seconds:.1} s, {:.0} a second by {at_once} at once: {times}; {} \
-             times asked again",
+            "{targets} {what} made in {seconds:.1} s, {:.0} a second by {at_once} at once: {times}; of the \
+             first tenth, {first:.0?} in the middle, and {last:.0?} of the last; {} times asked again",
             targets as f64 / seconds,
             again.swap(0, Ordering::Relaxed)
         );

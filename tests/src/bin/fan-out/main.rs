@@ -53,25 +53,37 @@ fn main() -> Result<()> {
         ..Setup::default()
     };
     let server = Server::set_up(&Worker::ours()?, &state, &setup)?;
-    let client = server.client().clone();
-    let mut writer = Writer::create(&client)?;
+    let measured = measure(&server, &args, readers);
+    if measured.is_err() {
+        let log = server.log()?;
+        let lines: Vec<_> = log.lines().collect();
+        let last = lines.len().saturating_sub(20);
+        println!("the end of the server's log:\n{}", lines[last..].join("\n"));
+        memory(&server)?;
+    }
+    measured?;
+    server.stop()
+}
+
+fn measure(server: &Server, args: &Args, readers: usize) -> Result<()> {
+    let client = server.client();
+    let mut writer = Writer::create(client)?;
     let (source, twin) = writer.warm_up()?;
     println!("an append before there are links: {source}; to the twin: {twin}");
-    links::make(&client, args.targets, args.at_once)?;
-    memory(&server)?;
+    links::make(client, args.targets, args.at_once)?;
+    memory(server)?;
 
-    let following = Following::start(&client, args.targets, readers)?;
+    let following = Following::start(client, args.targets, readers)?;
     for (name, pace) in [
         ("a message every 2 s", Pace::every(2, args.seconds)),
         ("a message every 10 s", Pace::every(10, args.seconds)),
         ("a burst", Pace::at_once(args.burst)),
     ] {
-        phase(&server, &mut writer, &following, &args, name, pace)?;
+        phase(server, &mut writer, &following, args, name, pace)?;
     }
     following.stop()?;
-    memory(&server)?;
-    links::read_all(&client, args.targets, args.at_once, writer.count())?;
-    server.stop()
+    memory(server)?;
+    links::read_all(client, args.targets, args.at_once, writer.count())
 }
 
 /// How much memory the runtime holds, and the most it ever held.

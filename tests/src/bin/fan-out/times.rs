@@ -13,6 +13,14 @@ impl Times {
         self.0.push(time);
     }
 
+    /// The medians of those that were first, a tenth of all, and of as many that were last.
+    pub fn ends(&self) -> (Duration, Duration) {
+        let tenth = self.0.len().div_ceil(10);
+        let median = |times: &[Duration]| Self(times.to_vec()).percentile(50);
+        let last = self.0.len() - tenth;
+        (median(&self.0[..tenth]), median(&self.0[last..]))
+    }
+
     /// The one below which so many percent are.
     fn percentile(&self, percent: usize) -> Duration {
         let mut sorted = self.0.clone();
