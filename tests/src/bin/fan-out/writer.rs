@@ -53,6 +53,7 @@ pub struct Sent {
 /// See the module's text.
 #[derive(Debug)]
 pub struct Writer {
+    client: Client,
     source: Stream,
     twin: Stream,
     next: u64,
@@ -62,6 +63,7 @@ impl Writer {
     /// Makes both streams.
     pub fn create(client: &Client) -> Result<Self> {
         Ok(Self {
+            client: client.clone(),
             source: Stream::create(client, SOURCE, JSON)?,
             twin: Stream::create(client, "twin", JSON)?,
             next: 0,
@@ -77,8 +79,8 @@ impl Writer {
     pub fn warm_up(&self) -> Result<(Times, Times)> {
         let (mut of_source, mut of_twin) = (Times::default(), Times::default());
         for _ in 0..300 {
-            of_source.add(append(&self.source, "{}")?.took());
-            of_twin.add(append(&self.twin, "{}")?.took());
+            of_source.add(self.append(&self.source, "{}")?.took());
+            of_twin.add(self.append(&self.twin, "{}")?.took());
         }
         Ok((of_source, of_twin))
     }
@@ -96,9 +98,9 @@ impl Writer {
                 format!(r#"{{"n":{n},"text":"a message of common length for a change feed"}}"#);
             let is_first = n.is_multiple_of(2);
             if !is_first {
-                of_twin.add(append(&self.twin, &message)?.took());
+                of_twin.add(self.append(&self.twin, &message)?.took());
             }
-            let appended = append(&self.source, &message)?;
+            let appended = self.append(&self.source, &message)?;
             self.next += 1;
             all.push(Sent {
                 n,
@@ -106,10 +108,20 @@ impl Writer {
                 took: appended.took(),
             });
             if is_first {
-                of_twin.add(append(&self.twin, &message)?.took());
+                of_twin.add(self.append(&self.twin, &message)?.took());
             }
         }
         Ok((all, of_twin))
+    }
+
+    /// Appends by a connection of its own: one that was kept ends without an answer when the server has
+    /// been too busy to look at it for seconds.
+    fn append(&self, stream: &Stream, message: &str) -> Result<Appended> {
+        let stream = stream.on(&Client::new(self.client.base()));
+        let sent = Instant::now();
+        stream.append(message)?;
+        let answered = Instant::now();
+        Ok(Appended { sent, answered })
     }
 }
 
@@ -122,11 +134,4 @@ impl Appended {
     fn took(&self) -> Duration {
         self.answered - self.sent
     }
-}
-
-fn append(stream: &Stream, message: &str) -> Result<Appended> {
-    let sent = Instant::now();
-    stream.append(message)?;
-    let answered = Instant::now();
-    Ok(Appended { sent, answered })
 }
