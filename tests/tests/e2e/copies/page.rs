@@ -17,7 +17,7 @@ const CHECKS: [&str; 8] = [
     "streams are added and taken away while it is connected",
     "what is wrong is said, and can be mended",
     "it comes back when the server was away",
-    "a page that is loaded again goes on where it was",
+    "a page that is loaded again shows what it showed, and goes on",
     "it is whole at 360 pixels, in the light and in the dark, and each control has a name",
     "when nobody reads, target and subscription go, and the page begins anew",
     "who stops leaves nothing behind",
