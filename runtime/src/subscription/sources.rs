@@ -202,7 +202,8 @@ impl<S: Storage> Turn<'_, S> {
             return Ok(Heard::Over(self.record.life.clone()));
         }
         Ok(Heard::Kept(Kept {
-            keep: !news.ended,
+            // Of an older one it may hear before it hears of its own.
+            keep: !news.ended || known.is_some(),
             // Another subscription of the name may have copied it.
             interest: Some(match is_it {
                 true => Interest::Target,

@@ -805,11 +805,21 @@ fn a_target_that_ends_before_it_was_heard_takes_the_subscription_with_it() {
 #[test]
 fn the_end_of_an_older_target_is_nothing_to_a_subscription() {
     let world = copying(&json!({ "streams": ["a"] }));
-    let old = Life {
-        born: 5,
-        incarnation: "5-5".into(),
+    let told = Told {
+        name: "p/inbox".into(),
+        life: Life {
+            born: 5,
+            incarnation: "5-5".into(),
+        },
+        since: 0,
+        start: None,
+        tail: 0,
+        ended: true,
+        source: None,
     };
-    assert!(world.told("p/inbox", old, 0, 0, true));
+    let reply = world.ask(TOLD, ask::say(&told)).unwrap();
+    let kept: Kept = ask::answered(&(reply.status, reply.body)).unwrap();
+    assert!(kept.keep, "it has to hear of its own");
     world.push("a", 1);
     assert_eq!(world.copied("inbox", "a"), [1]);
 }
