@@ -211,7 +211,9 @@ fn check_caught_up(world: &World, what: &str) {
             continue;
         }
         let is_idle = !stored.has_wake && stored.pending().is_empty() && stored.is_complete;
-        world.expect(is_idle && !stored.is_failing, || {
+        // What has failed last may have been told long after, and is not told again.
+        let may_fail = stored.copying.is_some();
+        world.expect(is_idle && (!stored.is_failing || may_fail), || {
             format!("{id} is stuck: {stored:?}")
         });
     }
@@ -258,7 +260,8 @@ async fn look(world: World) {
             continue;
         };
         let said = document(&shown);
-        let status = if account.stored.is_parked {
+        let fails = account.stored.copying.is_some() && account.stored.is_failing;
+        let status = if fails || account.stored.is_parked {
             "failed"
         } else {
             "active"

@@ -386,7 +386,9 @@ impl Copies {
         model: &Model,
     ) -> Result<Vec<Vec<u8>>, String> {
         let source = &part.life.incarnation;
-        let life = model.lives.get(source).ok_or("nobody knows the source")?;
+        let Some(life) = model.lives.get(source) else {
+            return self.take_blindly(by, part, content, target);
+        };
         ensure(life.name.path == format!("p/{}", part.path), || {
             "it has another path".into()
         })?;
@@ -414,6 +416,28 @@ impl Copies {
             format!("it leaves out what is there, up to {from}")
         })?;
         Ok(items)
+    }
+
+    /// The same for a fork whose time was over when it came: nobody has seen it.
+    fn take_blindly(
+        &mut self,
+        by: &ask::Life,
+        part: &CopyPart,
+        content: &[u8],
+        target: &Life,
+    ) -> Result<Vec<Vec<u8>>, String> {
+        if let Some(copier) = self.copiers.get_mut(&by.incarnation) {
+            let track = copier.tracks.entry(part.path.clone()).or_default();
+            track.advance(part);
+        }
+        let bytes = match part.base64 {
+            true => decoded(&String::from_utf8_lossy(content))?,
+            false => content.to_vec(),
+        };
+        match target.is_json {
+            true => Ok(lines(&bytes)?.into_iter().map(<[u8]>::to_vec).collect()),
+            false => Ok(bytes.iter().map(|byte| vec![*byte]).collect()),
+        }
     }
 
     /// What somebody still copies into the source is not copied again.
@@ -445,7 +469,9 @@ impl Copier {
         if is_wanted {
             track.dropped = None;
         } else if was_wanted {
-            track.dropped = Some(there.clone().unwrap_or_default());
+            let was = before.map(|link| link.incarnation.clone());
+            let tail = |of: &String| model.lives.get(of).map_or(0, length);
+            track.dropped = was.map(|of| (of.clone(), tail(&of)));
             track.owed = None;
             track.named_at = None;
         }
@@ -465,15 +491,19 @@ impl Copier {
                 format!("the start of {path} moves from {was} to {}", link.acked)
             });
         }
-        let life = model.lives.get(&link.incarnation);
-        let life = life.ok_or_else(|| format!("{path} is linked, and nobody knows it"))?;
+        let start = (link.incarnation.clone(), link.acked);
+        // The time of a fork may have been over when it came.
+        let Some(life) = model.lives.get(&link.incarnation) else {
+            let track = self.tracks.entry(path.to_owned()).or_default();
+            track.starts.insert(start);
+            return Ok(());
+        };
         if is_being_named {
             let track = self.tracks.entry(path.to_owned()).or_default();
             track.owed = None;
         }
         self.check_start(path, life, link.acked)?;
         let track = self.tracks.entry(path.to_owned()).or_default();
-        let start = (link.incarnation.clone(), link.acked);
         track.starts.insert(start);
         Ok(())
     }

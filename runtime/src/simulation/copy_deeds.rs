@@ -42,7 +42,9 @@ fn op(rng: &mut Rng, chaos: u32) -> Op {
         (4, 12),
         (2, 13),
         (4, 14),
-        (40, 15),
+        (5, 15),
+        (4, 16),
+        (40, 17),
     ];
     Op::Deed(match pick(rng, &weights) {
         0 => copy(rng),
@@ -85,6 +87,8 @@ fn op(rng: &mut Rng, chaos: u32) -> Op {
             return Op::Truncate { path, part };
         }
         14 => return read(rng),
+        15 => Deed::Skip { id },
+        16 => Deed::Renew { id },
         _ => {
             let path = rng.usize(..STREAMS);
             return append(rng, path);

@@ -88,9 +88,17 @@ pub enum Deed {
         id: usize,
         is_pull: bool,
     },
+    /// The subscription is made anew as it is.
+    Renew {
+        id: usize,
+    },
     Add {
         id: usize,
         stream: usize,
+    },
+    /// Something is appended to a stream that the subscription has named, while it has not.
+    Skip {
+        id: usize,
     },
     Remove {
         id: usize,

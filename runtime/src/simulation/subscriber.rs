@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use serde_json::{Value, json};
 
-use super::client::token;
+use super::client::{message, token, type_of};
 use super::deeds::{Deed, IDS, Manner, PATTERNS, Whom};
 use super::desk::Response;
 use super::messages::Request;
@@ -12,6 +12,7 @@ use super::node::Node;
 use super::workload::{PATHS, STREAMS};
 use super::world::{NO_DIRECTORY, World};
 use crate::machine::Peer;
+use crate::protocol::header;
 
 /// What the paths of all streams start with, which is their root.
 const ROOT: &str = "p/";
@@ -86,6 +87,13 @@ impl World {
                 deliver_to(&mut body, is_pull, n, n % 2);
                 self.put_subscription(IDS[id], &body).await;
             }
+            Deed::Renew { id } => {
+                if let Some(body) = self.ledger(|ledger| ledger.wanted(IDS[id])) {
+                    self.of_subscription("DELETE", IDS[id], "", None).await;
+                    self.put_subscription(IDS[id], &body).await;
+                }
+            }
+            Deed::Skip { id } => self.skip(n, IDS[id]).await,
             Deed::Delete { id } => {
                 self.of_subscription("DELETE", IDS[id], "", None).await;
             }
@@ -186,6 +194,29 @@ impl World {
 
     async fn put_subscription(&self, id: &str, body: &Value) -> Option<Response> {
         self.of_subscription("PUT", id, "", Some(body)).await
+    }
+
+    /// Removes a stream that somebody has named, appends to it, and adds it again.
+    async fn skip(&self, n: usize, id: &str) {
+        let named = self.ledger(|ledger| {
+            let links = &ledger.account(id)?.stored.links;
+            let named = links.iter().find(|(_, link)| link.is_named);
+            named.map(|(path, _)| path.clone())
+        });
+        let Some(path) = named else {
+            return;
+        };
+        let route = format!("/streams/{}", encoded(&path));
+        self.of_subscription("DELETE", id, &route, None).await;
+        let name = format!("{ROOT}{path}");
+        if let Some(is_json) = self.model(|m| m.alive(&name).map(|life| life.is_json)) {
+            let headers = vec![(header::CONTENT_TYPE, type_of(is_json))];
+            let body = message(n, 0, 3, is_json);
+            self.ask_for("POST", &name, "", headers, body).await;
+        }
+        let body = json!({ "streams": [path] });
+        self.of_subscription("POST", id, "/streams", Some(&body))
+            .await;
     }
 
     /// Goes through the list of streams, or looks at one page of it. Nothing if it was not told
