@@ -26,8 +26,9 @@ const JSON: &str = "application/json";
 #[derive(Debug, Parser)]
 #[command(name = "fan-out")]
 struct Args {
-    /// How many subscriptions copy the stream, each into a target of its own
-    #[arg(long, default_value_t = 2000)]
+    /// How many subscriptions copy the stream, each into a target of its own: one workerd has no memory
+    /// left for SQLite with more than some 3,300 objects
+    #[arg(long, default_value_t = 1000)]
     targets: usize,
     /// How many of the targets have a reader of events
     #[arg(long, default_value_t = 50)]
