@@ -49,10 +49,11 @@ impl<S: Storage> Stream<S> {
                 return Ok(None);
             };
             let tail = present.tail.offset;
-            let from = Offset::new(behind).map(|behind| behind.max(present.earliest()));
-            let Some(from) = from.filter(|from| *from < tail) else {
+            let Some(start) = Offset::new(behind).filter(|behind| *behind < tail) else {
                 return Ok(None);
             };
+            // Where all of it was dropped, nothing is what there is.
+            let from = start.max(present.earliest());
             let is_json = present.birth.content_type.is_json();
             let room = match is_json {
                 true => most,

@@ -209,6 +209,27 @@ fn content_in_the_bucket_is_copied() {
 }
 
 #[test]
+fn what_was_dropped_to_the_tail_is_passed_over() {
+    for (kind, body) in [
+        ("application/json", "[0,1,2,3,4,5]"),
+        ("text/plain", "bytes!"),
+    ] {
+        let lab = Lab::new(8);
+        lab.put_as(kind, body.as_bytes());
+        lab.truncate("0000000000000000_0000000000000006_0000");
+        lab.copy("c", Copier::from_start());
+        lab.link_for("c", Interest::NamedCopies);
+        lab.pass(HOUR);
+        lab.copier("c", |it| {
+            let slice = it.slices.last().unwrap().unwrap();
+            assert_eq!((slice.behind, slice.from, slice.to), (0, 6, 6));
+            assert_eq!(it.at.as_ref().map(|(_, at)| *at), Some(6));
+        });
+        assert_eq!(lab.alarm.get(), None);
+    }
+}
+
+#[test]
 fn what_was_dropped_is_passed_over() {
     let lab = Lab::new(8);
     lab.put(b"[0,1,2,3,4,5]");
