@@ -477,7 +477,9 @@ impl Copier {
         }
         let is_unplaced = |link: &Link| link.tail.is_none();
         let is_being_named = before.is_some_and(is_unplaced);
-        if !was_wanted && after.is_some_and(is_unplaced) && !self.matches(path) {
+        // A stream that was removed a moment ago may not have heard of it.
+        let is_first = self.tracks.get(path).is_none_or(|track| !track.had_start());
+        if !was_wanted && is_first && after.is_some_and(is_unplaced) && !self.matches(path) {
             let track = self.tracks.entry(path.to_owned()).or_default();
             track.named_at = there;
         }
@@ -510,6 +512,10 @@ impl Copier {
 }
 
 impl Track {
+    fn had_start(&self) -> bool {
+        !self.starts.is_empty()
+    }
+
     fn owes(&mut self, incarnation: &str, from: u64, until: u64) {
         let owed = self.owed.get_or_insert_with(|| Owed {
             incarnation: incarnation.to_owned(),
