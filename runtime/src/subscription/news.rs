@@ -177,7 +177,10 @@ impl<S: Storage> Turn<'_, S> {
             return is_news.then_some(Link { tail, ..link });
         }
         let is_first = link.tail.is_none();
-        let is_history = is_first && self.is_history(news.life, matches);
+        // What was there before a subscription that copies is no news to it, whichever stream of the
+        // name it has heard of.
+        let was_before = copying.is_some() && self.was_before(news.life);
+        let is_history = is_first && self.is_history(news.life, matches) || was_before;
         let was_there = is_first && link.explicit || born <= self.record.life.born;
         let acked = match copying.map(|copying| copying.from) {
             Some(From::Start) if was_there => 0,
@@ -197,8 +200,11 @@ impl<S: Storage> Turn<'_, S> {
     /// Whether what is in a stream that is met for the first time was there before anybody was
     /// interested in it.
     fn is_history(&self, life: &Life, matches: bool) -> bool {
+        !matches || self.was_before(life)
+    }
+
+    fn was_before(&self, life: &Life) -> bool {
         let is_complete = self.record.backfill == Backfill::Complete;
-        let was_before = !is_complete && life.born < self.record.life.born;
-        !matches || was_before
+        !is_complete && life.born < self.record.life.born
     }
 }
