@@ -74,7 +74,10 @@ pub struct Served {
 /// Whether nobody minds a message that comes minutes after it was sent. What forks and their
 /// sources say to each other is not of that kind.
 fn may_be_late(node: &Node, request: &Request) -> bool {
-    request.method == ASK && (node.kind != Kind::Stream || is_of_subscription(request))
+    // A stream that becomes the target of a subscription that is gone stays one.
+    let is_of_gone = request.question() == FEED;
+    let is_late = node.kind != Kind::Stream || is_of_subscription(request) && !is_of_gone;
+    request.method == ASK && is_late
 }
 
 /// Whether it is what subscriptions, or the directory, ask streams.

@@ -160,30 +160,6 @@ fn the_end_of_an_older_stream_does_not_hide_where_the_next_one_starts() {
 }
 
 #[test]
-fn what_was_there_is_no_news_where_the_end_of_an_older_stream_is_heard_first() {
-    let world = streams();
-    world.push("a", 3);
-    world.run(10);
-    world.held.borrow_mut().insert("link");
-    let body = copy(&json!({ "pattern": "*" }));
-    world.begin("create", call(&body, None, ""));
-    world.run(100);
-    let old = Life {
-        born: 1,
-        incarnation: "1-a".into(),
-    };
-    assert!(world.told("p/a", old, 2, 2, true));
-    // Another subscription of the name was interested from the start.
-    world.change("a", |stream| {
-        stream.links.values_mut().for_each(|since| *since = 0);
-    });
-    world.held.borrow_mut().clear();
-    world.run(1_000);
-    world.push("a", 1);
-    assert_eq!(world.copied("inbox", "a"), [4]);
-}
-
-#[test]
 fn a_long_history_comes_in_slices_while_news_come() {
     let world = streams();
     world.append("a", 40);
