@@ -16,7 +16,7 @@
 //! | [`keys`] | what webhooks are signed with |
 //! | [`model`] | what streams are, as clients may believe |
 //! | [`ledger`], [`stored`] | what subscriptions are, and what is stored of them |
-//! | [`copies`] | what was copied, and what has to be |
+//! | [`copies`], [`copy_content`] | what was copied, and what has to be |
 //! | [`run`], [`audit`], [`copy_audit`] | a run, and what has to hold at its end |
 //!
 //! A run that fails prints its seed, as few of its operations as still fail, and what happened.
@@ -28,6 +28,7 @@ mod audit;
 mod client;
 mod copies;
 mod copy_audit;
+mod copy_content;
 mod copy_deeds;
 mod deeds;
 mod desk;
