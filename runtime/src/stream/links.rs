@@ -25,8 +25,9 @@ const PUT: &str = "INSERT OR REPLACE INTO link (subscription, since, incarnation
 const OTHERS: &str = "SELECT 1 FROM link WHERE subscription <> ?1 LIMIT 1";
 const DELETE: &str = "DELETE FROM link WHERE subscription = ?1";
 const DROP: &str = "DROP TABLE link";
-/// Nobody copies the stream any more whose pattern alone is about it.
-const END_COPIES: &str = "UPDATE link SET interest = 4 WHERE interest = 1";
+/// Nobody copies the stream any more whose pattern alone is about it. Each is told of the next append,
+/// and says what it wants to hear: there may be another subscription of its name by now.
+const END_COPIES: &str = "UPDATE link SET interest = 0 WHERE interest = 1";
 
 /// The link of a subscription.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -231,11 +231,18 @@ fn nobody_copies_a_target() {
     stream.link("pattern", Interest::Copies).unwrap();
     stream.link("wakes", Interest::Wakes).unwrap();
     assert!(is_fed(&feed(&mut stream, "s", 1)));
-    let links = of(&[
-        ("pattern", Interest::Ends),
-        ("s", Interest::Target),
-        ("wakes", Interest::Wakes),
-    ]);
+    let links = |pattern| {
+        of(&[
+            ("pattern", pattern),
+            ("s", Interest::Target),
+            ("wakes", Interest::Wakes),
+        ])
+    };
+    // It says what it wants when it is told of something.
+    assert_eq!(interests(&mut stream), links(Interest::Wakes));
+    let said = stream.change_interest("pattern", Interest::Copies);
+    assert_eq!(said, Ok(Interest::Ends));
+    let links = links(Interest::Ends);
     assert_eq!(interests(&mut stream), links);
     assert!(stream.is_followed() && !stream.is_named_source());
     // Nor does whoever asks for it now, be it the one that copies into it.
@@ -734,7 +741,7 @@ fn a_stream_in_place_of_a_target_is_none() {
     assert_eq!(interests(&mut stream)[0].1, Interest::Copies);
     // It becomes one, of the next subscription of that name.
     assert!(is_fed(&feed(&mut stream, "s", 2)));
-    let links = of(&[("pattern", Interest::Ends), ("s", Interest::Target)]);
+    let links = of(&[("pattern", Interest::Wakes), ("s", Interest::Target)]);
     assert_eq!(interests(&mut stream), links);
     // The end of the last one is said to the one that is linked, and does not unlink this one.
     assert_eq!(stream.unlink("s", Some(&target())), Ok(false));
