@@ -76,6 +76,8 @@ export function checks(server) {
       await root.create(a)
       for (const n of numbers(0, 20)) {
         const tail = await root.append(a, n)
+        // A pattern finds a new stream a moment after its creation was answered.
+        if (n === 0) await eventually("it is linked", async () => (await subscription.links()).length === 1)
         const { json: claim } = expect(await subscription.claim("worker"), 200)
         equal(acksOf(claim), [{ stream: a, offset: tail }], "pending")
         const answer = await subscription.ack(claim, { acks: acksOf(claim), done: true })
