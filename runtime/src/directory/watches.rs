@@ -4,7 +4,7 @@
 use super::lives::{Kind, Verdict};
 use super::records::{Records, text};
 use super::span::Span;
-use crate::protocol::ask::{Unwatch, Watch};
+use crate::protocol::ask::{OfSubscription, Watch};
 use crate::protocol::error::Error;
 use crate::protocol::glob::Glob;
 use crate::protocol::path::{RESERVED, split_era};
@@ -82,8 +82,8 @@ impl<S: Storage> Records<S> {
     /// # Errors
     ///
     /// [`Error::Storage`], [`Error::Newer`].
-    pub fn unwatch(&mut self, unwatch: &Unwatch, now: u64) -> Result<(), Error> {
-        let Unwatch {
+    pub fn unwatch(&mut self, unwatch: &OfSubscription, now: u64) -> Result<(), Error> {
+        let OfSubscription {
             subscription: name,
             life,
         } = unwatch;

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::Object;
 use super::ports::Ports;
 use super::question::said;
-use crate::protocol::ask::{self, Copied, Copy, Fed, Feed, Unfeed};
+use crate::protocol::ask::{self, Copied, Copy, Fed, OfSubscription};
 use crate::protocol::error::Error;
 use crate::protocol::reply::Reply;
 use crate::stream::verbs::copy::Outcome;
@@ -25,7 +25,7 @@ const PAUSE: u64 = 8_000;
 impl<P: Ports> Object<P> {
     /// A subscription wants to copy into the stream.
     pub(super) fn fed(self: &Rc<Self>, body: &[u8], now: u64) -> Result<Reply, Error> {
-        let asked: Feed = ask::hear(body)?;
+        let asked: OfSubscription = ask::hear(body)?;
         self.before_link();
         let fed = self.stream.borrow_mut().feed(&asked, now);
         // Nobody may copy the stream any more though that has failed.
@@ -41,7 +41,7 @@ impl<P: Ports> Object<P> {
 
     /// A subscription does not any more.
     pub(super) fn unfed(self: &Rc<Self>, body: &[u8], now: u64) -> Result<Reply, Error> {
-        let asked: Unfeed = ask::hear(body)?;
+        let asked: OfSubscription = ask::hear(body)?;
         let is_unlinked = self.stream.borrow_mut().unfeed(&asked, now)?;
         if is_unlinked {
             self.tell.unlinked(&asked.subscription);

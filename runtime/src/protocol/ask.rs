@@ -17,7 +17,7 @@ pub const REGISTER: &str = "register";
 pub const UNREGISTER: &str = "unregister";
 /// A subscription asks a shard to tell streams of it ([`Watch`]).
 pub const WATCH: &str = "watch";
-/// A subscription that was deleted asks a shard to forget it ([`Unwatch`]).
+/// A subscription that was deleted asks a shard to forget it ([`OfSubscription`]).
 pub const UNWATCH: &str = "unwatch";
 /// Asks a shard which streams there are ([`List`], answered by [`Listed`]).
 pub const LIST: &str = "list";
@@ -41,9 +41,9 @@ pub const ENROLL: &str = "enroll";
 /// A stream tells a subscription where its tail is ([`Told`], answered by [`Kept`]). To one that
 /// copies, a [`Slice`] of the stream may come with it, [behind](with) the document.
 pub const TOLD: &str = "told";
-/// A subscription asks a stream to be the target of its copies ([`Feed`], answered by [`Fed`]).
+/// A subscription asks a stream to be the target of its copies ([`OfSubscription`], answered by [`Fed`]).
 pub const FEED: &str = "feed";
-/// A subscription that was deleted asks its target to forget it ([`Unfeed`]).
+/// A subscription that was deleted asks its target to forget it ([`OfSubscription`]).
 pub const UNFEED: &str = "unfeed";
 /// A subscription asks its target to append copies, whose content comes [behind](with) the document
 /// ([`Copy`], answered by [`Copied`]).
@@ -108,9 +108,9 @@ pub struct Watch {
     pub pattern: Option<String>,
 }
 
-/// See [`UNWATCH`].
+/// See [`UNWATCH`], [`FEED`] and [`UNFEED`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unwatch {
+pub struct OfSubscription {
     /// The subscription's name.
     pub subscription: String,
     /// Which of that name.
@@ -361,15 +361,6 @@ pub struct Copying {
 
 /// See [`FEED`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Feed {
-    /// The subscription's name.
-    pub subscription: String,
-    /// Which of that name.
-    pub life: Life,
-}
-
-/// See [`FEED`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "snake_case")]
 pub enum Fed {
     /// The stream is a target from now on, if it was not.
@@ -385,15 +376,6 @@ pub enum Fed {
     Closed,
     /// It is copied itself, by a subscription to which somebody has named it.
     IsSource,
-}
-
-/// See [`UNFEED`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Unfeed {
-    /// The subscription's name.
-    pub subscription: String,
-    /// Which of that name.
-    pub life: Life,
 }
 
 /// See [`COPY`].

@@ -9,7 +9,7 @@ use super::ledger::Owed;
 use super::model::{Life, Model};
 use super::stored::{Link, Stored, short};
 use super::subscriber::below;
-use crate::protocol::ask::{self, Copied, Copy, CopyPart, Fed, Feed, Unfeed};
+use crate::protocol::ask::{self, Copied, Copy, CopyPart, Fed, OfSubscription};
 use crate::protocol::glob::Glob;
 
 /// A subscription that copies, also one that is gone: what it has sent may still be on its way.
@@ -193,7 +193,7 @@ impl Copies {
 
     /// Takes in what a stream was asked that is to be a target, and its answer.
     pub fn fed(&mut self, path: &str, body: &[u8], fed: &Fed, model: &Model, now: u64) -> Outcome {
-        let feed: Feed = ask::hear(body).map_err(|error| format!("{error:?}"))?;
+        let feed: OfSubscription = ask::hear(body).map_err(|error| format!("{error:?}"))?;
         let there = model.alive(path);
         let key = |life: &Life| (life.name.incarnation.clone(), feed.subscription.clone());
         let is_old = there
@@ -227,7 +227,7 @@ impl Copies {
 
     /// Takes in that a target was told to forget a subscription, and has.
     pub fn unfed(&mut self, path: &str, body: &[u8], model: &Model) -> Outcome {
-        let unfeed: Unfeed = ask::hear(body).map_err(|error| format!("{error:?}"))?;
+        let unfeed: OfSubscription = ask::hear(body).map_err(|error| format!("{error:?}"))?;
         if let Some(there) = model.alive(path) {
             let key = (there.name.incarnation.clone(), unfeed.subscription);
             if self
@@ -244,7 +244,7 @@ impl Copies {
     /// Takes note of whether a subscription is gone that asks a stream to be the target. The stream
     /// knows it then as long as it is there.
     pub fn may_be_late(&mut self, path: &str, body: &[u8], is_there: impl Fn(&ask::Life) -> bool) {
-        if let Ok(feed) = ask::hear::<Feed>(body)
+        if let Ok(feed) = ask::hear::<OfSubscription>(body)
             && !is_there(&feed.life)
         {
             let name = feed.subscription;

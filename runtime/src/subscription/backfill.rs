@@ -9,7 +9,7 @@ use super::describe::is_complete;
 use super::links;
 use super::record::{Backfill, Record};
 use super::sources::refused;
-use crate::protocol::ask::{Entry, Fed, Feed, Life, List, Listed, Tail, Watch};
+use crate::protocol::ask::{Entry, Fed, Life, List, Listed, OfSubscription, Tail, Watch};
 use crate::protocol::error::Error;
 use crate::protocol::subscription_error::SubscriptionError;
 use crate::stream::storage::Storage;
@@ -21,7 +21,7 @@ pub const BATCH: usize = 200;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     /// The stream of this name has to be made the target of copies.
-    Feed(String, Feed),
+    Feed(String, OfSubscription),
     /// These shards of the directory have to hear of the subscription.
     Watch(Vec<u32>, Watch),
     /// These streams, if any, have to be asked for their tails.

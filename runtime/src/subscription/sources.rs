@@ -7,7 +7,7 @@ use super::links::{self, Link, Refusal};
 use super::news::News;
 use super::record::{Failing, Record, Target};
 use super::wake::{MAX_ERROR, cut};
-use crate::protocol::ask::{CopyPart, Fed, Feed, Interest, Kept, Life, Source};
+use crate::protocol::ask::{CopyPart, Fed, Interest, Kept, Life, OfSubscription, Source};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::subscription_error::SubscriptionError;
@@ -102,10 +102,10 @@ impl Record {
     /// # Errors
     ///
     /// [`SubscriptionError::NotFound`] where nothing is copied; [`Error::Invalid`].
-    pub fn feeding(&self) -> Result<(String, Feed), Error> {
+    pub fn feeding(&self) -> Result<(String, OfSubscription), Error> {
         let copying = self.config.delivery.copying();
         let copying = copying.ok_or(SubscriptionError::NotFound)?;
-        let feed = Feed {
+        let feed = OfSubscription {
             subscription: self.name(),
             life: self.life.clone(),
         };

@@ -4,14 +4,13 @@ use std::rc::Rc;
 
 use super::backfill::Step;
 use super::copy::From;
-use super::record::Farewell;
 use super::wake::back_off;
 use super::{Subscription, Work};
 use crate::directory::shard_of;
 use crate::machine::{Peer, Posts, Signs};
 use crate::object::wake::FLOOR;
 use crate::patience::together;
-use crate::protocol::ask::{self, Fed, Life, Link, Listed, Tail, Unfeed, Unwatch};
+use crate::protocol::ask::{self, Fed, Life, Link, Listed, OfSubscription, Tail};
 use crate::protocol::error::Error;
 
 /// A stream that is copied itself is asked again after so many milliseconds, and once more: it has
@@ -184,14 +183,14 @@ impl<P: Signs + Posts> Subscription<P> {
             let Some((row, farewell)) = next else {
                 return self.free().await;
             };
-            let question = ask::say(&Unwatch {
+            let question = ask::say(&OfSubscription {
                 subscription: farewell.name.clone(),
                 life: farewell.life.clone(),
             });
             // Also where the directory is switched off: it may be switched on again.
             let shards = &farewell.shards;
             let heard = self.tell_shards(shards, ask::UNWATCH, &question).await;
-            let unfed = self.unfeed(&farewell).await;
+            let unfed = self.unfeed(farewell.target.as_deref(), question).await;
             self.core
                 .borrow_mut()
                 .forgotten(row, &farewell.life, &heard, unfed.is_ok())?;
@@ -203,18 +202,14 @@ impl<P: Signs + Posts> Subscription<P> {
     }
 
     /// Has the target of copies forget the subscription.
-    async fn unfeed(&self, farewell: &Farewell) -> Result<(), Error> {
-        let Some(target) = &farewell.target else {
+    async fn unfeed(&self, target: Option<&str>, question: String) -> Result<(), Error> {
+        let Some(target) = target else {
             return Ok(());
         };
         if self.pump.feeding.get() > 0 {
             // Or what is asked of the target now would be the last that it hears.
             return Err(Error::Unavailable("the target is being asked".into()));
         }
-        let question = ask::say(&Unfeed {
-            subscription: farewell.name.clone(),
-            life: farewell.life.clone(),
-        });
         let peer = Peer::Stream(target);
         match self.ports.ask_in_time(peer, ask::UNFEED, question).await? {
             (200..=299 | 404, _) => Ok(()),

@@ -21,7 +21,7 @@ mod watch_tests;
 mod world;
 
 use super::records::Records;
-use crate::protocol::ask::{Life, List, Register, Unregister, Unwatch, Watch};
+use crate::protocol::ask::{Life, List, OfSubscription, Register, Unregister, Watch};
 use crate::protocol::root::Root;
 use crate::stream::tests::sqlite::Sqlite;
 
@@ -60,8 +60,8 @@ fn watch(root: &Root, id: &str, number: u64, pattern: Option<&str>) -> Watch {
     }
 }
 
-fn unwatch(root: &Root, id: &str, number: u64) -> Unwatch {
-    Unwatch {
+fn unwatch(root: &Root, id: &str, number: u64) -> OfSubscription {
+    OfSubscription {
         subscription: root.subscription(id),
         life: life(number),
     }

@@ -66,7 +66,7 @@ proptest! {
                     let start = root.subscription(&id.to_string());
                     let name = watching.keys().find(|name| name.starts_with(&start)).cloned();
                     let Some(name) = name else { continue };
-                    let message = Unwatch { subscription: name.clone(), life: life(n) };
+                    let message = OfSubscription { subscription: name.clone(), life: life(n) };
                     shelf.unwatch(&message, 0).unwrap();
                     watching.retain(|known, (_, number, _)| *known != name || *number != n);
                     over.push((name, n));

@@ -2,7 +2,9 @@ use std::rc::Rc;
 
 use super::copier::Copier;
 use super::lab::{Fate, Lab};
-use crate::protocol::ask::{self, Copied, Copy, CopyPart, Fed, Feed, Interest, Life, Link, Unfeed};
+use crate::protocol::ask::{
+    self, Copied, Copy, CopyPart, Fed, Interest, Life, Link, OfSubscription,
+};
 use crate::protocol::path::ASKED;
 
 const HOUR: u64 = 3_600_000;
@@ -15,7 +17,7 @@ fn life() -> Life {
 }
 
 fn fed(lab: &Rc<Lab>, subscription: &str) -> Fed {
-    let feed = Feed {
+    let feed = OfSubscription {
         subscription: subscription.into(),
         life: life(),
     };
@@ -43,7 +45,7 @@ fn feed(lab: &Rc<Lab>, subscription: &str) -> Life {
 }
 
 fn unfeed(lab: &Rc<Lab>, subscription: &str) -> u16 {
-    let unfeed = Unfeed {
+    let unfeed = OfSubscription {
         subscription: subscription.into(),
         life: life(),
     };

@@ -10,7 +10,7 @@ use super::KEY;
 use super::copy_tests::life;
 use super::simulation::{ROWS, items_of};
 use super::sqlite::Sqlite;
-use crate::protocol::ask::{Copied, Copy, CopyPart, Fed, Feed, Life, Unfeed};
+use crate::protocol::ask::{Copied, Copy, CopyPart, Fed, Life, OfSubscription};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
@@ -289,7 +289,7 @@ impl<'a> Bench<'a> {
             }
             Op::Unfeed(subscription, is_older, fails) => {
                 let born = self.subscriptions[*subscription] - u64::from(*is_older);
-                let unfeed = Unfeed {
+                let unfeed = OfSubscription {
                     subscription: subscription.to_string(),
                     life: life(born),
                 };
@@ -331,7 +331,7 @@ impl<'a> Bench<'a> {
 
     fn feed(&mut self, subscription: usize, fails: Option<u32>) -> Outcome {
         let born = self.subscriptions[subscription];
-        let feed = Feed {
+        let feed = OfSubscription {
             subscription: subscription.to_string(),
             life: life(born),
         };

@@ -8,7 +8,7 @@ use super::KEY;
 use super::bucket::{Bucket, Fault};
 use super::simulation::{ABLE, ROWS, items_of};
 use super::sqlite::Sqlite;
-use crate::protocol::ask::{Copied, Copy, CopyPart, Fed, Feed, Interest, Life, Unfeed};
+use crate::protocol::ask::{Copied, Copy, CopyPart, Fed, Interest, Life, OfSubscription};
 use crate::protocol::condition::Condition;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
@@ -77,7 +77,7 @@ fn target() -> Life {
 }
 
 fn feed(stream: &mut Stream<&Sqlite>, subscription: &str, born: u64) -> Fed {
-    let feed = Feed {
+    let feed = OfSubscription {
         subscription: subscription.into(),
         life: life(born),
     };
@@ -89,7 +89,7 @@ fn is_fed(fed: &Fed) -> bool {
 }
 
 fn unfeed(stream: &mut Stream<&Sqlite>, subscription: &str, born: u64) -> bool {
-    let unfeed = Unfeed {
+    let unfeed = OfSubscription {
         subscription: subscription.into(),
         life: life(born),
     };
@@ -258,7 +258,7 @@ fn nobody_copies_a_target() {
     assert!(
         Stream::new(&database)
             .feed(
-                &Feed {
+                &OfSubscription {
                     subscription: "s".into(),
                     life: life(1)
                 },

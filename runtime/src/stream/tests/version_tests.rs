@@ -3,7 +3,7 @@
 
 use super::KEY;
 use super::sqlite::Sqlite;
-use crate::protocol::ask::{Copy, Feed, Interest, Life, Unfeed};
+use crate::protocol::ask::{Copy, Interest, Life, OfSubscription};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
@@ -187,11 +187,12 @@ const VERBS: [(&str, Verb); 24] = [
     ("links", |s| s.links().map(drop)),
     ("feed", |s| {
         let (subscription, life) = ("s".into(), life());
-        s.feed(&Feed { subscription, life }, 0).map(drop)
+        s.feed(&OfSubscription { subscription, life }, 0).map(drop)
     }),
     ("unfeed", |s| {
         let (subscription, life) = ("s".into(), life());
-        s.unfeed(&Unfeed { subscription, life }, 0).map(drop)
+        s.unfeed(&OfSubscription { subscription, life }, 0)
+            .map(drop)
     }),
     ("copy", |s| {
         let copy = Copy {

@@ -5,7 +5,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::append::Body;
-use crate::protocol::ask::{Copied, Copy, CopyPart, Fed, Feed, Unfeed};
+use crate::protocol::ask::{Copied, Copy, CopyPart, Fed, OfSubscription};
 use crate::protocol::error::Error;
 use crate::protocol::reply::Appended;
 use crate::stream::copied::{self, Feeder, Feeders, Verdict};
@@ -38,7 +38,7 @@ impl<S: Storage> Stream<S> {
     /// # Errors
     ///
     /// [`Error::Storage`], [`Error::Newer`].
-    pub fn feed(&mut self, feed: &Feed, now: u64) -> Result<Fed, Error> {
+    pub fn feed(&mut self, feed: &OfSubscription, now: u64) -> Result<Fed, Error> {
         self.turn(|stream| {
             let Some(mut feeders) = stream.take_feeders(now)? else {
                 return Ok(Fed::Absent);
@@ -83,7 +83,7 @@ impl<S: Storage> Stream<S> {
     /// # Errors
     ///
     /// [`Error::Storage`], [`Error::Newer`].
-    pub fn unfeed(&mut self, unfeed: &Unfeed, now: u64) -> Result<bool, Error> {
+    pub fn unfeed(&mut self, unfeed: &OfSubscription, now: u64) -> Result<bool, Error> {
         self.turn(|stream| {
             let Some(mut feeders) = stream.take_feeders(now)? else {
                 return Ok(stream.unlink_target(&unfeed.subscription, &[])?);

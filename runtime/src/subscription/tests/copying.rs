@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::world::{Slot, Stream, World};
 use crate::protocol::ask::{
-    self, Copied, Copy, CopyPart, Fed, Feed, Interest, Kept, Life, Slice, Told, Unfeed,
+    self, Copied, Copy, CopyPart, Fed, Interest, Kept, Life, OfSubscription, Slice, Told,
 };
 use crate::protocol::reply::Reply;
 
@@ -239,7 +239,7 @@ impl World {
     }
 
     pub(super) fn is_fed(&self, name: &str, body: &[u8]) -> Fed {
-        let feed: Feed = ask::hear(body).unwrap();
+        let feed: OfSubscription = ask::hear(body).unwrap();
         let mut streams = self.streams.borrow_mut();
         let stream = streams.entry(name.to_owned()).or_default();
         let Some(life) = stream.life.clone() else {
@@ -259,7 +259,7 @@ impl World {
     }
 
     pub(super) fn is_unfed(&self, name: &str, body: &[u8]) {
-        let unfeed: Unfeed = ask::hear(body).unwrap();
+        let unfeed: OfSubscription = ask::hear(body).unwrap();
         let mut streams = self.streams.borrow_mut();
         let target = &mut streams.entry(name.to_owned()).or_default().target;
         target.unfed += 1;

@@ -17,8 +17,8 @@ use super::copying::{Source, Target};
 use crate::directory::shard_of;
 use crate::machine::{DataPoint, KeyPair, Machine, Peer, Posts, Signs};
 use crate::protocol::ask::{
-    self, Call, Entry, Event, Kept, Life, Link, List, Listed, SigningKey, Tail, Told, Unwatch,
-    Watch,
+    self, Call, Entry, Event, Kept, Life, Link, List, Listed, OfSubscription, SigningKey, Tail,
+    Told, Watch,
 };
 use crate::protocol::error::Error;
 use crate::protocol::glob::Glob;
@@ -416,7 +416,7 @@ impl World {
                 json!({}).to_string()
             }
             (Peer::Shard(shard), ask::UNWATCH) => {
-                let unwatch: Unwatch = ask::hear(body).unwrap();
+                let unwatch: OfSubscription = ask::hear(body).unwrap();
                 let mut watches = self.watches.borrow_mut();
                 watches.retain(|n, watch| *n != shard || watch.life != unwatch.life);
                 json!({}).to_string()
