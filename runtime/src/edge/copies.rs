@@ -84,7 +84,10 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
             let peer = Peer::Subscription(&name);
             ask(self.ports, peer, question, ask::say(call))
         };
-        let body = Body::read(call.body.as_bytes());
+        let body = match question {
+            "create" | "add" => Body::read(call.body.as_bytes()),
+            _ => Body::default(),
+        };
         let mut target = match question {
             "create" => body.target(&call.root),
             _ if refused.is_some() => target_in(&ask(TARGET, &call).await?),

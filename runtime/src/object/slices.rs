@@ -101,11 +101,11 @@ impl<P: Ports> Object<P> {
     ///
     /// [`Error::Storage`], [`Error::Unavailable`] without the bucket.
     pub(super) async fn slice(&self, behind: Behind) -> Result<Option<Rc<Sliced>>, Error> {
-        let (position, most) = match behind {
-            Behind::Known(position) => (position, MOST_TEXT),
-            Behind::Guessed(position) => (position, MOST_GUESSED),
+        let (position, most, is_certain) = match behind {
+            Behind::Known(position) => (position, MOST_TEXT, true),
+            Behind::Guessed(position) => (position, MOST_GUESSED, false),
         };
-        let fits = |length| matches!(behind, Behind::Known(_)) || length <= most;
+        let fits = |length| is_certain || length <= most;
         if let Some(sliced) = self.kept_slice(position) {
             return Ok(Some(sliced).filter(|sliced| fits(sliced.text.len())));
         }
@@ -113,7 +113,6 @@ impl<P: Ports> Object<P> {
         let Some(extract) = self.counted(extract).0? else {
             return Ok(None);
         };
-        let is_certain = matches!(behind, Behind::Known(_));
         let is_cheap = extract.parts.is_empty() && extract.is_all && fits(extract.length());
         if !is_certain && !is_cheap {
             return Ok(None);

@@ -43,7 +43,7 @@ pub struct Link {
 }
 
 /// What is known of all links together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Linked {
     /// Whether the table is one of a release that knew of one interest alone.
     is_old: bool,
@@ -73,7 +73,7 @@ impl Linked {
     ) -> Result<Self, StorageError> {
         let mut linked = Self {
             is_old,
-            ..Self::none()
+            ..Self::default()
         };
         for link in select(storage, is_old, SELECT, &[])? {
             linked.add(&link, present);
@@ -86,15 +86,6 @@ impl Linked {
         Self {
             target: false,
             ..self
-        }
-    }
-
-    fn none() -> Self {
-        Self {
-            is_old: false,
-            in_appends: false,
-            target: false,
-            named: false,
         }
     }
 

@@ -51,7 +51,7 @@ impl<S: Storage> Core<S> {
             match turn.record.config.delivery.copying() {
                 Some(_) => turn.hear_source(path, &news),
                 None => Ok(Heard::Kept(Kept {
-                    keep: turn.hear(path, &news)?,
+                    keep: turn.hear(path, &news)?.is_some(),
                     // It may have given its content to another subscription of the name.
                     interest: told.source.is_some().then_some(Interest::Wakes),
                     copying: None,
@@ -75,38 +75,37 @@ impl<S: Storage> Core<S> {
         self.turn(now, |turn| {
             tails
                 .iter()
-                .try_for_each(|(path, tail)| turn.hear_tail(path, tail).map(drop))
+                .try_for_each(|(path, tail)| turn.hear_tail(path, tail))
         })
     }
 }
 
 impl<S: Storage> Turn<'_, S> {
-    /// See [`Core::told`].
-    pub fn hear(&mut self, path: &str, news: &News) -> Result<bool, Error> {
+    /// See [`Core::told`]. Gives the link that there is then, if the subscription is about the stream.
+    pub fn hear(&mut self, path: &str, news: &News) -> Result<Option<Link>, Error> {
         if self.record.config.is_own(path) {
-            return Ok(false);
+            return Ok(None);
         }
-        let link = self.link(path)?;
-        let is_linked = link.as_ref().is_some_and(|link| !link.is_gone());
+        let before = self.link(path)?;
+        let is_linked = before.as_ref().is_some_and(|link| !link.is_gone());
         let matches = self.matches(path);
         if !is_linked && !matches {
-            return Ok(false);
+            return Ok(None);
         }
-        let Some(after) = self.heard(link.as_ref(), news, matches) else {
-            return Ok(is_linked);
+        let Some(after) = self.heard(before.as_ref(), news, matches) else {
+            return Ok(before.filter(|_| is_linked));
         };
-        let is_kept = !after.is_gone();
-        self.set(path, link.as_ref(), Some(after));
-        Ok(is_kept)
+        self.set(path, before.as_ref(), Some(after.clone()));
+        Ok(Some(after).filter(|after| !after.is_gone()))
     }
 
     /// The same for the answer of a stream that was asked.
-    pub fn hear_tail(&mut self, path: &str, tail: &Tail) -> Result<bool, Error> {
+    pub fn hear_tail(&mut self, path: &str, tail: &Tail) -> Result<(), Error> {
         if let Some(life) = &tail.life {
             let copies = self.record.config.delivery.copying().is_some();
             if copies && tail.source.is_none() {
                 // It is of an older release, and is asked again.
-                return Ok(false);
+                return Ok(());
             }
             let news = News {
                 life,
@@ -115,7 +114,7 @@ impl<S: Storage> Turn<'_, S> {
                 ended: false,
                 source: tail.source.as_ref(),
             };
-            return self.hear(path, &news);
+            return self.hear(path, &news).map(drop);
         }
         // There is none yet: whatever will come is wanted.
         let link = self.link(path)?;
@@ -126,7 +125,7 @@ impl<S: Storage> Turn<'_, S> {
             };
             self.set(path, Some(&before), Some(after));
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Where the interest in a stream starts that says so itself, and where its own content does. What

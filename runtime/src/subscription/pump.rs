@@ -162,11 +162,16 @@ impl<P: Signs + Posts> Subscription<P> {
     /// last that did.
     fn is_not_copied(&self, name: &str) -> Result<(), Error> {
         let mut core = self.core.borrow_mut();
-        let (Ok(Some(_)), Ok(life), Ok(root)) = (core.copying(), core.life(), core.root()) else {
+        let Ok((_, present)) = core.present() else {
             return Ok(());
         };
+        let record = &present.record;
+        if record.config.delivery.copying().is_none() {
+            return Ok(());
+        }
+        let life = record.life.clone();
         let mut positions = self.pump.positions.borrow_mut();
-        if let Some(path) = root.path_of(name) {
+        if let Some(path) = record.root.path_of(name) {
             positions.forget(path);
         }
         match self.pump.is_on.get() || positions.lag(&life).0 > 0 {
@@ -186,7 +191,8 @@ impl<P: Signs + Posts> Subscription<P> {
     ) -> Result<Waiting<Answer>, Error> {
         let malformed = || Error::invalid("the body", "does not hold the slice that it tells of");
         let content = std::str::from_utf8(content).map_err(|_| malformed())?;
-        let pieces = match self.core.borrow_mut().has_envelopes()? {
+        let copying = self.core.borrow_mut().copying()?;
+        let pieces = match copying.is_some_and(|copying| copying.envelope) {
             true => envelope::wrap(&path, slice, content),
             false => envelope::plain(slice, content.to_owned()),
         };

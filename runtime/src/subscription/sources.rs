@@ -158,21 +158,21 @@ impl<S: Storage> Turn<'_, S> {
         if self.record.config.is_own(path) {
             return self.hear_target(news);
         }
-        let link = self.link(path)?;
-        let is_linked = link.is_some_and(|link| !link.is_gone());
         let is_over = self.record.parked.is_some() && !news.ended;
-        if is_over || !is_linked && !self.matches(path) {
+        if is_over {
             return Ok(Heard::Kept(Kept::is(false)));
         }
-        // It is told again when the target has answered, or by a newer release.
-        if !news.ended && (self.record.target.is_none() || news.source.is_none()) {
+        let is_early = !news.ended && (self.record.target.is_none() || news.source.is_none());
+        if is_early && self.is_about(path)? {
+            // It is told again when the target has answered, or by a newer release.
             let what = "a stream tells what cannot be copied yet";
             return Err(Error::Unavailable(what.to_owned()));
         }
-        let is_kept = self.hear(path, news)?;
-        let link = self.link(path)?.unwrap_or_default();
+        let Some(link) = self.hear(path, news)? else {
+            return Ok(Heard::Kept(Kept::is(false)));
+        };
         let interest = link.interest();
-        if is_kept && !news.ended && link.is_to(news.life) && link.refused.is_none() {
+        if !news.ended && link.is_to(news.life) && link.refused.is_none() {
             return Ok(Heard::Source {
                 life: self.record.life.clone(),
                 path: path.to_owned(),
@@ -181,10 +181,15 @@ impl<S: Storage> Turn<'_, S> {
             });
         }
         Ok(Heard::Kept(Kept {
-            keep: is_kept,
-            interest: is_kept.then_some(interest),
+            keep: true,
+            interest: Some(interest),
             copying: None,
         }))
+    }
+
+    fn is_about(&self, path: &str) -> Result<bool, Error> {
+        let link = self.link(path)?;
+        Ok(self.matches(path) || link.is_some_and(|link| !link.is_gone()))
     }
 
     /// The target tells of itself. What it is to the subscription, it was told: it has to say that it is

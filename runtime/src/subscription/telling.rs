@@ -199,16 +199,6 @@ impl<S: Storage> Core<S> {
         Ok(self.present()?.1.record.config.delivery.copying().cloned())
     }
 
-    /// Whether what is copied is put into envelopes.
-    ///
-    /// # Errors
-    ///
-    /// [`SubscriptionError::NotFound`], [`Error::Storage`], [`Error::Newer`].
-    pub fn has_envelopes(&mut self) -> Result<bool, Error> {
-        let copying = self.present()?.1.record.config.delivery.copying();
-        Ok(copying.is_some_and(|copying| copying.envelope))
-    }
-
     /// Whether it has a receiver of webhooks.
     ///
     /// # Errors
