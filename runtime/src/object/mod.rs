@@ -15,6 +15,7 @@
 //! | [`family`] | what the objects of a fork and its source say to each other |
 //! | [`enroll`] | what the directory is told of the stream |
 //! | [`tell`] | what subscriptions are told of it |
+//! | [`heard`] | what they answer |
 //! | [`telling`] | what one of them has heard, and when it is told next |
 //! | [`slices`] | what those are given that copy it |
 //! | [`chores`] | jobs: what is done besides requests |
@@ -37,6 +38,7 @@ mod copies;
 pub mod end;
 mod enroll;
 pub mod family;
+mod heard;
 pub mod measure;
 pub mod ports;
 pub mod question;

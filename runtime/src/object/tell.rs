@@ -24,7 +24,7 @@ use super::telling::{PAUSE, Telling};
 use super::wake::SAFETY;
 use crate::backoff::BackOff;
 use crate::machine::Peer;
-use crate::protocol::ask::{self, Interest, Kept, Life, TOLD, Told};
+use crate::protocol::ask::{self, Interest, Life, TOLD, Told};
 use crate::protocol::error::Error;
 use crate::protocol::reply::Appended;
 use crate::stream::links::Link;
@@ -48,7 +48,7 @@ pub(super) struct Tell {
     /// Where the tail was when the first append came of which somebody was told, if nobody knew by
     /// then what they were told before: most have copied up to there.
     guess: Cell<Option<u64>>,
-    links: RefCell<BTreeMap<String, Telling>>,
+    pub links: RefCell<BTreeMap<String, Telling>>,
     /// Who is to be looked at.
     round: RefCell<VecDeque<String>>,
     /// Whether all are to be looked at once more.
@@ -462,96 +462,6 @@ impl<P: Ports> Object<P> {
         if !self.tell.round.borrow().is_empty() || self.tell.again.get() {
             self.tell_some().await;
         }
-    }
-
-    /// Takes what a subscription has answered. Says whether it is to be told more at once.
-    fn has_heard(
-        &self,
-        subscription: &str,
-        told: &Told,
-        answer: Result<(u16, Vec<u8>), Error>,
-    ) -> bool {
-        let kept = match answer {
-            Ok((404, _)) => Ok(Kept::is(false)),
-            Ok(answer) => ask::answered(&answer),
-            Err(error) => Err(error),
-        };
-        let noted = match kept {
-            Ok(kept) if kept.keep => self.is_kept(subscription, told, &kept),
-            Ok(_) => self.is_not_kept(subscription, told),
-            Err(error) => Err(error),
-        };
-        noted.unwrap_or_else(|error| {
-            let mut links = self.tell.links.borrow_mut();
-            if let Some(telling) = links.get_mut(subscription) {
-                if telling.backoff.is_fresh() {
-                    let text = format_args!("{subscription} was not told yet: {error:?}");
-                    self.ports.log(text);
-                }
-                telling.failed(self.ports.now());
-            }
-            false
-        })
-    }
-
-    fn is_kept(&self, subscription: &str, told: &Told, kept: &Kept) -> Result<bool, Error> {
-        self.take_interest(subscription, kept.interest)?;
-        let end = self.stream.borrow().end_of();
-        let mut links = self.tell.links.borrow_mut();
-        let Some(telling) = links.get_mut(subscription) else {
-            return Ok(false);
-        };
-        if told.ended {
-            let stream = self.stream.borrow();
-            let is_left = |life: &Life| stream.farewells().iter().any(|left| left.life == *life);
-            telling.heard.retain(is_left);
-            telling.heard.push(told.life.clone());
-        } else if end.is_some_and(|(life, _)| life == told.life) {
-            return Ok(telling.has_heard(told, kept.copying, self.ports.now()));
-        }
-        telling.backoff = BackOff::default();
-        Ok(false)
-    }
-
-    /// A subscription has said what it wants to hear.
-    fn take_interest(&self, subscription: &str, wanted: Option<Interest>) -> Result<(), Error> {
-        let is_news = |telling: &Telling, wanted: &Interest| {
-            // It may have said so of the link before.
-            !telling.is_renewed && telling.link.interest != *wanted
-        };
-        let wanted = {
-            let links = self.tell.links.borrow();
-            let telling = links.get(subscription);
-            wanted.filter(|wanted| telling.is_some_and(|telling| is_news(telling, wanted)))
-        };
-        let Some(wanted) = wanted else {
-            return Ok(());
-        };
-        let change = |object: &Self| {
-            let mut stream = object.stream.borrow_mut();
-            stream.change_interest(subscription, wanted)
-        };
-        let interest = self.counted(change).0?;
-        if let Some(telling) = self.tell.links.borrow_mut().get_mut(subscription) {
-            telling.link.interest = interest;
-        }
-        Ok(())
-    }
-
-    fn is_not_kept(&self, subscription: &str, told: &Told) -> Result<bool, Error> {
-        let is_renewed = {
-            let links = self.tell.links.borrow();
-            links.get(subscription).is_some_and(|it| it.is_renewed)
-        };
-        let unlink = |object: &Self| {
-            let mut stream = object.stream.borrow_mut();
-            stream.unlink(subscription, Some(&told.life))
-        };
-        if !is_renewed && self.counted(unlink).0? {
-            self.tell.unlinked(subscription);
-            return Ok(false);
-        }
-        self.is_kept(subscription, told, &Kept::is(true))
     }
 
     /// Reads the links, unless that was done.
