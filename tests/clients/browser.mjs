@@ -6,6 +6,7 @@ import { once } from "node:events"
 import { readFile } from "node:fs/promises"
 import { createServer } from "node:http"
 import { extname, join } from "node:path"
+import { FLAGS } from "./chromium.mjs"
 import { proxyTo } from "./proxy.mjs"
 
 // Ends with the test, however that ends.
@@ -39,19 +40,7 @@ await once(pages, "listening")
 const page = new URL(`http://127.0.0.1:${pages.address().port}/page.html`)
 page.search = new URLSearchParams({ server, proxy: proxy.url, files })
 // With the last one it ends when this program does, which holds the other ends of two pipes.
-const flags = [
-  "--headless",
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-  "--enable-logging=stderr",
-  `--user-data-dir=${profile}`,
-  "--remote-debugging-pipe",
-]
+const flags = [...FLAGS, "--enable-logging=stderr", `--user-data-dir=${profile}`]
 const browser = spawn(chromium, [...flags, page.href], {
   stdio: ["ignore", "ignore", "inherit", "pipe", "pipe"],
 })

@@ -2,7 +2,8 @@
 import { spawn } from "node:child_process"
 import { eventually } from "./control.mjs"
 
-const FLAGS = [
+/** A browser of nobody, that talks of nothing to anybody and is told what to do over two pipes. */
+export const FLAGS = [
   "--headless",
   "--no-sandbox",
   "--disable-gpu",

@@ -517,16 +517,9 @@ impl Track {
     }
 
     fn owes(&mut self, incarnation: &str, from: u64, until: u64) {
-        let owed = self.owed.get_or_insert_with(|| Owed {
-            incarnation: incarnation.to_owned(),
-            from,
-            until,
-        });
-        if owed.incarnation != incarnation {
-            incarnation.clone_into(&mut owed.incarnation);
-            owed.from = from;
-        }
-        owed.until = until;
+        let new = || Owed::new(incarnation, from, until);
+        let owed = self.owed.get_or_insert_with(new);
+        owed.goes_on(incarnation, from, until);
     }
 
     /// A part that is taken leaves nothing out, and somebody wants it.

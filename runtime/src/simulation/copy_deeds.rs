@@ -2,7 +2,7 @@
 
 use fastrand::Rng;
 
-use super::deeds::{Deed, IDS, PATTERNS, WAKING, Whom, manner};
+use super::deeds::{Deed, IDS, PATTERNS, WAKING, Whom, manner, spoil};
 use super::workload::{Expires, Op, STREAMS, TARGETS, WAKES, pick};
 
 /// What happens to them in a run: so many things in so many milliseconds. The first ones make some.
@@ -72,7 +72,10 @@ fn op(rng: &mut Rng, chaos: u32) -> Op {
             let n = rng.usize(..TARGETS);
             return make_target(rng, n);
         }
-        10 => return spoil(rng),
+        10 => {
+            let path = target(rng);
+            return spoil(rng, path, 2);
+        }
         // Ordinary appends beside the copies.
         11 => {
             let path = target(rng);
@@ -157,20 +160,6 @@ fn make_target(rng: &mut Rng, n: usize) -> Op {
         public: rng.bool(),
         keeps: (rng.u8(..8) == 0).then(|| rng.u64(1..40)),
         lengths: vec![3],
-    }
-}
-
-/// A target that is gone, closed, or cut.
-fn spoil(rng: &mut Rng) -> Op {
-    let path = target(rng);
-    match rng.u8(..4) {
-        0 | 1 => Op::Delete { path },
-        2 => Op::Append {
-            path,
-            lengths: vec![4],
-            closes: true,
-        },
-        _ => Op::Truncate { path, part: 200 },
     }
 }
 

@@ -223,7 +223,10 @@ fn op(rng: &mut Rng, chaos: u32, switches: bool) -> Op {
             off: rng.bool(),
         },
         16 => return wake_stream(rng),
-        17 => return spoil(rng),
+        17 => {
+            let path = STREAMS + rng.usize(..WAKES);
+            return spoil(rng, path, 1);
+        }
         _ => return append(rng),
     })
 }
@@ -270,12 +273,12 @@ fn wake_stream(rng: &mut Rng) -> Op {
     }
 }
 
-/// A wake stream that is gone, closed, or cut.
-fn spoil(rng: &mut Rng) -> Op {
-    let path = STREAMS + rng.usize(..WAKES);
-    match rng.u8(..3) {
-        0 => Op::Delete { path },
-        1 => Op::Append {
+/// A stream that something else needs is gone, which is so many times as likely as that it is closed, or
+/// that it is cut.
+pub fn spoil(rng: &mut Rng, path: usize, deletions: u8) -> Op {
+    match rng.u8(..deletions + 2) {
+        n if n < deletions => Op::Delete { path },
+        n if n == deletions => Op::Append {
             path,
             lengths: vec![4],
             closes: true,

@@ -51,6 +51,25 @@ pub struct Owed {
     pub until: u64,
 }
 
+impl Owed {
+    pub fn new(incarnation: &str, from: u64, until: u64) -> Self {
+        Self {
+            incarnation: incarnation.to_owned(),
+            from,
+            until,
+        }
+    }
+
+    /// More was appended, to another stream of the path perhaps.
+    pub fn goes_on(&mut self, incarnation: &str, from: u64, until: u64) {
+        if self.incarnation != incarnation {
+            incarnation.clone_into(&mut self.incarnation);
+            self.from = from;
+        }
+        self.until = until;
+    }
+}
+
 /// A subscription, from its creation to its deletion.
 #[derive(Clone, Debug)]
 pub struct Account {
@@ -592,16 +611,8 @@ impl Ledger {
                 continue;
             }
             let owed = account.owed.entry(path.to_owned());
-            let owed = owed.or_insert_with(|| Owed {
-                incarnation: incarnation.to_owned(),
-                from,
-                until,
-            });
-            if owed.incarnation != incarnation {
-                incarnation.clone_into(&mut owed.incarnation);
-                owed.from = from;
-            }
-            owed.until = until;
+            let owed = owed.or_insert_with(|| Owed::new(incarnation, from, until));
+            owed.goes_on(incarnation, from, until);
         }
     }
 }

@@ -3,6 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use durable_streams_tests::dev::Dev;
 use durable_streams_tests::hooks::Hook;
+use durable_streams_tests::http::Client;
 use durable_streams_tests::project::{Auth, Project};
 use durable_streams_tests::rows::STREAMS;
 use durable_streams_tests::stream::Stream;
@@ -30,14 +31,19 @@ fn show(project: &Project, id: &str) -> Result<Value> {
     ask(project, &["subscriptions", "show", id])
 }
 
+/// A client that may write what the program's own project holds.
+fn writer(dev: &Dev) -> Result<Client> {
+    let access = dev.document().access.as_ref().context("no tokens")?;
+    let token = format!("Bearer {}", access.write_token);
+    Ok(dev.client().with_header("authorization", token))
+}
+
 #[test]
 fn copies_are_made_changed_and_removed_with_their_project() -> Result<()> {
     let project = Project::take(Auth::ProjectJwt)?;
     project.forget_data()?;
     let dev = Dev::start(&project)?;
-    let access = dev.document().access.as_ref().context("no tokens")?;
-    let token = format!("Bearer {}", access.write_token);
-    let client = dev.client().with_header("authorization", token);
+    let client = writer(&dev)?;
     let create = [
         "subscriptions",
         "create",
@@ -93,9 +99,7 @@ fn subscriptions_are_made_seen_at_work_and_removed_with_their_project() -> Resul
     let project = Project::take(Auth::ProjectJwt)?;
     project.forget_data()?;
     let dev = Dev::start(&project)?;
-    let access = dev.document().access.as_ref().context("no tokens")?;
-    let token = format!("Bearer {}", access.write_token);
-    let client = dev.client().with_header("authorization", token);
+    let client = writer(&dev)?;
     let none = ask(&project, &["subscriptions", "list"])?;
     assert_eq!(none["subscriptions"], json!([]));
 

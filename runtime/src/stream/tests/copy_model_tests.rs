@@ -6,17 +6,16 @@ use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
-use super::KEY;
 use super::copy_tests::life;
 use super::simulation::{ROWS, items_of};
 use super::sqlite::Sqlite;
+use super::{KEY, creation, named};
 use crate::protocol::ask::{Copied, Copy, CopyPart, Fed, Life, OfSubscription};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::offset::Offset;
-use crate::protocol::request::{Append, Create, Read, ReadFrom};
+use crate::protocol::request::{Append, Read, ReadFrom};
 use crate::stream::Stream;
-use crate::stream::birth::Name;
 
 const PATHS: usize = 3;
 
@@ -130,18 +129,8 @@ impl<'a> Bench<'a> {
 
     fn create(&mut self) {
         self.target += 1;
-        let create = Create {
-            content_type: ContentType::parse("application/json"),
-            expiry: None,
-            closed: false,
-            public: false,
-            fork: None,
-            retention: None,
-        };
-        let name = Name {
-            path: "p/target".into(),
-            incarnation: life(self.target).incarnation,
-        };
+        let create = creation("application/json");
+        let name = named("p/target", &life(self.target).incarnation);
         self.stream
             .create(&create, None, b"", name, KEY, self.target)
             .unwrap();

@@ -4,10 +4,10 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::KEY;
 use super::bucket::{Bucket, Fault};
 use super::simulation::{ABLE, ROWS, items_of};
 use super::sqlite::Sqlite;
+use super::{KEY, creation, named};
 use crate::protocol::ask::{Copied, Copy, CopyPart, Fed, Interest, Life, OfSubscription};
 use crate::protocol::condition::Condition;
 use crate::protocol::content_type::ContentType;
@@ -20,7 +20,6 @@ use crate::protocol::producer::Claim;
 use crate::protocol::request::{Append, Create, Fork, Read, ReadFrom};
 use crate::protocol::truncate::Truncate;
 use crate::stream::Stream;
-use crate::stream::birth::Name;
 use crate::stream::family::lend;
 use crate::stream::tier::upkeep::GRACE;
 use crate::stream::verbs::copy::Outcome;
@@ -28,30 +27,14 @@ use crate::stream::verbs::delete::End;
 
 const TTL: u64 = 100_000;
 
+const JSON: &str = "application/json";
+
 fn json() -> ContentType {
-    ContentType::parse("application/json").unwrap()
-}
-
-fn creation(content_type: &ContentType) -> Create {
-    Create {
-        content_type: Some(content_type.clone()),
-        expiry: None,
-        closed: false,
-        public: false,
-        fork: None,
-        retention: None,
-    }
-}
-
-fn named(path: &str, incarnation: &str) -> Name {
-    Name {
-        path: path.into(),
-        incarnation: incarnation.into(),
-    }
+    ContentType::parse(JSON).unwrap()
 }
 
 fn created(database: &Sqlite) -> Stream<&Sqlite> {
-    created_as(database, &creation(&json()))
+    created_as(database, &creation(JSON))
 }
 
 fn created_as<'a>(database: &'a Sqlite, request: &Create) -> Stream<&'a Sqlite> {
@@ -59,6 +42,13 @@ fn created_as<'a>(database: &'a Sqlite, request: &Create) -> Stream<&'a Sqlite> 
     let name = named("p/target", "1");
     stream.create(request, None, b"", name, KEY, 0).unwrap();
     stream
+}
+
+/// Another stream takes the place of the one that was there.
+fn create_again(stream: &mut Stream<&Sqlite>) {
+    let name = named("p/target", "2");
+    let created = stream.create(&creation(JSON), None, b"", name, KEY, 0);
+    assert!(created.unwrap().is_new);
 }
 
 pub fn life(born: u64) -> Life {
@@ -325,16 +315,7 @@ fn a_copy_is_for_one_stream_that_is_open() {
         outcome.answer
     };
     assert_eq!(answer(&mut stream), Copied::Gone);
-    stream
-        .create(
-            &creation(&json()),
-            None,
-            b"",
-            named("p/target", "2"),
-            KEY,
-            0,
-        )
-        .unwrap();
+    create_again(&mut stream);
     feed(&mut stream, "s", 1);
     assert_eq!(answer(&mut stream), Copied::Gone);
     let database = Sqlite::new();
@@ -466,8 +447,7 @@ fn many_parts_are_one_append() {
 #[test]
 fn bytes_come_as_base64() {
     let database = Sqlite::new();
-    let plain = ContentType::parse("text/plain").unwrap();
-    let mut stream = created_as(&database, &creation(&plain));
+    let mut stream = created_as(&database, &creation("text/plain"));
     feed(&mut stream, "s", 1);
     let pieces = ["héllo".as_bytes(), b"\0\xff", b"!"];
     let (mut copy, _) = copy_of(&[("a", 0, 6), ("b", 0, 2), ("a", 6, 7)]);
@@ -485,20 +465,19 @@ fn bytes_come_as_base64() {
 
 #[test]
 fn content_that_is_none_is_refused_and_changes_nothing() {
-    let plain = ContentType::parse("text/plain").unwrap();
     for (content_type, base64, content, length) in [
-        (json(), false, "0\n1\n", 3),
-        (json(), false, "0\n1\n", 5),
-        (json(), false, "0\n1", 3),
-        (json(), false, "0\nx\n", 4),
-        (json(), false, "0\n\n", 3),
-        (json(), false, "0]\n[1\n", 6),
-        (json(), true, "MAo=", 4),
-        (plain.clone(), false, "0\n1\n", 4),
-        (plain, true, "MA", 2),
+        (JSON, false, "0\n1\n", 3),
+        (JSON, false, "0\n1\n", 5),
+        (JSON, false, "0\n1", 3),
+        (JSON, false, "0\nx\n", 4),
+        (JSON, false, "0\n\n", 3),
+        (JSON, false, "0]\n[1\n", 6),
+        (JSON, true, "MAo=", 4),
+        ("text/plain", false, "0\n1\n", 4),
+        ("text/plain", true, "MA", 2),
     ] {
         let database = Sqlite::new();
-        let mut stream = created_as(&database, &creation(&content_type));
+        let mut stream = created_as(&database, &creation(content_type));
         feed(&mut stream, "s", 1);
         let (mut copy, _) = copy_of(&[("b", 0, 0), ("a", 0, 2)]);
         (copy.parts[1].length, copy.parts[1].base64) = (length, base64);
@@ -672,7 +651,7 @@ fn a_fork_of_a_target_is_none() {
             offset: None,
             sub_offset: 0,
         }),
-        ..creation(&json())
+        ..creation(JSON)
     };
     let mut fork = Stream::new(&forks);
     fork.create(&request, Some(&loan), b"", name, KEY, 0)
@@ -715,16 +694,7 @@ fn a_stream_in_place_of_a_target_is_none() {
     stream.link("pattern", Interest::Copies).unwrap();
     copy(&mut stream, &[("a", 0, 2)]);
     stream.delete(0).unwrap();
-    stream
-        .create(
-            &creation(&json()),
-            None,
-            b"",
-            named("p/target", "2"),
-            KEY,
-            0,
-        )
-        .unwrap();
+    create_again(&mut stream);
     for _ in 0..2 {
         let links = of(&[("pattern", Interest::Ends), ("s", Interest::Target)]);
         assert_eq!(interests(&mut stream), links);
@@ -753,7 +723,7 @@ fn copies_do_not_keep_a_stream_alive() {
     let database = Sqlite::new();
     let request = Create {
         expiry: Some(Expiry::Ttl(TTL / 1000)),
-        ..creation(&json())
+        ..creation(JSON)
     };
     let mut stream = created_as(&database, &request);
     let at = |now| {

@@ -1,25 +1,11 @@
-use super::KEY;
 use super::sqlite::Sqlite;
+use super::{KEY, creation, named};
 use crate::protocol::ask::Interest;
-use crate::protocol::content_type::ContentType;
-use crate::protocol::request::Create;
 use crate::stream::Stream;
-use crate::stream::birth::Name;
 use crate::stream::storage::{Param, Statement, Storage};
 
 fn create(stream: &mut Stream<&Sqlite>, incarnation: &str) {
-    let create = Create {
-        content_type: ContentType::parse("application/json"),
-        expiry: None,
-        closed: false,
-        public: false,
-        fork: None,
-        retention: None,
-    };
-    let name = Name {
-        path: "p/x".into(),
-        incarnation: incarnation.into(),
-    };
+    let (create, name) = (creation("application/json"), named("p/x", incarnation));
     let created = stream.create(&create, None, b"[1]", name, KEY, 0);
     assert!(created.unwrap().is_new);
 }

@@ -31,7 +31,28 @@ mod simulation_tests;
 pub(crate) mod sqlite;
 mod version_tests;
 
-use super::birth::Key;
+use super::birth::{Key, Name};
+use crate::protocol::content_type::ContentType;
+use crate::protocol::request::Create;
 
 /// What nobody can guess, but the same in each run.
 const KEY: Key = Key::new(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);
+
+/// A request for a stream of a type, and nothing more.
+fn creation(content_type: &str) -> Create {
+    Create {
+        content_type: ContentType::parse(content_type),
+        expiry: None,
+        closed: false,
+        public: false,
+        fork: None,
+        retention: None,
+    }
+}
+
+fn named(path: &str, incarnation: &str) -> Name {
+    Name {
+        path: path.into(),
+        incarnation: incarnation.into(),
+    }
+}

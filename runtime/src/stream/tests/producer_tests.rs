@@ -1,11 +1,11 @@
 //! How producers are remembered by a whole stream, whatever they are called.
 
-use super::KEY;
 use super::sqlite::Sqlite;
+use super::{KEY, creation, named};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::producer::Claim;
-use crate::protocol::request::{Append, Create};
+use crate::protocol::request::Append;
 use crate::stream::Stream;
 use crate::stream::birth::{Birth, Name};
 use crate::stream::log::producers;
@@ -13,18 +13,7 @@ use crate::stream::storage::{Statement, Storage};
 
 fn created(database: &Sqlite) -> Stream<&Sqlite> {
     let mut stream = Stream::new(database);
-    let request = Create {
-        content_type: ContentType::parse("a/b"),
-        expiry: None,
-        closed: false,
-        public: false,
-        fork: None,
-        retention: None,
-    };
-    let name = Name {
-        path: "a".into(),
-        incarnation: "1".into(),
-    };
+    let (request, name) = (creation("a/b"), named("a", "1"));
     stream.create(&request, None, b"", name, KEY, 0).unwrap();
     stream
 }
