@@ -1,7 +1,7 @@
 //! The npm packages in this folder, installed as their lock files say.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -14,14 +14,7 @@ pub fn installed(name: &str) -> Result<PathBuf> {
     let _lock = places::lock(name)?;
     let source = places::repository().join("tests").join(name);
     let copy = places::work_dir(name)?;
-    for entry in fs::read_dir(&source).with_context(|| format!("listing {}", source.display()))? {
-        let entry = entry?;
-        let target = copy.join(entry.file_name());
-        // What is right stays untouched: another test may be reading it just now.
-        if entry.file_type()?.is_file() && fs::read(&target).ok() != Some(fs::read(entry.path())?) {
-            fs::copy(entry.path(), target)?;
-        }
-    }
+    copy_changed(&source, &copy)?;
     // What was installed last: written after npm, so that a broken installation is none.
     let lock_file = fs::read(copy.join("package-lock.json"))?;
     let mark = copy.join("node_modules/.installed");
@@ -34,4 +27,21 @@ pub fn installed(name: &str) -> Result<PathBuf> {
         .current_dir(&copy))?;
     fs::write(&mark, lock_file)?;
     Ok(copy)
+}
+
+/// Copies what has changed. What is right stays untouched: another test may be reading it just now.
+fn copy_changed(source: &Path, copy: &Path) -> Result<()> {
+    for entry in fs::read_dir(source).with_context(|| format!("listing {}", source.display()))? {
+        let entry = entry?;
+        let target = copy.join(entry.file_name());
+        if entry.file_type()?.is_dir() {
+            if entry.file_name() != "node_modules" {
+                fs::create_dir_all(&target)?;
+                copy_changed(&entry.path(), &target)?;
+            }
+        } else if fs::read(&target).ok() != Some(fs::read(entry.path())?) {
+            fs::copy(entry.path(), target)?;
+        }
+    }
+    Ok(())
 }
