@@ -186,6 +186,7 @@ fn options(project: &Project, dev_vars: &DevVars, port: u16) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::project::Here;
 
     #[test]
     fn a_local_run_is_for_development_unless_that_is_said_otherwise() {
@@ -194,7 +195,7 @@ mod tests {
         let dev = |more: &str| {
             std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
             std::fs::write(dir.path().join("wrangler.toml"), format!("{base}{more}")).unwrap();
-            let project = Project::open(dir.path()).unwrap();
+            let project = Project::open(&Here::at(dir.path())).unwrap();
             options(&project, &DevVars::default(), 0)["bindings"]["DEV"].clone()
         };
         assert_eq!(dev(""), "1");

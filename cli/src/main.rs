@@ -35,7 +35,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use crate::{args::Cli, ui::Ui};
+use crate::{args::Cli, project::Here, ui::Ui};
 
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
@@ -44,7 +44,7 @@ fn main() -> ExitCode {
     };
     let ui = Ui::new(&cli.global);
     let outcome = commands::enter_directory(cli.global.directory.as_deref())
-        .and_then(|()| commands::run(cli.command, &ui));
+        .and_then(|()| commands::run(cli.command, &ui, &Here::current(cli.global.environment)));
     match outcome {
         Ok(code) => code,
         // Whatever it was that failed, it failed because of the interrupt.

@@ -1,9 +1,6 @@
 //! A local session: build, serve, and do both again when the sources change, until told to end.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
@@ -13,8 +10,7 @@ use crate::{
     error::problem,
     interrupt::{self, Interrupted},
     local::{self, Server},
-    project::Project,
-    server::Serving,
+    project::{Here, Lock, Project, Work},
     toolchain::{self, Toolchain},
     ui::{self, Ui},
     variables,
@@ -36,17 +32,18 @@ pub struct Session<'a> {
     server: Server,
     port: u16,
     watch: Watch,
-    /// Says to other commands where it serves.
-    _serving: Option<Serving>,
+    /// Keeps others from the data, and says where it serves.
+    _lock: Lock,
 }
 
 impl<'a> Session<'a> {
     /// Builds and serves the project in a folder.
-    pub fn start(ui: &'a Ui, dir: &Path, port: u16) -> Result<Self> {
+    pub fn start(ui: &'a Ui, here: &Here, port: u16) -> Result<Self> {
         interrupt::note_interrupts();
-        let mut project = Project::open(dir)?;
+        let mut project = Project::open(here)?;
         let dev_vars = DevVars::read(ui, &project)?;
         variables::check_with(&project, &dev_vars)?;
+        let mut lock = take(&project)?;
         let port = local::check_port(port)?;
         for setting in project.not_served() {
             ui.warn(format!(
@@ -56,6 +53,7 @@ impl<'a> Session<'a> {
         // What changes from here on, while tools are installed, makes another build.
         let watch = Watch::start(&project.root)?;
         let toolchain = toolchain::ready(ui, &project)?;
+        let bundle = Lock::wait(ui, &project, Work::Bundle, "dev")?;
         ui.step("Building the worker", || {
             bundle::build(ui, &project, &toolchain, Effort::Quick)
         })?;
@@ -65,7 +63,8 @@ impl<'a> Session<'a> {
         let server = ui.step("Starting workerd", || {
             Server::start(&project, &dev_vars, &toolchain, port)
         })?;
-        let serving = Serving::at(&project, &url(port))?;
+        drop(bundle);
+        lock.serve_at(&url(port))?;
         Ok(Self {
             ui,
             project,
@@ -74,7 +73,7 @@ impl<'a> Session<'a> {
             server,
             port,
             watch,
-            _serving: serving,
+            _lock: lock,
         })
     }
 
@@ -163,10 +162,11 @@ impl<'a> Session<'a> {
     }
 
     fn rebuild(&mut self) -> Result<()> {
-        let mut project = Project::open(&self.project.root)?;
+        let mut project = self.project.reopened()?;
         let dev_vars = DevVars::read(self.ui, &project)?;
         variables::check_with(&project, &dev_vars)?;
         let toolchain = toolchain::ready(self.ui, &project)?;
+        let _bundle = Lock::wait(self.ui, &project, Work::Bundle, "dev")?;
         bundle::build(self.ui, &project, &toolchain, Effort::Quick)?;
         self.watch.apart(|| upgrade(self.ui, &mut project))?;
         self.server.load(&project, &dev_vars, self.port)?;
@@ -175,6 +175,16 @@ impl<'a> Session<'a> {
         self.toolchain = toolchain;
         Ok(())
     }
+}
+
+/// Two workerds on the same data would both take appends, and lose some.
+fn take(project: &Project) -> Result<Lock> {
+    Lock::attempt(project, Work::Serve, "dev")?.map_err(|holder| {
+        problem(
+            format!("this project is served on this machine already, by {holder}"),
+            "use that one, or end it first: two servers on the same data would lose some of it",
+        )
+    })
 }
 
 fn url(port: u16) -> String {

@@ -76,7 +76,7 @@ fn no_project_no_build() {
     for command in ["dev", "build"] {
         place
             .run(&[command])
-            .fails(1, &["is no project", "durable-streams init"]);
+            .fails(1, &["is in no project", "durable-streams init"]);
     }
     place
         .run(&["-C", "nowhere", "build"])

@@ -96,7 +96,7 @@ fn what_cannot_be_is_refused_before_anything_is_installed() {
     let place = Place::new();
     place
         .run(&["create-project", "p"])
-        .fails(1, &["is no project", "durable-streams init"]);
+        .fails(1, &["is in no project", "durable-streams init"]);
     place.init(&["my-streams"]).succeeds();
     let run = |args: &[&str]| place.run(&[args, &["-C", "my-streams"]].concat());
     for name in ["a/b", "..", "__ds", "", "a b"] {

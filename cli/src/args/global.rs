@@ -19,4 +19,7 @@ pub struct Global {
     /// Run as if started in this folder
     #[arg(short = 'C', value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
+    /// The environment of wrangler.toml to work on [default: the top level; env: CLOUDFLARE_ENV]
+    #[arg(long = "env", value_name = "NAME", global = true)]
+    pub environment: Option<String>,
 }

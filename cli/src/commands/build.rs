@@ -1,23 +1,22 @@
 //! `build`: the deployable bundle.
 
-use std::path::Path;
-
 use anyhow::Result;
 use serde_json::json;
 
 use crate::{
     bundle::{self, Effort},
-    project::{self, Project},
+    project::{self, Here, Lock, Project, Work},
     toolchain,
     ui::Ui,
     variables,
 };
 
 /// Builds the project in the current folder.
-pub fn run(ui: &Ui) -> Result<()> {
-    let project = Project::open(Path::new("."))?;
+pub fn run(ui: &Ui, here: &Here) -> Result<()> {
+    let project = Project::open(here)?;
     variables::check(&project)?;
     let toolchain = toolchain::ready(ui, &project)?;
+    let _lock = Lock::wait(ui, &project, Work::Bundle, "build")?;
     ui.step("Building the worker", || {
         bundle::build(ui, &project, &toolchain, Effort::Full)
     })?;

@@ -1,21 +1,19 @@
 //! `create-project`: a project in the registry, with its first secret.
 
-use std::path::Path;
-
 use anyhow::Result;
 use serde_json::json;
 
 use super::projects::{place, secret};
 use crate::{
     args::CreateProject,
-    project::Project,
+    project::{Here, Project},
     registry::{self, Record, Registry},
     ui::Ui,
 };
 
 /// Makes a project of the server in the current folder.
-pub fn run(ui: &Ui, args: &CreateProject) -> Result<()> {
-    let project = Project::open(Path::new("."))?;
+pub fn run(ui: &Ui, here: &Here, args: &CreateProject) -> Result<()> {
+    let project = Project::open(here)?;
     let name = args.name.as_ref().unwrap_or(&project.name);
     registry::check_name(name)?;
     for origin in &args.cors_origin {

@@ -1,6 +1,6 @@
 //! `projects delete`: a project's record, and before it, if wanted, what the project has.
 
-use std::{cell::Cell, path::Path, rc::Rc};
+use std::{cell::Cell, rc::Rc};
 
 use anyhow::{Context, Result};
 use dialoguer::{Confirm, Select};
@@ -12,7 +12,7 @@ use crate::{
     cloudflare::Account,
     error::problem,
     interrupt,
-    project::Project,
+    project::{Here, Project},
     registry::{Place, Record, Registry},
     server::{self, Page, Server},
     ui::{Ui, how_many},
@@ -55,10 +55,10 @@ struct Removed {
 }
 
 /// Removes a project. Its streams go first: without its record nobody gets to them.
-pub fn run(ui: &Ui, deletion: &Deletion) -> Result<()> {
+pub fn run(ui: &Ui, here: &Here, deletion: &Deletion) -> Result<()> {
     interrupt::note_interrupts();
     let name = deletion.name;
-    let project = Project::open(Path::new("."))?;
+    let project = Project::open(here)?;
     let account = match deletion.place.remote {
         true => Some(server::account(ui, &project)?),
         false => None,

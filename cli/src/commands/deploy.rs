@@ -1,7 +1,6 @@
 //! `deploy`: from a project to a URL that serves it.
 
 use std::{
-    path::Path,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -18,7 +17,7 @@ use crate::{
     deployment::{self, Deployment, Findings, Health, addresses, wait_until_healthy},
     error::problem,
     interrupt,
-    project::Project,
+    project::{Here, Lock, Project, Work},
     registry::{self, Registry},
     snippets, toolchain,
     ui::{self, Ui},
@@ -59,10 +58,10 @@ impl Times {
 }
 
 /// Deploys the project in a folder, with the credentials given or those of the environment.
-pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>) -> Result<()> {
+pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>) -> Result<()> {
     interrupt::note_interrupts();
     let mut times = Times::default();
-    let project = Project::open(dir)?;
+    let project = Project::open(here)?;
     variables::check_to_deploy(&project)?;
     if let Some(name) = &args.create_project {
         registry::check_name(name)?;
@@ -70,10 +69,12 @@ pub fn run(ui: &Ui, dir: &Path, args: &Deploy, credentials: Option<Credentials>)
     let credentials = credentials.map_or_else(Credentials::find, Ok)?;
     let mut deployment = Deployment::with(ui, project, credentials)?;
     if !args.dry_run {
-        deployment.hold()?;
+        deployment.hold("deploy")?;
         // The file may have changed while another run was waited for.
         variables::check_to_deploy(&deployment.project)?;
     }
+    // What is built is uploaded, and nothing that another run makes meanwhile.
+    let _lock = Lock::wait(ui, &deployment.project, Work::Bundle, "deploy")?;
     if args.no_build {
         deployment.upload()?;
     }

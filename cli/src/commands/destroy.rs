@@ -1,6 +1,6 @@
 //! `destroy`: remove from Cloudflare what a project has made there.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use anyhow::Result;
 use dialoguer::Input;
@@ -12,7 +12,7 @@ use crate::{
     deployment::{Deployment, Kind, Resource, recorded},
     error::problem,
     interrupt,
-    project::edit,
+    project::{Here, edit},
     ui::Ui,
 };
 
@@ -30,10 +30,10 @@ struct Plan {
 }
 
 /// Removes worker, buckets and namespaces, as far as the project has made them.
-pub fn run(ui: &Ui, args: &Destroy) -> Result<()> {
+pub fn run(ui: &Ui, here: &Here, args: &Destroy) -> Result<()> {
     interrupt::note_interrupts();
-    let mut deployment = Deployment::open(ui, Path::new("."))?;
-    deployment.hold()?;
+    let mut deployment = Deployment::open(ui, here)?;
+    deployment.hold("destroy")?;
     let plan = plan(&deployment, args.keep_data)?;
     let name = deployment.project.name.clone();
     for kept in &plan.kept {

@@ -1,7 +1,5 @@
 //! `dev`: build the worker and serve it on this machine.
 
-use std::path::Path;
-
 use anyhow::Result;
 use serde_json::{Value, json};
 
@@ -9,19 +7,20 @@ use crate::{
     args::values::Auth,
     auth::{self, Access},
     local,
+    project::Here,
     session::Session,
     snippets::{self, Snippet},
     ui::Ui,
 };
 
 /// Serves the project in a folder until told to end.
-pub fn run(ui: &Ui, dir: &Path, port: u16) -> Result<()> {
-    run_with(ui, dir, port, &json!({}))
+pub fn run(ui: &Ui, here: &Here, port: u16) -> Result<()> {
+    run_with(ui, here, port, &json!({}))
 }
 
 /// The same, with more to say in the JSON document.
-pub fn run_with(ui: &Ui, dir: &Path, port: u16, more: &Value) -> Result<()> {
-    let session = Session::start(ui, dir, port)?;
+pub fn run_with(ui: &Ui, here: &Here, port: u16, more: &Value) -> Result<()> {
+    let session = Session::start(ui, here, port)?;
     let access = match auth::of(&session.project().root)? {
         Auth::ProjectJwt => Some(auth::local_access(ui, session.project())?),
         Auth::None => None,

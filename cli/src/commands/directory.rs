@@ -1,7 +1,5 @@
 //! `directory`: which streams a server knows of.
 
-use std::path::Path;
-
 use anyhow::Result;
 use serde_json::json;
 
@@ -9,6 +7,7 @@ use crate::{
     args::{Directory, ServerFlags},
     error::{hint, problem},
     interrupt,
+    project::Here,
     server::{Error, Server},
     ui::Ui,
 };
@@ -18,15 +17,15 @@ const UNFOUND: &str = "Streams of which nothing has moved to R2 cannot be found 
                        register when they are next appended to or read.";
 
 /// Works on the directory of a server.
-pub fn run(ui: &Ui, args: &Directory) -> Result<()> {
+pub fn run(ui: &Ui, here: &Here, args: &Directory) -> Result<()> {
     interrupt::note_interrupts();
     match args {
-        Directory::Rebuild { after, server } => rebuild(ui, after.clone(), server),
+        Directory::Rebuild { after, server } => rebuild(ui, here, after.clone(), server),
     }
 }
 
-fn rebuild(ui: &Ui, mut after: Option<String>, flags: &ServerFlags) -> Result<()> {
-    let server = Server::open(ui, Path::new("."), flags)?;
+fn rebuild(ui: &Ui, here: &Here, mut after: Option<String>, flags: &ServerFlags) -> Result<()> {
+    let server = Server::open(ui, here, flags)?;
     let mut found = 0;
     ui.counting("Looking for streams in the bucket", |count| {
         loop {

@@ -1,6 +1,6 @@
 //! `doctor`: what is missing on this machine, and mend it.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use console::style;
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{
     args::Doctor,
     error, interrupt,
-    project::Project,
+    project::{Here, Project},
     toolchain::{self, Missing, Requirement},
     ui::Ui,
 };
@@ -22,11 +22,10 @@ struct Finding {
 
 /// Looks for everything that is needed, in a project also for what this project needs. Fails when
 /// something is missing in the end.
-pub fn run(ui: &Ui, args: &Doctor) -> Result<ExitCode> {
-    let here = Path::new(".");
-    let project = match here.join("wrangler.toml").exists() {
-        true => Some(Project::open(here)?),
-        false => None,
+pub fn run(ui: &Ui, here: &Here, args: &Doctor) -> Result<ExitCode> {
+    let project = match here.find()? {
+        Some(_) => Some(Project::open(here)?),
+        None => None,
     };
     let mut findings = Vec::new();
     for requirement in toolchain::requirements(project.as_ref()) {

@@ -18,7 +18,9 @@ use crate::{
     },
     cloudflare::{Credentials, PERMISSIONS, Secret, TOKENS},
     error::problem,
-    git, interrupt, local, name, registry,
+    git, interrupt, local, name,
+    project::Here,
+    registry,
     runtime_source::RuntimeSource,
     scaffold::{self, NewProject, Staged},
     ui::Ui,
@@ -65,7 +67,7 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
     let document = document(&project, &staged, git, false);
     if args.dev {
         ui.note(written(&project, &staged));
-        return dev::run_with(ui, &project.dir, args.port, &document);
+        return dev::run_with(ui, &Here::at(&project.dir), args.port, &document);
     }
     ui.result(
         format!(
@@ -85,7 +87,7 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
 fn go_on(ui: &Ui, project: &NewProject, port: u16) -> Result<()> {
     let dir = &project.dir;
     if yes("Build and serve it now? Ctrl-C ends that", true)? {
-        dev::run(ui, dir, port)?;
+        dev::run(ui, &Here::at(dir), port)?;
         interrupt::forget_interrupt();
     }
     if yes("Deploy it to Cloudflare?", false)? {
@@ -94,7 +96,7 @@ fn go_on(ui: &Ui, project: &NewProject, port: u16) -> Result<()> {
             create_project: first_project(project)?,
             ..Deploy::default()
         };
-        deploy::run(ui, dir, &args, Some(credentials))?;
+        deploy::run(ui, &Here::at(dir), &args, Some(credentials))?;
     }
     Ok(())
 }

@@ -1,9 +1,6 @@
 //! `logs`: what the deployed worker does, as it does it.
 
-use std::{
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use jiff::Timestamp;
@@ -13,6 +10,7 @@ use crate::{
     cloudflare::{Account, Error, Tail},
     deployment::Deployment,
     interrupt,
+    project::Here,
     ui::Ui,
 };
 
@@ -21,9 +19,9 @@ const STABLE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Shows events until Ctrl-C. With `--json`, each is a document on a line of its own.
-pub fn run(ui: &Ui) -> Result<()> {
+pub fn run(ui: &Ui, here: &Here) -> Result<()> {
     interrupt::note_interrupts();
-    let deployment = Deployment::open(ui, Path::new("."))?;
+    let deployment = Deployment::open(ui, here)?;
     let name = &deployment.project.name;
     let account = &deployment.account;
     let mut tail = account.open_tail(name)?;

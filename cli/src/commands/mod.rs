@@ -21,7 +21,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::{args::Command, render, ui::Ui};
+use crate::{args::Command, project::Here, render, ui::Ui};
 
 /// Works in another folder from now on, as `-C` asks.
 pub fn enter_directory(dir: Option<&Path>) -> Result<()> {
@@ -33,22 +33,22 @@ pub fn enter_directory(dir: Option<&Path>) -> Result<()> {
 }
 
 /// Does what was asked for.
-pub fn run(command: Command, ui: &Ui) -> Result<ExitCode> {
+pub fn run(command: Command, ui: &Ui, here: &Here) -> Result<ExitCode> {
     match command {
         Command::Init(args) => init::run(ui, args)?,
-        Command::Dev(args) => dev::run(ui, Path::new("."), args.port)?,
-        Command::Build => build::run(ui)?,
-        Command::Provision(args) => provision::run(ui, &args)?,
-        Command::Deploy(args) => deploy::run(ui, Path::new("."), &args, None)?,
-        Command::Status => return status::run(ui),
-        Command::Destroy(args) => destroy::run(ui, &args)?,
-        Command::Logs => logs::run(ui)?,
-        Command::CreateProject(args) => create_project::run(ui, &args)?,
-        Command::Projects(args) => projects::run(ui, &args)?,
-        Command::Token(args) => token::run(ui, &args)?,
-        Command::Subscriptions(args) => subscriptions::run(ui, &args)?,
-        Command::Directory(args) => directory::run(ui, &args)?,
-        Command::Doctor(args) => return doctor::run(ui, &args),
+        Command::Dev(args) => dev::run(ui, here, args.port)?,
+        Command::Build => build::run(ui, here)?,
+        Command::Provision(args) => provision::run(ui, here, &args)?,
+        Command::Deploy(args) => deploy::run(ui, here, &args, None)?,
+        Command::Status => return status::run(ui, here),
+        Command::Destroy(args) => destroy::run(ui, here, &args)?,
+        Command::Logs => logs::run(ui, here)?,
+        Command::CreateProject(args) => create_project::run(ui, here, &args)?,
+        Command::Projects(args) => projects::run(ui, here, &args)?,
+        Command::Token(args) => token::run(ui, here, &args)?,
+        Command::Subscriptions(args) => subscriptions::run(ui, here, &args)?,
+        Command::Directory(args) => directory::run(ui, here, &args)?,
+        Command::Doctor(args) => return doctor::run(ui, here, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::RenderTemplate => render::serve()?,
     }

@@ -1,33 +1,31 @@
 //! `projects`: what is in the registry, and changes to it.
 
-use std::path::Path;
-
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::delete_project::{self, Deletion};
 use crate::{
     args::{PlaceFlags, Projects},
-    project::Project,
+    project::{Here, Project},
     registry::{Place, Record, Registry, Secret},
     ui::Ui,
 };
 
 /// Works on the projects of the server in the current folder.
-pub fn run(ui: &Ui, args: &Projects) -> Result<()> {
+pub fn run(ui: &Ui, here: &Here, args: &Projects) -> Result<()> {
     match args {
-        Projects::List { place } => list(ui, *place),
-        Projects::Show { name, place } => show(ui, name, *place),
+        Projects::List { place } => list(ui, here, *place),
+        Projects::Show { name, place } => show(ui, here, name, *place),
         Projects::Rotate {
             name,
             secret_stdin,
             place,
-        } => rotate(ui, name, *secret_stdin, *place),
+        } => rotate(ui, here, name, *secret_stdin, *place),
         Projects::RemoveSecret {
             name,
             secret,
             place,
-        } => remove_secret(ui, name, secret.as_deref(), *place),
+        } => remove_secret(ui, here, name, secret.as_deref(), *place),
         Projects::Delete {
             name,
             yes,
@@ -36,6 +34,7 @@ pub fn run(ui: &Ui, args: &Projects) -> Result<()> {
             place,
         } => delete_project::run(
             ui,
+            here,
             &Deletion {
                 name,
                 yes: *yes,
@@ -63,13 +62,13 @@ pub fn secret(from_stdin: bool) -> Result<Secret> {
     }
 }
 
-fn open(ui: &Ui, flags: PlaceFlags) -> Result<Registry> {
-    let project = Project::open(Path::new("."))?;
+fn open(ui: &Ui, here: &Here, flags: PlaceFlags) -> Result<Registry> {
+    let project = Project::open(here)?;
     Registry::open(ui, &project, place(flags))
 }
 
-fn list(ui: &Ui, flags: PlaceFlags) -> Result<()> {
-    let mut registry = open(ui, flags)?;
+fn list(ui: &Ui, here: &Here, flags: PlaceFlags) -> Result<()> {
+    let mut registry = open(ui, here, flags)?;
     let place = registry.place().name();
     let names = registry.names()?;
     let mut lines = Vec::new();
@@ -98,8 +97,8 @@ fn list(ui: &Ui, flags: PlaceFlags) -> Result<()> {
     Ok(())
 }
 
-fn show(ui: &Ui, name: &str, flags: PlaceFlags) -> Result<()> {
-    let mut registry = open(ui, flags)?;
+fn show(ui: &Ui, here: &Here, name: &str, flags: PlaceFlags) -> Result<()> {
+    let mut registry = open(ui, here, flags)?;
     let place = registry.place().name();
     let record = registry.get(name)?;
     let mut lines = vec![format!("{} ({place})", line(name, &record))];
@@ -115,9 +114,9 @@ fn show(ui: &Ui, name: &str, flags: PlaceFlags) -> Result<()> {
     Ok(())
 }
 
-fn rotate(ui: &Ui, name: &str, from_stdin: bool, flags: PlaceFlags) -> Result<()> {
+fn rotate(ui: &Ui, here: &Here, name: &str, from_stdin: bool, flags: PlaceFlags) -> Result<()> {
     let new = secret(from_stdin)?;
-    let mut registry = open(ui, flags)?;
+    let mut registry = open(ui, here, flags)?;
     let place = registry.place().name();
     let mut record = registry.get(name)?;
     record.rotate(new.clone())?;
@@ -136,8 +135,14 @@ fn rotate(ui: &Ui, name: &str, from_stdin: bool, flags: PlaceFlags) -> Result<()
     Ok(())
 }
 
-fn remove_secret(ui: &Ui, name: &str, id: Option<&str>, flags: PlaceFlags) -> Result<()> {
-    let mut registry = open(ui, flags)?;
+fn remove_secret(
+    ui: &Ui,
+    here: &Here,
+    name: &str,
+    id: Option<&str>,
+    flags: PlaceFlags,
+) -> Result<()> {
+    let mut registry = open(ui, here, flags)?;
     let place = registry.place().name();
     let mut record = registry.get(name)?;
     let removed = record.remove_secret(id)?;

@@ -1,7 +1,5 @@
 //! `provision`: the bucket and the namespace of a project.
 
-use std::path::Path;
-
 use anyhow::Result;
 use serde_json::json;
 
@@ -9,15 +7,16 @@ use crate::{
     args::Provision,
     deployment::{Deployment, Resource},
     interrupt,
+    project::Here,
     ui::Ui,
 };
 
 /// Makes what is missing, and adopts what is there.
-pub fn run(ui: &Ui, args: &Provision) -> Result<()> {
+pub fn run(ui: &Ui, here: &Here, args: &Provision) -> Result<()> {
     interrupt::note_interrupts();
-    let mut deployment = Deployment::open(ui, Path::new("."))?;
+    let mut deployment = Deployment::open(ui, here)?;
     if !args.dry_run {
-        deployment.hold()?;
+        deployment.hold("provision")?;
     }
     let mut resources = deployment.preflight()?.resources;
     if !args.dry_run {

@@ -1,6 +1,6 @@
 //! `status`: what is on Cloudflare, and whether it is what is here.
 
-use std::{path::Path, process::ExitCode};
+use std::process::ExitCode;
 
 use anyhow::Result;
 use console::style;
@@ -11,6 +11,7 @@ use crate::{
     cloudflare::Settings,
     deployment::{Deployment, Findings, Health, addresses, ask},
     interrupt,
+    project::Here,
     ui::Ui,
 };
 
@@ -33,9 +34,9 @@ impl Check {
 }
 
 /// Looks at everything. Fails when something is missing or differs.
-pub fn run(ui: &Ui) -> Result<ExitCode> {
+pub fn run(ui: &Ui, here: &Here) -> Result<ExitCode> {
     interrupt::note_interrupts();
-    let deployment = Deployment::open(ui, Path::new("."))?;
+    let deployment = Deployment::open(ui, here)?;
     let mut checks = Vec::new();
     let name = &deployment.project.name;
     let findings = ui.step("Looking at what is on Cloudflare", || deployment.look())?;

@@ -1,21 +1,19 @@
 //! `token`: a token for the streams of a project.
 
-use std::path::Path;
-
 use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::projects::place;
 use crate::{
     args::{Token, values::Scope},
-    project::Project,
+    project::{Here, Project},
     registry::{self, Registry, Secret},
     token::{self, Claims},
     ui::Ui,
 };
 
 /// Prints a token, and nothing else on stdout.
-pub fn run(ui: &Ui, args: &Token) -> Result<()> {
+pub fn run(ui: &Ui, here: &Here, args: &Token) -> Result<()> {
     if let Some(stream) = &args.stream {
         token::check_stream(stream)?;
     }
@@ -25,7 +23,7 @@ pub fn run(ui: &Ui, args: &Token) -> Result<()> {
             registry::check_name(&project)?;
             (project, Secret::from_stdin()?)
         }
-        false => registered(ui, args)?,
+        false => registered(ui, here, args)?,
     };
     let claims = Claims {
         project,
@@ -48,8 +46,8 @@ pub fn run(ui: &Ui, args: &Token) -> Result<()> {
 }
 
 /// The project, the only one if none is named, and its primary secret.
-fn registered(ui: &Ui, args: &Token) -> Result<(String, Secret)> {
-    let project = Project::open(Path::new("."))?;
+fn registered(ui: &Ui, here: &Here, args: &Token) -> Result<(String, Secret)> {
+    let project = Project::open(here)?;
     let mut registry = Registry::open(ui, &project, place(args.place))?;
     let name = match &args.project {
         Some(name) => name.clone(),

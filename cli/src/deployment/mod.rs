@@ -7,22 +7,18 @@ mod record;
 mod resources;
 
 pub use address::{Health, addresses, ask, wait_until_healthy};
-pub use record::{Record, folder, recorded};
+pub use record::{Record, recorded};
 pub use resources::{Kind, Resource};
 
-use std::{
-    fs::{self, File},
-    path::Path,
-    rc::Rc,
-};
+use std::{fs, rc::Rc};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 
 use crate::{
     cloudflare::{Account, Credentials, Module, Script, Settings, Upload},
     error::problem,
-    project::{self, Project},
+    project::{self, Here, Lock, Project, Work},
     ui::Ui,
 };
 
@@ -38,7 +34,7 @@ pub struct Deployment<'a> {
     /// What the project has made there.
     pub record: Record,
     /// Held while something is changed.
-    lock: Option<File>,
+    lock: Option<Lock>,
 }
 
 /// What was found before anything was changed.
@@ -58,8 +54,8 @@ pub struct Findings {
 
 impl<'a> Deployment<'a> {
     /// Opens the project in a folder to look at it, with credentials from the environment.
-    pub fn open(ui: &'a Ui, dir: &Path) -> Result<Self> {
-        Self::with(ui, Project::open(dir)?, Credentials::find()?)
+    pub fn open(ui: &'a Ui, here: &Here) -> Result<Self> {
+        Self::with(ui, Project::open(here)?, Credentials::find()?)
     }
 
     /// The same with a project and credentials that are at hand.
@@ -77,11 +73,17 @@ impl<'a> Deployment<'a> {
     }
 
     /// Waits until no other run on this machine changes the project's things, and keeps others
-    /// waiting.
-    pub fn hold(&mut self) -> Result<()> {
-        self.lock = Some(lock(self.ui, &self.project)?);
+    /// waiting, who are told which command they wait for. Two machines cannot wait for each other:
+    /// there, an upload is whole or not at all, and a migration names the tag it starts from.
+    pub fn hold(&mut self, command: &str) -> Result<()> {
+        self.lock = Some(Lock::wait(
+            self.ui,
+            &self.project,
+            Work::Cloudflare,
+            command,
+        )?);
         // The other run may have written both.
-        self.project = Project::open(&self.project.root)?;
+        self.project = self.project.reopened()?;
         self.record = Record::load(&self.project, &self.account.id)?;
         Ok(())
     }
@@ -354,19 +356,4 @@ impl<'a> Deployment<'a> {
 fn deployed_tag(findings: &Findings) -> Option<Option<&str>> {
     let script = findings.script.as_ref();
     script.map(|script| script.migration_tag.as_deref())
-}
-
-/// Waits until no other run works on this project. Two machines cannot wait for each other: there,
-/// an upload is whole or not at all, and a migration names the tag it starts from.
-fn lock(ui: &Ui, project: &Project) -> Result<File> {
-    let folder = record::folder(project);
-    fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    let path = folder.join("lock");
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    if file.try_lock().is_err() {
-        ui.note("Waiting for another run in this project to end");
-        file.lock()
-            .with_context(|| format!("cannot lock {}", path.display()))?;
-    }
-    Ok(file)
 }

@@ -85,7 +85,7 @@ impl Record {
     pub fn load(project: &Project, account: &str) -> Result<Self> {
         let path = project.root.join(CREATED);
         let accounts = read(&path)?.unwrap_or_default();
-        let uploaded_path = folder(project).join(UPLOADED);
+        let uploaded_path = project.machine_dir().join(UPLOADED);
         // Without it a worker is uploaded once more, which does no harm.
         let uploaded: Uploaded = read(&uploaded_path).ok().flatten().unwrap_or_default();
         let is_of_this = uploaded.account == account && uploaded.worker == project.name;
@@ -171,11 +171,6 @@ impl Record {
     }
 }
 
-/// A folder of the project for what belongs to this machine only; git ignores it.
-pub fn folder(project: &Project) -> PathBuf {
-    project.root.join(".wrangler/durable-streams")
-}
-
 /// Routes with everything that is said of them.
 fn described(routes: &[FullRoute]) -> Value {
     routes
@@ -228,6 +223,7 @@ fn write(path: &Path, document: &impl Serialize) -> Result<()> {
 mod tests {
     use super::*;
     use crate::cloudflare::Module;
+    use crate::project::Here;
 
     #[test]
     fn a_bucket_is_written_down_with_where_it_is() {
@@ -246,7 +242,7 @@ mod tests {
         fs::write(dir.path().join("Cargo.toml"), "").unwrap();
         let text = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
         fs::write(dir.path().join("wrangler.toml"), text).unwrap();
-        let project = Project::open(dir.path()).unwrap();
+        let project = Project::open(&Here::at(dir.path())).unwrap();
         (dir, project)
     }
 

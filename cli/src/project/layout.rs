@@ -9,3 +9,6 @@ pub const WASM: &str = "index_bg.wasm";
 
 /// The settings of a project.
 pub const MANIFEST: &str = "wrangler.toml";
+
+/// For what belongs to one machine only; git ignores it.
+pub const MACHINE_DIR: &str = ".wrangler/durable-streams";

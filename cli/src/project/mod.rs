@@ -1,7 +1,9 @@
 //! A scaffolded project on disk, as its `wrangler.toml` describes it.
 
 pub mod edit;
+mod here;
 mod layout;
+mod lock;
 mod upgrade;
 pub mod wrangler;
 
@@ -10,9 +12,14 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
+pub use here::Here;
 pub use layout::{MANIFEST, SCRIPT, WASM};
+pub use lock::{Lock, Work, holder};
 
-use self::{layout::BUILD_DIR, wrangler::Wrangler};
+use self::{
+    layout::{BUILD_DIR, MACHINE_DIR},
+    wrangler::Wrangler,
+};
 use crate::error::problem;
 
 /// A scaffolded project.
@@ -20,6 +27,8 @@ use crate::error::problem;
 pub struct Project {
     /// Its folder, absolute.
     pub root: PathBuf,
+    /// Which of its environments this is; nothing for the top level.
+    pub environment: Option<String>,
     /// The worker's name.
     pub name: String,
     /// What its `wrangler.toml` says.
@@ -27,21 +36,10 @@ pub struct Project {
 }
 
 impl Project {
-    /// Opens the project in a folder.
-    pub fn open(dir: &Path) -> Result<Self> {
-        let root = dir
-            .canonicalize()
-            .with_context(|| format!("cannot find the folder {}", dir.display()))?;
+    /// Opens the project that a command works in.
+    pub fn open(here: &Here) -> Result<Self> {
+        let root = here.root()?;
         let manifest = root.join(MANIFEST);
-        if !manifest.is_file() || !root.join("Cargo.toml").is_file() {
-            return Err(problem(
-                format!(
-                    "{} is no project: it has no Cargo.toml with a wrangler.toml beside it",
-                    root.display()
-                ),
-                "go to a project's folder, name it with -C, or make one with `durable-streams init`",
-            ));
-        }
         let text = read(&manifest)?;
         let wrangler = Wrangler::parse(&text).map_err(|wrong| {
             problem(
@@ -51,9 +49,23 @@ impl Project {
         })?;
         Ok(Self {
             root,
+            environment: here.environment.clone(),
             name: wrangler.name.clone(),
             wrangler,
         })
+    }
+
+    /// Opens it once more: its files may have changed.
+    pub fn reopened(&self) -> Result<Self> {
+        Self::open(&Here {
+            dir: self.root.clone(),
+            environment: self.environment.clone(),
+        })
+    }
+
+    /// A folder of the project for what belongs to this machine only; git ignores it.
+    pub fn machine_dir(&self) -> PathBuf {
+        self.root.join(MACHINE_DIR)
     }
 
     /// The folder of the bundle.
@@ -191,7 +203,7 @@ enabled = true
         let dir = tempfile::tempdir().unwrap();
         std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
         std::fs::write(dir.path().join("wrangler.toml"), wrangler).unwrap();
-        let project = Project::open(dir.path());
+        let project = Project::open(&Here::at(dir.path()));
         (dir, project)
     }
 
@@ -262,7 +274,7 @@ enabled = true
     #[test]
     fn a_folder_without_a_project_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let error = Project::open(dir.path()).unwrap_err();
-        assert!(error.to_string().contains("is no project"), "{error}");
+        let error = Project::open(&Here::at(dir.path())).unwrap_err();
+        assert!(error.to_string().contains("is in no project"), "{error}");
     }
 }

@@ -10,7 +10,12 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::store::{BINDING, Store, no_namespace};
-use crate::{local, process, project::Project, toolchain, ui::Ui};
+use crate::{
+    local, process,
+    project::{Lock, Project, Work},
+    toolchain,
+    ui::Ui,
+};
 
 const SCRIPT: &str = include_str!("../../assets/registry.mjs");
 
@@ -20,6 +25,8 @@ pub struct LocalStore {
     node: Child,
     stdin: Option<ChildStdin>,
     stdout: BufReader<ChildStdout>,
+    /// Nobody else changes what was read here and is written again.
+    _lock: Lock,
 }
 
 #[derive(Deserialize)]
@@ -32,6 +39,7 @@ enum Answer {
 impl LocalStore {
     /// Opens the namespace, which is empty before the first run.
     pub fn start(ui: &Ui, project: &Project) -> Result<Self> {
+        let lock = Lock::wait(ui, project, Work::Registry, "projects")?;
         let namespace = project.namespace(BINDING).ok_or_else(no_namespace)?;
         let script = toolchain::node_script(ui, "registry.mjs", SCRIPT)?;
         let mut command = Command::new("node");
@@ -46,6 +54,7 @@ impl LocalStore {
             node,
             stdin,
             stdout: BufReader::new(stdout),
+            _lock: lock,
         };
         store.say(&json!({
             "kvNamespaces": { BINDING: namespace },

@@ -5,13 +5,12 @@ mod error;
 mod streams;
 mod subscriptions;
 
-pub use address::{Serving, local, remote};
+pub use address::{local, remote};
 pub use error::Error;
 pub use streams::Page;
 
 use std::{
     fmt,
-    path::Path,
     rc::Rc,
     time::{Duration, Instant},
 };
@@ -33,7 +32,7 @@ use crate::{
         self, BACK_OFF, LONGEST_WAIT, TRIES, escape, is_success, is_worth_another_try, reason,
         retry_after,
     },
-    project::Project,
+    project::{Here, Project},
     registry::{Place, Registry, Secret},
     token::{self, Claims},
     ui::Ui,
@@ -112,8 +111,8 @@ pub struct Answer {
 
 impl Server {
     /// The server that a command's options name, of the project in a folder.
-    pub fn open(ui: &Ui, dir: &Path, flags: &ServerFlags) -> Result<Self> {
-        let project = Project::open(dir)?;
+    pub fn open(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Self> {
+        let project = Project::open(here)?;
         let account = match flags.place.remote {
             true => Some(account(ui, &project)?),
             false => None,

@@ -2,8 +2,6 @@
 
 mod text;
 
-use std::path::Path;
-
 use anyhow::Result;
 use dialoguer::Confirm;
 use serde_json::{Value, json};
@@ -12,27 +10,30 @@ use crate::{
     args::{CreateSubscription, Delivery, Keys, ServerFlags, Since, SomeStreams, Subscriptions},
     error::problem,
     interrupt,
+    project::Here,
     server::Server,
     ui::Ui,
 };
 
 /// Works on the subscriptions of a server.
-pub fn run(ui: &Ui, args: &Subscriptions) -> Result<()> {
+pub fn run(ui: &Ui, here: &Here, args: &Subscriptions) -> Result<()> {
     interrupt::note_interrupts();
     match args {
-        Subscriptions::List { server } => list(ui, &open(ui, server)?),
-        Subscriptions::Show { id, server } => show(ui, &open(ui, server)?, id),
-        Subscriptions::Create(args) => create(ui, &open(ui, &args.server)?, args),
-        Subscriptions::Add(args) => add(ui, &open(ui, &args.server)?, args),
-        Subscriptions::Remove(args) => remove(ui, &open(ui, &args.server)?, args),
-        Subscriptions::Delete { id, yes, server } => delete(ui, &open(ui, server)?, id, *yes),
-        Subscriptions::Retry { id, server } => retry(ui, &open(ui, server)?, id),
-        Subscriptions::Keys(Keys::Rotate { now, server }) => rotate(ui, &open(ui, server)?, *now),
+        Subscriptions::List { server } => list(ui, &open(ui, here, server)?),
+        Subscriptions::Show { id, server } => show(ui, &open(ui, here, server)?, id),
+        Subscriptions::Create(args) => create(ui, &open(ui, here, &args.server)?, args),
+        Subscriptions::Add(args) => add(ui, &open(ui, here, &args.server)?, args),
+        Subscriptions::Remove(args) => remove(ui, &open(ui, here, &args.server)?, args),
+        Subscriptions::Delete { id, yes, server } => delete(ui, &open(ui, here, server)?, id, *yes),
+        Subscriptions::Retry { id, server } => retry(ui, &open(ui, here, server)?, id),
+        Subscriptions::Keys(Keys::Rotate { now, server }) => {
+            rotate(ui, &open(ui, here, server)?, *now)
+        }
     }
 }
 
-fn open(ui: &Ui, flags: &ServerFlags) -> Result<Server> {
-    Server::open(ui, Path::new("."), flags)
+fn open(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Server> {
+    Server::open(ui, here, flags)
 }
 
 fn list(ui: &Ui, server: &Server) -> Result<()> {

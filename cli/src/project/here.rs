@@ -1,0 +1,94 @@
+//! Where a command works.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result};
+
+use super::layout::MANIFEST;
+use crate::error::problem;
+
+/// The variable that chooses an environment where no option does, as for wrangler.
+const ENVIRONMENT: &str = "CLOUDFLARE_ENV";
+
+/// Where a command works: a folder of a project, and which of the project's environments.
+#[derive(Debug, Clone)]
+pub struct Here {
+    /// The project's folder, or one in it.
+    pub dir: PathBuf,
+    /// A name below `env` in `wrangler.toml`; nothing for the top level.
+    pub environment: Option<String>,
+}
+
+impl Here {
+    /// The current folder, in the environment that `--env` or `CLOUDFLARE_ENV` names.
+    pub fn current(environment: Option<String>) -> Self {
+        let variable = || env::var(ENVIRONMENT).ok();
+        Self {
+            dir: PathBuf::from("."),
+            environment: environment
+                .or_else(variable)
+                .filter(|name| !name.is_empty()),
+        }
+    }
+
+    /// The top level of the project in a folder.
+    pub fn at(dir: &Path) -> Self {
+        Self {
+            dir: dir.to_owned(),
+            environment: None,
+        }
+    }
+
+    /// The folder of the project that this is in, if it is in one.
+    pub fn find(&self) -> Result<Option<PathBuf>> {
+        let dir = self
+            .dir
+            .canonicalize()
+            .with_context(|| format!("cannot find the folder {}", self.dir.display()))?;
+        let is_root = |dir: &&Path| {
+            let has = |file: &str| dir.join(file).is_file();
+            has(MANIFEST) && has("Cargo.toml")
+        };
+        Ok(dir.ancestors().find(is_root).map(Path::to_owned))
+    }
+
+    /// The same, where there has to be one.
+    pub(super) fn root(&self) -> Result<PathBuf> {
+        self.find()?.ok_or_else(|| {
+            problem(
+                format!(
+                    "{} is in no project: neither it nor a folder above it has a Cargo.toml with a \
+                     wrangler.toml beside it",
+                    self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone()).display()
+                ),
+                "go to a project's folder, name it with -C, or make one with `durable-streams init`",
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn a_project_is_found_from_its_subfolders_and_the_nearest_counts() {
+        let dir = tempfile::tempdir().unwrap();
+        let outer = dir.path().canonicalize().unwrap();
+        let inner = outer.join("a/b");
+        fs::create_dir_all(inner.join("src/deep")).unwrap();
+        let find = |dir: &Path| Here::at(dir).find().unwrap();
+        assert_eq!(find(&inner), None);
+        for root in [&outer, &inner] {
+            fs::write(root.join("Cargo.toml"), "").unwrap();
+            fs::write(root.join("wrangler.toml"), "").unwrap();
+        }
+        assert_eq!(find(&inner.join("src/deep")), Some(inner));
+        assert_eq!(find(&outer.join("a")), Some(outer));
+    }
+}
