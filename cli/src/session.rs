@@ -41,6 +41,7 @@ impl<'a> Session<'a> {
     pub fn start(ui: &'a Ui, here: &Here, port: u16) -> Result<Self> {
         interrupt::note_interrupts();
         let mut project = Project::open(here)?;
+        project.check_environment(ui)?;
         let dev_vars = DevVars::read(ui, &project)?;
         variables::check_with(&project, &dev_vars)?;
         let mut lock = take(&project)?;

@@ -4,16 +4,14 @@
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use crate::{
-    dev_vars::{self, DevVars},
-    error::problem,
-    project::{MANIFEST, Project},
-    settings,
-};
+use crate::{dev_vars::DevVars, error::problem, project::Project, settings};
 
 /// Refuses malformed settings in `wrangler.toml`.
 pub fn check(project: &Project) -> Result<()> {
-    refuse(&malformed(MANIFEST, &project.wrangler.vars))
+    refuse(&malformed(
+        project.manifest().name(),
+        &project.wrangler.vars,
+    ))
 }
 
 /// The same, and refuses what is for local runs alone.
@@ -23,7 +21,8 @@ pub fn check_to_deploy(project: &Project) -> Result<()> {
     match settings::DEV.parse(dev.as_deref()) {
         Ok(true) => Err(problem(
             format!(
-                "{MANIFEST} sets {}: the worker would send webhooks without TLS, and log each of them",
+                "{} sets {}: the worker would send webhooks without TLS, and log each of them",
+                project.manifest().name(),
                 settings::DEV.name
             ),
             "take it out: `durable-streams dev` sets it by itself, and nothing else may",
@@ -34,8 +33,8 @@ pub fn check_to_deploy(project: &Project) -> Result<()> {
 
 /// Refuses malformed settings there and in those of a local run.
 pub fn check_with(project: &Project, dev_vars: &DevVars) -> Result<()> {
-    let mut wrong = malformed(MANIFEST, &project.wrangler.vars);
-    wrong.extend(malformed(dev_vars::FILE, dev_vars.entries()));
+    let mut wrong = malformed(project.manifest().name(), &project.wrangler.vars);
+    wrong.extend(malformed(dev_vars.file(), dev_vars.entries()));
     refuse(&wrong)
 }
 

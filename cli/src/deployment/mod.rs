@@ -168,9 +168,13 @@ impl<'a> Deployment<'a> {
                 "remove them, or deploy with `npx wrangler deploy`, which knows them",
             ));
         }
-        for environment in wrangler.environments() {
+        self.project.check_environment(self.ui)?;
+        let others = wrangler.environments();
+        if self.project.environment.is_none() && !others.is_empty() {
             self.ui.warn(format!(
-                "`env.{environment}` of wrangler.toml is left out: the top level is what is deployed"
+                "no environment was named, and so this is about the top level; `--env NAME` is about one \
+                 of `{}`",
+                others.join("`, `")
             ));
         }
         placement::check(wrangler)?;
