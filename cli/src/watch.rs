@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    path::{Path, PathBuf},
+    path::Path,
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
