@@ -8,7 +8,7 @@ mod projects;
 mod server;
 pub mod values;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::global::Global;
 pub use self::{
@@ -21,6 +21,7 @@ pub use self::{
         Subscriptions,
     },
 };
+use crate::ui::Places;
 
 /// From nothing to your own Durable Streams server on Cloudflare.
 #[derive(Debug, Parser)]
@@ -32,6 +33,14 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Reads the command line, and where it says to work.
+pub fn parse() -> Result<(Cli, Places), clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok((cli, Places::of(&command, &matches)))
 }
 
 /// What to do.
@@ -77,8 +86,6 @@ pub enum Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use dialoguer::{Confirm, Input, Password};
+use dialoguer::{Confirm, Input};
 use serde_json::{Value, json};
 
 use super::{deploy, dev};
@@ -132,7 +132,7 @@ fn credentials(ui: &Ui) -> Result<Credentials> {
         "A token of {TOKENS} is needed, with the permissions {PERMISSIONS}.\n\
          It is kept nowhere: later runs take it from CLOUDFLARE_API_TOKEN."
     ));
-    let token = Password::new().with_prompt("Token").interact()?;
+    let token = ui.password("Token")?;
     Credentials::token(&Secret::new(&token), "typed in")
 }
 

@@ -118,7 +118,7 @@ impl Registry {
         // The cause would quote the record, and with it a secret.
         let record = serde_json::from_str(&text).ok();
         record.map(Some).with_context(|| {
-            format!("the record of project `{name}` is malformed; `projects delete` removes it")
+            format!("the record of project `{name}` is malformed; `durable-streams projects delete {name}` removes it")
         })
     }
 

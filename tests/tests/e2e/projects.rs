@@ -40,7 +40,7 @@ fn projects_and_their_tokens_are_made_while_the_server_runs() -> Result<()> {
     assert!(none.contains("create-project"), "{none}");
     // Before the first run there is a registry, too.
     project.run(&["create-project", "early"])?;
-    project.run(&["projects", "delete", "early"])?;
+    project.run(&["projects", "delete", "early", "--yes"])?;
 
     let dev = Dev::start(&project)?;
     let document = dev.document();
@@ -111,7 +111,14 @@ fn projects_and_their_tokens_are_made_while_the_server_runs() -> Result<()> {
     }
 
     project.run(&["projects", "remove-secret", "chat"])?;
-    project.run(&["projects", "delete", "my-projects", "--streams", "keep"])?;
+    project.run(&[
+        "projects",
+        "delete",
+        "my-projects",
+        "--yes",
+        "--streams",
+        "keep",
+    ])?;
     wait_until(
         "the old secret and the deleted project do not count",
         || Ok(stream.head()?.status == 401 && read.head()?.status == 401),
