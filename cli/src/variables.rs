@@ -31,6 +31,12 @@ pub fn check_to_deploy(project: &Project) -> Result<()> {
     }
 }
 
+/// Whether a variable is a setting of the server, and so none of its user's own.
+pub fn is_setting(name: &str) -> bool {
+    // No setting may be this, and all other variables may be anything.
+    settings::check(name, "\u{7f}").is_err()
+}
+
 /// Refuses malformed settings there and in those of a local run.
 pub fn check_with(project: &Project, dev_vars: &DevVars) -> Result<()> {
     let mut wrong = malformed(project.manifest().name(), &project.wrangler.vars);
@@ -92,6 +98,19 @@ mod tests {
                 "FILE: SSE_TIMEOUT_MS is \"[1]\", not a number of milliseconds from 1 to 3600000",
             ]
         );
+    }
+
+    #[test]
+    fn settings_are_known_by_their_names() {
+        for name in [
+            "DEBUG_TIMING",
+            "JURISDICTION",
+            "PUBLIC_URL",
+            "MAX_APPEND_BYTES",
+        ] {
+            assert!(is_setting(name), "{name}");
+        }
+        assert!(!is_setting("API_KEY"));
     }
 
     #[test]

@@ -10,12 +10,14 @@ import { createServer } from "node:http"
 import * as kv from "./cloud/kv.mjs"
 import * as r2 from "./cloud/r2.mjs"
 import * as scripts from "./cloud/scripts.mjs"
+import * as secrets from "./cloud/secrets.mjs"
 import { ACCOUNT, BASE, Refusal, boots, cloud, requests, token } from "./cloud/state.mjs"
 import * as tails from "./cloud/tails.mjs"
+import * as versions from "./cloud/versions.mjs"
 import { dispose, port, run, storage } from "./cloud/workerd.mjs"
 
 /** Answers for a method and a path below the account, whose `:x` are arguments. */
-const routes = [r2, kv, scripts, tails].flatMap((part) => part.routes)
+const routes = [r2, kv, scripts, secrets, tails, versions].flatMap((part) => part.routes)
 let faults = []
 
 function match(pattern, path) {

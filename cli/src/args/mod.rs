@@ -4,6 +4,7 @@ mod cloudflare;
 pub mod global;
 mod init;
 mod machine;
+mod operate;
 mod projects;
 mod server;
 pub mod values;
@@ -15,6 +16,7 @@ pub use self::{
     cloudflare::{Deploy, Destroy, Provision},
     init::Init,
     machine::{Completions, Dev, Doctor},
+    operate::{Rollback, Secrets},
     projects::{CreateProject, PlaceFlags, Projects, Token},
     server::{
         CreateSubscription, Delivery, Directory, Keys, ServerFlags, Since, SomeStreams, Streams,
@@ -62,6 +64,11 @@ pub enum Command {
     Destroy(Destroy),
     /// Show the requests and logs of the deployed worker as they come
     Logs,
+    /// Let an earlier version of the deployed worker serve again
+    Rollback(Rollback),
+    /// Set, list and delete secrets of the deployed worker
+    #[command(subcommand)]
+    Secret(Secrets),
     /// Make a project in the registry, with a secret that signs tokens
     CreateProject(CreateProject),
     /// List, show and change the projects in the registry

@@ -7,8 +7,10 @@ mod error;
 mod kv;
 mod r2;
 mod scripts;
+mod secrets;
 mod subdomain;
 mod tail;
+mod versions;
 
 pub use account::Account;
 pub use client::{Module, Upload};
@@ -17,3 +19,4 @@ pub use error::Error;
 pub use r2::Bucket;
 pub use scripts::{Script, Settings};
 pub use tail::Tail;
+pub use versions::{Deployed, Version};

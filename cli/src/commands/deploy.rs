@@ -107,7 +107,7 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
         deployment.provision(&mut findings.resources)
     })?;
     let upload = deployment.upload()?;
-    let is_deployed = deployment.is_deployed(&upload, &findings);
+    let is_deployed = deployment.is_deployed(&upload, &findings) && deployment.serves_newest()?;
     if !is_deployed {
         times.measure("upload", || {
             ui.step("Uploading the worker", || {

@@ -13,6 +13,8 @@ mod init;
 mod logs;
 mod projects;
 mod provision;
+mod rollback;
+mod secret;
 mod status;
 mod subscriptions;
 mod token;
@@ -43,6 +45,8 @@ pub fn run(command: Command, ui: &Ui, here: &Here) -> Result<ExitCode> {
         Command::Status => return status::run(ui, here),
         Command::Destroy(args) => destroy::run(ui, here, &args)?,
         Command::Logs => logs::run(ui, here)?,
+        Command::Rollback(args) => rollback::run(ui, here, &args)?,
+        Command::Secret(secrets) => secret::run(ui, here, &secrets)?,
         Command::CreateProject(args) => create_project::run(ui, here, &args)?,
         Command::Projects(args) => projects::run(ui, here, &args)?,
         Command::Token(args) => token::run(ui, here, &args)?,

@@ -283,6 +283,19 @@ impl Wrangler {
         classes
     }
 
+    /// Whether the worker gets something by this name.
+    pub fn binds(&self, name: &str) -> bool {
+        let objects = self.durable_objects.bindings.iter().map(|one| &one.name);
+        let buckets = self.r2_buckets.iter().map(|one| &one.binding);
+        let namespaces = self.kv_namespaces.iter().map(|one| &one.binding);
+        let datasets = self
+            .analytics_engine_datasets
+            .iter()
+            .map(|one| &one.binding);
+        let mut names = objects.chain(buckets).chain(namespaces).chain(datasets);
+        self.vars.contains_key(name) || names.any(|one| one == name)
+    }
+
     /// What a setting of the worker says.
     pub fn word(&self, word: Word) -> Option<&'static str> {
         let value = self.vars.get(word.name).and_then(Value::as_str);

@@ -3,6 +3,7 @@ import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { findBucket } from "./r2.mjs"
 import { Refusal, cloud, find, now, sha256, state } from "./state.mjs"
+import { addVersion } from "./versions.mjs"
 import { run } from "./workerd.mjs"
 
 export function script(name) {
@@ -70,6 +71,8 @@ async function upload(name, body) {
     previews: before?.previews ?? false,
     created: before?.created ?? now(),
     modified: now(),
+    versions: before?.versions ?? [],
+    deployments: before?.deployments ?? [],
   }
   // Whoever cannot be started is not deployed, and the old version goes on serving.
   try {
@@ -81,6 +84,7 @@ async function upload(name, body) {
   }
   cloud.scripts[name] = after
   cloud.uploads += 1
+  addVersion(after, "upload")
   return describe(name)
 }
 
@@ -125,15 +129,6 @@ export const routes = [
   ["GET", "/workers/scripts", () => Object.keys(cloud.scripts).map(describe)],
   ["GET", "/workers/scripts/:s/settings", (s) => settings(s)],
   ["PUT", "/workers/scripts/:s", (s, { body }) => upload(s, body)],
-  [
-    "PUT",
-    "/workers/scripts/:s/secrets",
-    async (s, { body }) => {
-      script(s).secrets[body.name] = body.text
-      await run(cloud.scripts)
-      return { name: body.name, type: body.type }
-    },
-  ],
   [
     "DELETE",
     "/workers/services/:s",

@@ -5,6 +5,7 @@ mod environments;
 mod faults;
 mod interrupted;
 mod journey;
+mod operate;
 mod placement;
 mod recorded;
 mod registry;
