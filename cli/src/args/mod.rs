@@ -15,7 +15,7 @@ pub use self::{
     cloudflare::{Deploy, Destroy, Provision},
     init::Init,
     machine::{Completions, Dev, Doctor},
-    projects::{CreateProject, PlaceFlags, Projects, Token},
+    projects::{CreateProject, PlaceFlags, Projects, Token, UpdateProject},
     server::{
         CreateSubscription, Delivery, Directory, Keys, ServerFlags, Since, SomeStreams, Streams,
         Subscriptions,
@@ -62,9 +62,10 @@ pub enum Command {
     Destroy(Destroy),
     /// Show the requests and logs of the deployed worker as they come
     Logs,
-    /// Make a project in the registry, with a secret that signs tokens
+    /// The older name of `projects create`
+    #[command(hide = true)]
     CreateProject(CreateProject),
-    /// List, show and change the projects in the registry
+    /// Make, list, show, change and delete the projects in the registry
     #[command(subcommand)]
     Projects(Projects),
     /// Print a token for the streams of a project

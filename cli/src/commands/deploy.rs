@@ -145,7 +145,7 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
             snippets::text(&snippets)
         ),
         (None, true) => snippets::text(&snippets),
-        (None, false) => "`durable-streams create-project --remote` makes a project, \
+        (None, false) => "`durable-streams projects create --remote` makes a project, \
                           `durable-streams token --remote --scope write` a token for it."
             .to_owned(),
     };
