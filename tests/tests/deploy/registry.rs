@@ -142,11 +142,17 @@ fn a_deploy_makes_a_first_project_once_and_shows_no_secret() -> Result<()> {
     fs::write(&manifest, text.replace("\"none\"", "\"project-jwt\""))?;
     let deploy = ["deploy", "--no-build", "--create-project", "chat"];
     let first = cloud.run(&dir, &deploy)?.ok()?;
-    assert!(
-        first.stdout.contains("Authorization: Bearer ey"),
-        "{}",
-        first.stdout
-    );
+    let said = &first.stdout;
+    for line in [
+        "URL=http",
+        "READ=ey",
+        "WRITE=ey",
+        "curl -i -X PUT -H \"Authorization: Bearer $WRITE",
+    ] {
+        let lines = said.lines().filter(|one| one.starts_with(line));
+        assert_eq!(lines.count(), 1, "{line} in {said}");
+    }
+    assert_eq!(said.matches("eyJ0").count(), 2, "{said}");
     let made = record(&cloud, "chat")?;
     let secret = made["signingSecrets"][0].as_str().context("no secret")?;
     for how in ["--json", "--verbose"] {
