@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 
 /// A first build takes minutes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -34,6 +35,10 @@ impl Terminal {
             .read(true)
             .write(true)
             .open(name.to_str()?)?;
+        // Machines that run tests say so by `CI`, and there nobody is asked anything.
+        if !command.get_envs().any(|(name, _)| name == "CI") {
+            command.env_remove("CI");
+        }
         let child = command
             .stdin(Stdio::from(theirs.try_clone()?))
             .stdout(Stdio::from(theirs.try_clone()?))
@@ -89,6 +94,12 @@ impl Terminal {
     pub fn answer(&mut self, question: &str, answer: &str) -> Result<()> {
         self.wait_for(question)?;
         Ok(self.keyboard.write_all(answer.as_bytes())?)
+    }
+
+    /// Whether it echoes what is typed, as shells want it.
+    pub fn shows_what_is_typed(&self) -> Result<bool> {
+        let modes = tcgetattr(&self.keyboard)?.local_modes;
+        Ok(modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG))
     }
 
     /// Presses Ctrl-C.
