@@ -35,7 +35,11 @@ fn a_changed_name_is_told_before_anything_changes() -> Result<()> {
     cloud.run(&dir, DEPLOY)?.ok()?;
     let before = cloud.state()?;
     rename(&dir, "my-streams", "renamed")?;
-    for args in [DEPLOY, &["provision"], &["deploy", "--no-build", "--dry-run"]] {
+    for args in [
+        DEPLOY,
+        &["provision"],
+        &["deploy", "--no-build", "--dry-run"],
+    ] {
         cloud.run(&dir, args)?.fails(&[
             "wrangler.toml names the worker renamed, and this project has deployed it as my-streams",
             "--rename carry-over",
