@@ -1,13 +1,15 @@
 //! What a removal takes away and what it leaves: all that the record lists for this environment, also of
 //! earlier names; and nothing else, unless it is asked for by name.
 
+use std::fmt;
+
 use anyhow::Result;
 
 use super::{
     Deployment, Thing,
     bindings::{free, users},
     consent::is_typed,
-    record::Mark,
+    record::{Created, Mark},
     rename::{deployed, own_classes},
     resources::default_name,
 };
@@ -16,6 +18,29 @@ use crate::{
     error::problem,
     project::edit,
 };
+
+/// Why something is left alone.
+#[derive(Debug)]
+enum Because {
+    /// It was there before it was used.
+    Before,
+    /// The record does not list it.
+    Unknown,
+    /// Another environment has made it.
+    Sibling(String),
+}
+
+impl fmt::Display for Because {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Before => f.write_str("it was there before this project used it"),
+            Self::Unknown => f.write_str("this project has no record of making it"),
+            Self::Sibling(environment) => {
+                write!(f, "{environment} has made it, and removes it")
+            }
+        }
+    }
+}
 
 /// What is asked for.
 #[derive(Debug)]
@@ -42,9 +67,6 @@ pub struct Removal {
     /// What was looked at, by name.
     seen: Vec<String>,
 }
-
-const BEFORE: &str = "it was there before this project used it";
-const UNKNOWN: &str = "this project has no record of making it";
 
 impl Deployment<'_> {
     /// Finds out what goes and what stays.
@@ -108,7 +130,7 @@ impl Deployment<'_> {
         for worker in ours.filter(|one| wanted.worker.is_none_or(|name| name == one.name)) {
             let thing = Thing::Worker(worker.name.clone());
             let is_there = deployed(worker, scripts).is_some();
-            let why = worker.adopted.then_some(BEFORE);
+            let why = worker.adopted.then_some(Because::Before);
             self.plan_thing(thing, is_there, why, wanted, plan)?;
         }
         let name = &self.project.name;
@@ -120,8 +142,13 @@ impl Deployment<'_> {
         if let Some(script) = found.filter(|script| !is_listed(script))
             && wanted.worker.is_none()
         {
+            let mark = Mark::of(script);
+            let why = self.unlisted(|created| {
+                let worker = created.worker(&script.id);
+                worker.is_some_and(|worker| worker.mark.fits(&mark))
+            });
             let thing = Thing::Worker(script.id.clone());
-            self.plan_thing(thing, true, Some(UNKNOWN), wanted, plan)?;
+            self.plan_thing(thing, true, Some(why), wanted, plan)?;
         }
         Ok(())
     }
@@ -145,19 +172,23 @@ impl Deployment<'_> {
         for bucket in buckets {
             let found = self.account.find_bucket(&bucket)?;
             let made = created.bucket(&bucket);
-            let thing = Thing::Bucket(bucket);
             let mark = Mark {
                 id: None,
                 created: found.as_ref().and_then(|found| found.creation_date.clone()),
             };
             let is_made = made.is_some_and(|made| found.is_none() || made.mark.fits(&mark));
+            let unlisted = self.unlisted(|created| {
+                let made = created.bucket(&bucket);
+                made.is_some_and(|made| made.mark.fits(&mark))
+            });
+            let thing = Thing::Bucket(bucket);
             if let Some(made) = made {
-                let why = made.adopted.then_some(BEFORE);
+                let why = made.adopted.then_some(Because::Before);
                 let is_there = found.is_some() && is_made;
                 self.plan_thing(thing.clone(), is_there, why, wanted, plan)?;
             }
             if found.is_some() && !is_made {
-                self.plan_thing(thing, true, Some(UNKNOWN), wanted, plan)?;
+                self.plan_thing(thing, true, Some(unlisted), wanted, plan)?;
             }
         }
         Ok(())
@@ -179,7 +210,7 @@ impl Deployment<'_> {
                 ),
                 title: found.map_or(&made.title, |found| &found.title).clone(),
             };
-            let why = made.adopted.then_some(BEFORE);
+            let why = made.adopted.then_some(Because::Before);
             self.plan_thing(thing, found.is_some(), why, wanted, plan)?;
         }
         for namespace in bound {
@@ -189,14 +220,24 @@ impl Deployment<'_> {
                 None => one.title == title,
             });
             if let Some(found) = found.filter(|found| created.namespace(found).is_none()) {
+                let why = self.unlisted(|created| created.namespace(found).is_some());
                 let thing = Thing::Namespace {
                     id: found.id.clone(),
                     title: found.title.clone(),
                 };
-                self.plan_thing(thing, true, Some(UNKNOWN), wanted, plan)?;
+                self.plan_thing(thing, true, Some(why), wanted, plan)?;
             }
         }
         Ok(())
+    }
+
+    /// Why what this environment does not list is left alone.
+    fn unlisted(&self, lists: impl Fn(&Created) -> bool) -> Because {
+        let mut others = self.record.of_others().into_iter();
+        match others.find(|(_, created)| lists(created)) {
+            Some((environment, _)) => Because::Sibling(environment),
+            None => Because::Unknown,
+        }
     }
 
     /// Takes a thing in, if it is there. One that is not this project's, for the reason given, is left
@@ -205,7 +246,7 @@ impl Deployment<'_> {
         &self,
         thing: Thing,
         is_there: bool,
-        why: Option<&str>,
+        why: Option<Because>,
         wanted: &Wanted,
         plan: &mut Removal,
     ) -> Result<()> {
@@ -215,7 +256,7 @@ impl Deployment<'_> {
             plan.gone.push(thing);
             return Ok(());
         }
-        let goes = match why {
+        let goes = match &why {
             None => true,
             Some(_) if self.consent.names(&name) => true,
             Some(why) if self.ui.can_ask() && !wanted.yes => {
