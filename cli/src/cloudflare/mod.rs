@@ -16,6 +16,7 @@ pub use account::Account;
 pub use client::{Module, Upload};
 pub use credentials::{Credentials, PERMISSIONS, Secret, TOKENS};
 pub use error::Error;
+pub use kv::Namespace;
 pub use r2::Bucket;
 pub use scripts::{Script, Settings};
 pub use tail::Tail;

@@ -69,6 +69,7 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
     }
     let credentials = credentials.map_or_else(Credentials::find, Ok)?;
     let mut deployment = Deployment::with(ui, project, credentials)?;
+    deployment.consent = args.ownership.consent();
     if !args.dry_run {
         deployment.hold("deploy")?;
         // The file may have changed while another run was waited for.
@@ -104,6 +105,7 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
         );
         return Ok(());
     }
+    deployment.claim(&findings)?;
     times.measure("provision", || {
         deployment.provision(&mut findings.resources)
     })?;

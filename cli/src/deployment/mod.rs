@@ -1,15 +1,25 @@
 //! A project on Cloudflare: what is there, what it takes to get there, and back.
 
 mod address;
+mod bindings;
+mod consent;
 mod difference;
+mod emptying;
 mod metadata;
+mod ownership;
 mod placement;
 mod record;
+mod removal;
+mod rename;
 mod resources;
 
 pub use address::{Health, addresses, ask, wait_until_healthy};
+pub use bindings::Thing;
+pub use consent::{Consent, Rename, is_typed};
 pub use difference::Difference;
-pub use record::{Record, recorded};
+pub use emptying::empty;
+pub use record::{Mark, Record, Worker};
+pub use removal::Wanted;
 pub use resources::{Kind, Resource};
 
 use std::{fs, rc::Rc};
@@ -17,10 +27,11 @@ use std::{fs, rc::Rc};
 use anyhow::Result;
 use serde_json::Value;
 
+use self::rename::Renaming;
 use crate::{
     cloudflare::{Account, Credentials, Deployed, Module, Script, Settings, Upload},
     error::problem,
-    project::{self, Here, Lock, Project, Work},
+    project::{self, Here, Lock, Project, Work, wrangler::Wrangler},
     ui::Ui,
 };
 
@@ -35,6 +46,8 @@ pub struct Deployment<'a> {
     pub account: Rc<Account>,
     /// What the project has made there.
     pub record: Record,
+    /// What was asked for by name, beyond that.
+    pub consent: Consent,
     /// Held while something is changed.
     lock: Option<Lock>,
 }
@@ -46,6 +59,8 @@ pub struct Findings {
     pub script: Option<Script>,
     /// What it is bound to.
     pub settings: Settings,
+    /// The worker of an earlier name, and what becomes of it.
+    pub renaming: Option<Renaming>,
     /// The migrations it lacks, as the API takes them.
     pub migrations: Option<Value>,
     /// Buckets and namespaces.
@@ -70,6 +85,7 @@ impl<'a> Deployment<'a> {
             project,
             account,
             record,
+            consent: Consent::default(),
             lock: None,
         })
     }
@@ -90,13 +106,20 @@ impl<'a> Deployment<'a> {
         Ok(())
     }
 
-    /// Everything that can be found out and checked before anything is built or changed.
-    pub fn preflight(&self) -> Result<Findings> {
+    /// Everything that can be found out and checked before anything is built or changed. What a person
+    /// has to decide is asked here.
+    pub fn preflight(&mut self) -> Result<Findings> {
         self.check_settings()?;
-        let mut findings = self.look()?;
-        if findings.script.is_some() {
-            self.check_owner(&findings.settings)?;
+        let scripts = self.account.scripts()?;
+        let renaming = self.renaming(&scripts)?;
+        if let Some(renaming) = &renaming
+            && renaming.choice == Rename::KeepBoth
+        {
+            rename::separate(&mut self.project.wrangler, &renaming.settings);
         }
+        let mut findings = self.look_among(scripts)?;
+        findings.renaming = renaming;
+        self.check_owners(&mut findings)?;
         self.check_placement(&findings)?;
         findings.migrations = self.expected_migrations(&findings)?;
         if findings.subdomain.is_none() && self.project.wrangler.on_workers_dev() {
@@ -107,34 +130,27 @@ impl<'a> Deployment<'a> {
 
     /// What is there, without judging it.
     pub fn look(&self) -> Result<Findings> {
-        let mut findings = self.look_at_worker()?;
-        if self.project.wrangler.on_workers_dev() {
-            findings.subdomain = self.account.subdomain()?;
-        }
-        findings.resources = resources::look(&self.account, &self.project)?;
-        Ok(findings)
+        self.look_among(self.account.scripts()?)
     }
 
-    /// What is there, of a project that may be half gone.
-    pub fn look_whatever_is_there(&self) -> Result<Findings> {
-        let mut findings = self.look_at_worker()?;
-        findings.resources = resources::look_whatever_is_there(&self.account, &self.project)?;
-        Ok(findings)
-    }
-
-    fn look_at_worker(&self) -> Result<Findings> {
+    fn look_among(&self, scripts: Vec<Script>) -> Result<Findings> {
         let name = &self.project.name;
-        let script = self.account.script(name)?;
+        let script = scripts.into_iter().find(|script| script.id == *name);
         let settings = match script {
             Some(_) => self.account.settings(name)?,
             None => Settings::default(),
         };
+        let subdomain = match self.project.wrangler.on_workers_dev() {
+            true => self.account.subdomain()?,
+            false => None,
+        };
         Ok(Findings {
             script,
             settings,
+            renaming: None,
             migrations: None,
-            resources: Vec::new(),
-            subdomain: None,
+            resources: resources::look(&self.account, &self.project)?,
+            subdomain,
         })
     }
 
@@ -146,7 +162,7 @@ impl<'a> Deployment<'a> {
         let (Err(_), Some(prospect)) = (&missing, self.project.prospect()?) else {
             return missing;
         };
-        match metadata::migrations(&prospect, deployed_tag(findings)) {
+        match missing_migrations(&prospect, findings) {
             Ok(_) => Ok(None),
             Err(_) => missing,
         }
@@ -154,7 +170,7 @@ impl<'a> Deployment<'a> {
 
     /// The migrations the deployed worker lacks, as the API takes them.
     pub fn missing_migrations(&self, findings: &Findings) -> Result<Option<Value>> {
-        metadata::migrations(&self.project.wrangler, deployed_tag(findings))
+        missing_migrations(&self.project.wrangler, findings)
     }
 
     /// Refuses settings that would be lost, and names those that have no effect.
@@ -183,40 +199,15 @@ impl<'a> Deployment<'a> {
         metadata::check_classes(wrangler)
     }
 
-    /// Refuses to put this worker in the place of one that has nothing to do with it.
-    fn check_owner(&self, settings: &Settings) -> Result<()> {
-        let classes: Vec<&str> = self.project.wrangler.own_classes().collect();
-        if self.is_own(settings) || classes.is_empty() {
-            return Ok(());
-        }
-        Err(problem(
-            format!(
-                "the account has another worker named {}: it has none of this project's classes ({})",
-                self.project.name,
-                classes.join(", ")
-            ),
-            "change `name` in wrangler.toml, or delete that worker in the dashboard",
-        ))
-    }
-
     /// Refuses to look for streams and their data in another jurisdiction than they are in.
     pub fn check_placement(&self, findings: &Findings) -> Result<()> {
         let wrangler = &self.project.wrangler;
         if findings.script.is_some() {
             placement::check_streams(wrangler, &findings.settings)?;
+            let name = &self.project.name;
+            placement::check_same_bucket(wrangler, name, &findings.settings, &self.consent)?;
         }
         placement::check_buckets(wrangler, &self.record.created().buckets)
-    }
-
-    /// Whether the deployed worker is this project's: made by it, or with its classes.
-    pub fn is_own(&self, settings: &Settings) -> bool {
-        let is_made = self.record.created().worker.as_ref() == Some(&self.project.name);
-        let classes: Vec<&str> = self.project.wrangler.own_classes().collect();
-        let has_class = settings.bindings.iter().any(|binding| {
-            let class = binding.get("class_name").and_then(Value::as_str);
-            class.is_some_and(|class| classes.contains(&class))
-        });
-        is_made || has_class
     }
 
     fn no_subdomain(&self) -> anyhow::Error {
@@ -275,7 +266,7 @@ impl<'a> Deployment<'a> {
     /// etag is still that upload's, so that a change made elsewhere is noticed.
     pub fn has_same_code(&self, upload: &Upload, findings: &Findings) -> bool {
         let script = findings.script.as_ref();
-        script.is_some_and(|script| self.record.is_last_upload(upload, script))
+        script.is_some_and(|script| self.record.uploaded.is(upload, script))
     }
 
     /// Whether the deployed worker has the settings of wrangler.toml.
@@ -323,16 +314,15 @@ impl<'a> Deployment<'a> {
     /// worked out anew, once.
     pub fn put(&mut self, upload: &Upload, findings: &Findings) -> Result<()> {
         let name = self.project.name.clone();
-        if findings.script.is_none() {
-            self.record.forget_upload();
-            self.record
-                .note(|created| created.worker = Some(name.clone()))?;
-        }
+        self.intend(findings)?;
         let mut sent = upload.clone();
         metadata::set_migrations(&mut sent.metadata, findings.migrations.as_ref());
         let uploaded = match self.account.upload(&name, &sent) {
             Err(error) if error.is_outdated_migration() && findings.migrations.is_some() => {
                 let script = self.account.script(&name)?;
+                if findings.script.is_none() && script.is_some() {
+                    self.check_made_meanwhile(upload)?;
+                }
                 let deployed = script
                     .as_ref()
                     .map(|script| script.migration_tag.as_deref());
@@ -345,14 +335,15 @@ impl<'a> Deployment<'a> {
             }
             outcome => outcome?,
         };
-        self.record.note_upload(upload, &uploaded)
+        self.record.uploaded.note(upload, &uploaded)?;
+        self.settle(&uploaded)
     }
 
     /// Sees to it that requests reach the worker; says whether that changed anything.
     pub fn expose(&mut self) -> Result<bool> {
         let on_workers_dev = self.expose_on_workers_dev()?;
         let routes = self.project.wrangler.all_routes();
-        if self.record.has_routes(&routes) {
+        if self.record.uploaded.has_routes(&routes) {
             return Ok(on_workers_dev);
         }
         let name = &self.project.name;
@@ -367,7 +358,7 @@ impl<'a> Deployment<'a> {
         if !domains.is_empty() {
             self.account.set_domains(name, &domains)?;
         }
-        self.record.note_routes(&routes)?;
+        self.record.uploaded.note_routes(&routes)?;
         Ok(true)
     }
 
@@ -394,8 +385,14 @@ impl<'a> Deployment<'a> {
     }
 }
 
-/// The last migration of the deployed worker, when there is one, and has one.
-fn deployed_tag(findings: &Findings) -> Option<Option<&str>> {
-    let script = findings.script.as_ref();
-    script.map(|script| script.migration_tag.as_deref())
+/// The migrations a worker lacks, with these settings: all of them, where it is not deployed, unless it
+/// takes over another's classes.
+fn missing_migrations(wrangler: &Wrangler, findings: &Findings) -> Result<Option<Value>> {
+    match (&findings.script, &findings.renaming) {
+        (Some(script), _) => metadata::migrations(wrangler, Some(script.migration_tag.as_deref())),
+        (None, Some(renaming)) if renaming.choice == Rename::CarryOver => {
+            rename::migrations(wrangler, &renaming.from, &renaming.settings)
+        }
+        (None, _) => metadata::migrations(wrangler, None),
+    }
 }

@@ -6,6 +6,8 @@ mod faults;
 mod interrupted;
 mod journey;
 mod operate;
+mod orders;
+mod ownership;
 mod placement;
 mod recorded;
 mod registry;

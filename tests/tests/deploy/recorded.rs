@@ -329,9 +329,10 @@ fn what_is_removed_is_removed_as_wrangler_does_it() -> Result<()> {
         [
             "GET /client/v4/accounts?page=1",
             "GET A/workers/scripts",
-            "GET A/workers/scripts/streams-demo/settings",
             "GET A/r2/buckets/streams-demo-bucket",
             "GET A/storage/kv/namespaces?direction=asc&order=title&per_page=1000",
+            // What each worker of the account is bound to stays.
+            "GET A/workers/scripts/streams-demo/settings",
             // Only an empty bucket can be removed.
             "GET A/r2/buckets/streams-demo-bucket/objects?per_page=1000",
         ]
