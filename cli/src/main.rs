@@ -13,6 +13,7 @@ mod git;
 mod http;
 mod interrupt;
 mod local;
+mod mask;
 mod name;
 mod names;
 mod process;

@@ -6,6 +6,7 @@ mod init;
 mod machine;
 mod projects;
 mod server;
+mod usage;
 pub mod values;
 
 use clap::{Parser, Subcommand};
@@ -20,6 +21,7 @@ pub use self::{
         CreateSubscription, Delivery, Directory, Keys, ServerFlags, Since, SomeStreams, Streams,
         Subscriptions,
     },
+    usage::Logs,
 };
 
 /// From nothing to your own Durable Streams server on Cloudflare.
@@ -52,7 +54,7 @@ pub enum Command {
     /// Remove from Cloudflare what this project has made there
     Destroy(Destroy),
     /// Show the requests and logs of the deployed worker as they come
-    Logs,
+    Logs(Logs),
     /// Make a project in the registry, with a secret that signs tokens
     CreateProject(CreateProject),
     /// List, show and change the projects in the registry

@@ -42,7 +42,7 @@ pub fn run(command: Command, ui: &Ui, here: &Here) -> Result<ExitCode> {
         Command::Deploy(args) => deploy::run(ui, here, &args, None)?,
         Command::Status => return status::run(ui, here),
         Command::Destroy(args) => destroy::run(ui, here, &args)?,
-        Command::Logs => logs::run(ui, here)?,
+        Command::Logs(args) => logs::run(ui, here, &args)?,
         Command::CreateProject(args) => create_project::run(ui, here, &args)?,
         Command::Projects(args) => projects::run(ui, here, &args)?,
         Command::Token(args) => token::run(ui, here, &args)?,

@@ -4,6 +4,7 @@ mod delete_project;
 mod faults;
 mod interrupted;
 mod journey;
+mod logs;
 mod placement;
 mod recorded;
 mod registry;
