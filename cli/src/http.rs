@@ -108,6 +108,30 @@ pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     text.trim().parse().ok().map(Duration::from_secs)
 }
 
+/// What somebody can do whose machine does not trust a certificate.
+pub const UNTRUSTED: &str = "a proxy or a firewall that looks into connections has a certificate of its \
+                             own: set SSL_CERT_FILE to a PEM file that has the one it is signed by; \
+                             without such a thing, install the package `ca-certificates`, and look at \
+                             the clock of this machine";
+
+/// Whether there is no answer because nobody whom this machine knows has signed the other side's
+/// certificate.
+pub fn is_untrusted(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(rustls::Error::InvalidCertificate(_)) = inner.downcast_ref() {
+            return true;
+        }
+        // An error of input and output does not show what it holds as its source.
+        let held = inner.downcast_ref::<std::io::Error>();
+        cause = match held.and_then(std::io::Error::get_ref) {
+            Some(held) => Some(held),
+            None => inner.source(),
+        };
+    }
+    false
+}
+
 /// The innermost cause, which is the one that says something.
 pub fn reason(error: &reqwest::Error) -> String {
     if error.is_timeout() {

@@ -29,6 +29,7 @@ mod snippets;
 mod token;
 mod toolchain;
 mod ui;
+mod usage;
 mod variables;
 mod watch;
 

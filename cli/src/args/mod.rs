@@ -3,6 +3,7 @@
 mod cloudflare;
 pub mod global;
 mod init;
+mod login;
 mod machine;
 mod projects;
 mod server;
@@ -15,13 +16,14 @@ use self::global::Global;
 pub use self::{
     cloudflare::{Deploy, Destroy, Provision},
     init::Init,
+    login::Login,
     machine::{Completions, Dev, Doctor},
     projects::{CreateProject, PlaceFlags, Projects, Token},
     server::{
         CreateSubscription, Delivery, Directory, Keys, ServerFlags, Since, SomeStreams, Streams,
         Subscriptions,
     },
-    usage::Logs,
+    usage::{Logs, Usage},
 };
 
 /// From nothing to your own Durable Streams server on Cloudflare.
@@ -55,6 +57,14 @@ pub enum Command {
     Destroy(Destroy),
     /// Show the requests and logs of the deployed worker as they come
     Logs(Logs),
+    /// Say what the deployed worker was used for, and what that costs
+    Usage(Usage),
+    /// Make and keep an API token for Cloudflare
+    Login(Login),
+    /// Remove the API token that is kept
+    Logout,
+    /// Say what we are known to Cloudflare by, and what that may do
+    Whoami,
     /// Make a project in the registry, with a secret that signs tokens
     CreateProject(CreateProject),
     /// List, show and change the projects in the registry

@@ -65,6 +65,7 @@ impl Account {
             what,
             host: "the log's server".to_owned(),
             why,
+            untrusted: false,
         })?;
         Ok(Tail {
             end: opened.end(),

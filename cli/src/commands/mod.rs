@@ -10,12 +10,14 @@ mod dev;
 mod directory;
 mod doctor;
 mod init;
+mod login;
 mod logs;
 mod projects;
 mod provision;
 mod status;
 mod subscriptions;
 mod token;
+mod usage;
 
 use std::{path::Path, process::ExitCode};
 
@@ -43,6 +45,10 @@ pub fn run(command: Command, ui: &Ui, here: &Here) -> Result<ExitCode> {
         Command::Status => return status::run(ui, here),
         Command::Destroy(args) => destroy::run(ui, here, &args)?,
         Command::Logs(args) => logs::run(ui, here, &args)?,
+        Command::Usage(args) => usage::run(ui, here, &args)?,
+        Command::Login(args) => login::login(ui, here, &args)?,
+        Command::Logout => login::logout(ui)?,
+        Command::Whoami => login::whoami(ui, here)?,
         Command::CreateProject(args) => create_project::run(ui, here, &args)?,
         Command::Projects(args) => projects::run(ui, here, &args)?,
         Command::Token(args) => token::run(ui, here, &args)?,

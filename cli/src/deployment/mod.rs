@@ -1,5 +1,6 @@
 //! A project on Cloudflare: what is there, what it takes to get there, and back.
 
+mod access;
 mod address;
 mod metadata;
 mod placement;
@@ -33,6 +34,8 @@ pub struct Deployment<'a> {
     pub account: Rc<Account>,
     /// What the project has made there.
     pub record: Record,
+    /// The worker is to write no data points, whatever wrangler.toml says.
+    pub without_metrics: bool,
     /// Held while something is changed.
     lock: Option<Lock>,
 }
@@ -68,6 +71,7 @@ impl<'a> Deployment<'a> {
             project,
             account,
             record,
+            without_metrics: false,
             lock: None,
         })
     }
@@ -91,7 +95,7 @@ impl<'a> Deployment<'a> {
     /// Everything that can be found out and checked before anything is built or changed.
     pub fn preflight(&self) -> Result<Findings> {
         self.check_settings()?;
-        let mut findings = self.look()?;
+        let mut findings = self.look().map_err(|error| self.all_obstacles(error))?;
         if findings.script.is_some() {
             self.check_owner(&findings.settings)?;
         }
@@ -250,12 +254,22 @@ impl<'a> Deployment<'a> {
             })
         };
         Ok(Upload {
-            metadata: metadata::metadata(&self.project.wrangler),
+            metadata: self.metadata(),
             modules: vec![
                 module(project::SCRIPT, "application/javascript+module")?,
                 module(project::WASM, "application/wasm")?,
             ],
         })
+    }
+
+    /// The description of the worker that goes with an upload.
+    fn metadata(&self) -> Value {
+        let mut metadata = metadata::metadata(&self.project.wrangler);
+        if let (true, Some(bindings)) = (self.without_metrics, metadata["bindings"].as_array_mut())
+        {
+            bindings.retain(|binding| binding["type"] != metadata::DATASET);
+        }
+        metadata
     }
 
     /// Whether what is deployed is what would be uploaded.
@@ -274,7 +288,7 @@ impl<'a> Deployment<'a> {
 
     /// Whether the deployed worker has the settings of wrangler.toml.
     pub fn has_same_settings(&self, settings: &Settings) -> bool {
-        metadata::matches(&metadata::metadata(&self.project.wrangler), settings)
+        metadata::matches(&self.metadata(), settings)
     }
 
     /// Uploads the worker. Should somebody else have migrated it meanwhile, the migrations are
