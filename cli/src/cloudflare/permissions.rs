@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::json;
 
 /// A page on which a token is made.
@@ -10,6 +10,8 @@ pub const TOKENS: &str = "https://dash.cloudflare.com/profile/api-tokens";
 /// What a deploy needs, for a person.
 pub const PERMISSIONS: &str = "Workers Scripts: Edit, Workers KV Storage: Edit, Workers R2 Storage: \
                                Edit, Account Settings: Read";
+/// What an address has as it is.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
 /// The name that the page suggests for the token.
 const NAME: &str = "durable-streams";
 
@@ -91,7 +93,7 @@ pub fn token_page(permissions: &[Permission]) -> String {
         .iter()
         .map(|one| json!({ "key": one.key, "type": one.level }));
     let keys = json!(keys.collect::<Vec<_>>()).to_string();
-    let keys = utf8_percent_encode(&keys, NON_ALPHANUMERIC);
+    let keys = utf8_percent_encode(&keys, PLAIN);
     format!("{TOKENS}?permissionGroupKeys={keys}&accountId=*&zoneId=all&name={NAME}")
 }
 
@@ -110,7 +112,7 @@ mod tests {
         assert_eq!(
             token_page(&[SCRIPTS, SETTINGS]),
             "https://dash.cloudflare.com/profile/api-tokens?permissionGroupKeys=%5B%7B%22key%22%3A%22\
-             workers%5Fscripts%22%2C%22type%22%3A%22edit%22%7D%2C%7B%22key%22%3A%22account%5Fsettings\
+             workers_scripts%22%2C%22type%22%3A%22edit%22%7D%2C%7B%22key%22%3A%22account_settings\
              %22%2C%22type%22%3A%22read%22%7D%5D&accountId=*&zoneId=all&name=durable-streams"
         );
         // It has to survive being pasted into a shell and a chat.

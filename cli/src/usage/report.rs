@@ -212,7 +212,7 @@ fn slots(window: &Window, done: &[Done]) -> Vec<Slot> {
 fn costs(window: &Window, operations: &[Operation], rows: f64) -> Vec<Line> {
     let count = |is_it: &dyn Fn(&str) -> bool| -> f64 {
         let counted = operations.iter().filter(|one| is_it(&one.operation));
-        counted.map(|one| one.sum.operations).sum()
+        counted.fold(0.0, |sum, one| sum + one.sum.operations)
     };
     #[allow(
         clippy::cast_precision_loss,

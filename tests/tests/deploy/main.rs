@@ -1,5 +1,6 @@
 //! The way of a project to Cloudflare and back, against a Cloudflare of our own.
 
+mod access;
 mod delete_project;
 mod faults;
 mod interrupted;
@@ -11,6 +12,7 @@ mod registry;
 mod repeated;
 mod secrets;
 mod upgrade;
+mod usage;
 
 #[path = "../../../cli/tests/common/stand_in.rs"]
 #[allow(clippy::unwrap_used, dead_code, reason = "it is a test's")]
