@@ -10,7 +10,10 @@ use reqwest::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use crate::interrupt::{self, Interrupted};
+use crate::{
+    error::problem,
+    interrupt::{self, Interrupted},
+};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Nobody notices that the other side closes an idle connection while a worker is built.
@@ -35,7 +38,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 
 /// A client that follows no redirects: what is sent to one place goes to no other. Requests to this
 /// machine go through no proxy.
-pub fn client(url: &str) -> reqwest::Result<Client> {
+pub fn client(url: &str) -> anyhow::Result<Client> {
     // That another provider was installed is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()
@@ -43,10 +46,17 @@ pub fn client(url: &str) -> reqwest::Result<Client> {
         .connect_timeout(CONNECT_LIMIT)
         .pool_idle_timeout(IDLE_LIMIT)
         .redirect(Policy::none());
-    match is_here(url) {
+    let built = match is_here(url) {
         true => builder.no_proxy().build(),
         false => builder.build(),
-    }
+    };
+    built.map_err(|error| {
+        problem(
+            format!("no connection can be made from here: {}", reason(&error)),
+            "SSL_CERT_FILE and SSL_CERT_DIR, where they are set, have to name PEM files with \
+             certificates; where they are not, the package `ca-certificates` brings those of the system",
+        )
+    })
 }
 
 /// What drives requests.

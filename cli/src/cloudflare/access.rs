@@ -109,10 +109,6 @@ fn describe(abilities: &[Ability], dashboard: &str, remedy: &str) -> Option<(Str
             true => format!("the credentials do not count in this account, or lack {lacks}"),
             false => format!("the credentials lack {lacks}"),
         });
-        ways.push(format!(
-            "{remedy}; this page makes a token with all that is needed: {}",
-            token_page(permissions::ALL)
-        ));
     }
     if closed.contains(&permissions::R2) {
         wrong.push("R2 is not enabled on this account".to_owned());
@@ -122,6 +118,13 @@ fn describe(abilities: &[Ability], dashboard: &str, remedy: &str) -> Option<(Str
         wrong.push("Analytics Engine was never opened on this account".to_owned());
         ways.push(format!(
             "open {dashboard}/workers/analytics-engine once, or deploy with `--without-metrics`"
+        ));
+    }
+    // The address comes last, so that nothing behind it is taken for a part of it.
+    if !lacking.is_empty() {
+        ways.push(format!(
+            "{remedy}; this page makes a token with all that is needed: {}",
+            token_page(permissions::ALL)
         ));
     }
     let (wrong, ways) = (wrong.join("; "), ways.join("; "));
@@ -152,6 +155,7 @@ mod tests {
         let unknown = Unknown("no answer".to_owned());
         assert_eq!(describe([Granted, Granted, unknown, Granted]), None);
         let (wrong, ways) = describe([Granted, Lacking, Closed, Closed]).unwrap();
+        assert!(ways.ends_with("&name=durable-streams"), "{ways}");
         assert_eq!(
             wrong,
             "the credentials lack `Workers KV Storage: Edit`; R2 is not enabled on this account; \

@@ -136,8 +136,8 @@ fn choose(ui: &Ui, mut accounts: Vec<Listed>) -> anyhow::Result<String> {
             .interact()?;
         let chosen = accounts.swap_remove(chosen).id;
         ui.note(format!(
-            "The account is not asked for where CLOUDFLARE_ACCOUNT_ID, or `account_id` in \
-             wrangler.toml, is {chosen}"
+            "It is {chosen}; CLOUDFLARE_ACCOUNT_ID, `account_id` in wrangler.toml or \
+             `durable-streams login` remember that"
         ));
         return Ok(chosen);
     }

@@ -97,7 +97,7 @@ fn document(project: &Project, question: &Question, report: &Report) -> Value {
             .ok()
             .map(|time| time.to_string())
     };
-    json!({
+    let mut document = json!({
         "project": { "name": project.name, "dir": project.root },
         "dataset": question.dataset,
         "only": question.project,
@@ -113,5 +113,25 @@ fn document(project: &Project, question: &Question, report: &Report) -> Value {
         },
         "dollars": report.dollars(),
         "dollarsAMonthBeyondThePlan": report.dollars_a_month(),
-    })
+    });
+    write_whole(&mut document);
+    document
+}
+
+/// Writes whole numbers as such.
+fn write_whole(value: &mut Value) {
+    match value {
+        Value::Array(values) => values.iter_mut().for_each(write_whole),
+        Value::Object(map) => map.values_mut().for_each(write_whole),
+        Value::Number(number) => {
+            let whole = number.as_f64().filter(|number| number.fract() == 0.0);
+            // More than an f64 is sure of stays as it is.
+            if let Some(whole) = whole.filter(|whole| whole.abs() < 9e15) {
+                #[allow(clippy::cast_possible_truncation, reason = "it is whole and small")]
+                let whole = whole as i64;
+                *value = whole.into();
+            }
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => {}
+    }
 }

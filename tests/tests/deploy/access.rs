@@ -278,7 +278,7 @@ fn several_accounts_are_offered_on_a_terminal_and_listed_without_one() -> Result
     terminal.wait_for("Which account?")?;
     // The second one.
     terminal.answer("Home", "\x1b[B\r")?;
-    terminal.wait_for(&format!("is {ACCOUNT}"))?;
+    terminal.wait_for(&format!("It is {ACCOUNT}"))?;
     terminal.wait_for("created")?;
     assert_eq!(terminal.end()?.code(), Some(0));
     Ok(())

@@ -50,20 +50,20 @@ fn operations_errors_streams_and_prices_are_added_up() -> Result<()> {
     let usage = &document["usage"];
     let append = &usage["operations"][0];
     assert_eq!(append["operation"], "append");
-    assert_eq!(append["operations"], 1001.0);
-    assert_eq!(append["errors"], 1.0);
-    assert_eq!(append["items"], 2000.0);
-    assert_eq!(append["bodyBytes"], 100_000.0);
-    assert_eq!(append["byError"], json!({ "SEQUENCE_CONFLICT": 1.0 }));
-    assert_eq!(usage["total"]["rowsWritten"], 1003.0);
+    assert_eq!(append["operations"], 1001);
+    assert_eq!(append["errors"], 1);
+    assert_eq!(append["items"], 2000);
+    assert_eq!(append["bodyBytes"], 100_000);
+    assert_eq!(append["byError"], json!({ "SEQUENCE_CONFLICT": 1 }));
+    assert_eq!(usage["total"]["rowsWritten"], 1003);
     assert_eq!(usage["estimated"], true);
     let streams = usage["streams"].as_array().map(Vec::len);
     assert_eq!(streams, Some(2));
     assert_eq!(usage["streams"][0]["stream"], "chat/busy");
     // 1000 rows at $1 and 1001 requests at $0.30 and $0.15 a million.
     assert_eq!(usage["streams"][0]["dollars"], 0.001_450_45);
-    assert_eq!(usage["costs"][0]["quantity"], 1002.0);
-    assert_eq!(usage["costs"][3]["quantity"], 1.0);
+    assert_eq!(usage["costs"][0]["quantity"], 1002);
+    assert_eq!(usage["costs"][3]["quantity"], 1);
     ensure!(document["prices"]["asOf"].is_string());
 
     let text = cloud
@@ -82,7 +82,7 @@ fn operations_errors_streams_and_prices_are_added_up() -> Result<()> {
     ensure!(!text.contains("mail/calm"), "{text}");
     let only = ["usage", "--json", "--project", "mail"];
     let only = cloud.run(&dir, &only)?.ok()?.json()?;
-    assert_eq!(only["usage"]["total"]["operations"], 2.0);
+    assert_eq!(only["usage"]["total"]["operations"], 2);
     assert_eq!(only["usage"]["estimated"], false);
     Ok(())
 }
