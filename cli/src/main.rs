@@ -13,6 +13,7 @@ mod git;
 mod http;
 mod interrupt;
 mod local;
+mod mask;
 mod name;
 mod names;
 mod process;
@@ -28,6 +29,7 @@ mod snippets;
 mod token;
 mod toolchain;
 mod ui;
+mod usage;
 mod variables;
 mod watch;
 

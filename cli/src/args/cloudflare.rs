@@ -46,6 +46,9 @@ pub struct Deploy {
     /// Deploy what is in build/
     #[arg(long)]
     pub no_build: bool,
+    /// Leave out the METRICS of wrangler.toml, as in an account that never opened Analytics Engine
+    #[arg(long)]
+    pub without_metrics: bool,
     /// Then make this project in the registry if it is not there, and print tokens for it
     #[arg(long, value_name = "NAME", conflicts_with = "dry_run")]
     pub create_project: Option<String>,

@@ -3,10 +3,12 @@
 mod cloudflare;
 pub mod global;
 mod init;
+mod login;
 mod machine;
 mod operate;
 mod projects;
 mod server;
+mod usage;
 pub mod values;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -15,6 +17,7 @@ use self::global::Global;
 pub use self::{
     cloudflare::{Deploy, Destroy, Provision},
     init::Init,
+    login::Login,
     machine::{Completions, Dev, Doctor},
     operate::{Rollback, Secrets},
     projects::{CreateProject, PlaceFlags, Projects, Token, UpdateProject},
@@ -22,6 +25,7 @@ pub use self::{
         CreateSubscription, Delivery, Directory, Keys, ServerFlags, Since, SomeStreams, Streams,
         Subscriptions,
     },
+    usage::{Logs, Usage},
 };
 use crate::ui::Places;
 
@@ -63,12 +67,20 @@ pub enum Command {
     /// Remove from Cloudflare what this project has made there
     Destroy(Destroy),
     /// Show the requests and logs of the deployed worker as they come
-    Logs,
+    Logs(Logs),
+    /// Say what the deployed worker was used for, and what that costs
+    Usage(Usage),
     /// Let an earlier version of the deployed worker serve again
     Rollback(Rollback),
     /// Set, list and delete secrets of the deployed worker
     #[command(subcommand)]
     Secret(Secrets),
+    /// Make and keep an API token for Cloudflare
+    Login(Login),
+    /// Remove the API token that is kept
+    Logout,
+    /// Say what we are known to Cloudflare by, and what that may do
+    Whoami,
     /// The older name of `projects create`
     #[command(hide = true)]
     CreateProject(CreateProject),

@@ -70,6 +70,7 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
     let credentials = credentials.map_or_else(Credentials::find, Ok)?;
     let mut deployment = Deployment::with(ui, project, credentials)?;
     deployment.consent = args.ownership.consent();
+    deployment.without_metrics = args.without_metrics;
     if !args.dry_run {
         deployment.hold("deploy")?;
         // The file may have changed while another run was waited for.
@@ -82,7 +83,9 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
     }
     let mut findings = times.measure("look", || {
         ui.step("Looking at what is on Cloudflare", || {
-            deployment.preflight()
+            let findings = deployment.preflight()?;
+            deployment.check_metrics(&findings)?;
+            Ok(findings)
         })
     })?;
     if !args.no_build {

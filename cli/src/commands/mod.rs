@@ -10,6 +10,7 @@ mod dev;
 mod directory;
 mod doctor;
 mod init;
+mod login;
 mod logs;
 mod projects;
 mod provision;
@@ -18,6 +19,7 @@ mod secret;
 mod status;
 mod subscriptions;
 mod token;
+mod usage;
 
 use std::{path::Path, process::ExitCode};
 
@@ -44,9 +46,13 @@ pub fn run(command: Command, ui: &Ui, here: &Here) -> Result<ExitCode> {
         Command::Deploy(args) => deploy::run(ui, here, &args, None)?,
         Command::Status => return status::run(ui, here),
         Command::Destroy(args) => destroy::run(ui, here, &args)?,
-        Command::Logs => logs::run(ui, here)?,
+        Command::Logs(args) => logs::run(ui, here, &args)?,
+        Command::Usage(args) => usage::run(ui, here, &args)?,
         Command::Rollback(args) => rollback::run(ui, here, &args)?,
         Command::Secret(secrets) => secret::run(ui, here, &secrets)?,
+        Command::Login(args) => login::login(ui, here, &args)?,
+        Command::Logout => login::logout(ui)?,
+        Command::Whoami => login::whoami(ui, here)?,
         Command::CreateProject(args) => create_project::run(ui, here, &args)?,
         Command::Projects(args) => projects::run(ui, here, &args)?,
         Command::Token(args) => token::run(ui, here, &args)?,

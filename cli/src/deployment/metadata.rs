@@ -18,6 +18,9 @@ const SECRETS: &[&str] = &["secret_text", "secret_key"];
 /// Kinds that `keep_vars` adds.
 const VARS: &[&str] = &["plain_text", "json"];
 
+/// The kind of a binding of a dataset of Analytics Engine.
+pub const DATASET: &str = "analytics_engine";
+
 /// The description of a project, without migrations: those depend on what is deployed.
 pub fn metadata(wrangler: &Wrangler) -> Value {
     let kept = match wrangler.keep_vars {
@@ -80,7 +83,7 @@ fn bindings(wrangler: &Wrangler) -> Vec<Value> {
         binding
     });
     let datasets = wrangler.analytics_engine_datasets.iter().map(|dataset| {
-        let mut binding = json!({ "name": dataset.binding, "type": "analytics_engine" });
+        let mut binding = json!({ "name": dataset.binding, "type": DATASET });
         if let Some(name) = &dataset.dataset {
             binding["dataset"] = json!(name);
         }

@@ -1,5 +1,6 @@
 //! A project on Cloudflare: what is there, what it takes to get there, and back.
 
+mod access;
 mod address;
 mod bindings;
 mod consent;
@@ -48,6 +49,8 @@ pub struct Deployment<'a> {
     pub record: Record,
     /// What was asked for by name, beyond that.
     pub consent: Consent,
+    /// The worker is to write no data points, whatever wrangler.toml says.
+    pub without_metrics: bool,
     /// Held while something is changed.
     lock: Option<Lock>,
 }
@@ -86,6 +89,7 @@ impl<'a> Deployment<'a> {
             account,
             record,
             consent: Consent::default(),
+            without_metrics: false,
             lock: None,
         })
     }
@@ -110,14 +114,16 @@ impl<'a> Deployment<'a> {
     /// has to decide is asked here.
     pub fn preflight(&mut self) -> Result<Findings> {
         self.check_settings()?;
-        let scripts = self.account.scripts()?;
+        let scripts = self.account.scripts();
+        let scripts = scripts.map_err(|error| self.all_obstacles(error.into()))?;
         let renaming = self.renaming(&scripts)?;
         if let Some(renaming) = &renaming
             && renaming.choice == Rename::KeepBoth
         {
             rename::separate(&mut self.project.wrangler, &renaming.settings);
         }
-        let mut findings = self.look_among(scripts)?;
+        let findings = self.look_among(scripts);
+        let mut findings = findings.map_err(|error| self.all_obstacles(error))?;
         findings.renaming = renaming;
         self.check_owners(&mut findings)?;
         self.check_placement(&findings)?;
@@ -247,12 +253,22 @@ impl<'a> Deployment<'a> {
             })
         };
         Ok(Upload {
-            metadata: metadata::metadata(&self.project.wrangler),
+            metadata: self.metadata(),
             modules: vec![
                 module(project::SCRIPT, "application/javascript+module")?,
                 module(project::WASM, "application/wasm")?,
             ],
         })
+    }
+
+    /// The description of the worker that goes with an upload.
+    fn metadata(&self) -> Value {
+        let mut metadata = metadata::metadata(&self.project.wrangler);
+        if let (true, Some(bindings)) = (self.without_metrics, metadata["bindings"].as_array_mut())
+        {
+            bindings.retain(|binding| binding["type"] != metadata::DATASET);
+        }
+        metadata
     }
 
     /// Whether what is deployed is what would be uploaded.
@@ -307,7 +323,7 @@ impl<'a> Deployment<'a> {
 
     /// What the deployed worker is set to otherwise than wrangler.toml says.
     pub fn differences(&self, settings: &Settings) -> Vec<Difference> {
-        difference::differences(&metadata::metadata(&self.project.wrangler), settings)
+        difference::differences(&self.metadata(), settings)
     }
 
     /// Uploads the worker. Should somebody else have migrated it meanwhile, the migrations are

@@ -63,6 +63,8 @@ function checkBindings(name, metadata, classes) {
       throw new Refusal(400, 10041, `KV namespace ${binding.namespace_id} not found`)
     if (binding.type === "r2_bucket" && !findBucket(binding.bucket_name, binding.jurisdiction))
       throw new Refusal(400, 10085, `R2 bucket ${binding.bucket_name} not found`)
+    if (binding.type === "analytics_engine" && cloud.analytics === false)
+      throw new Refusal(403, 10089, "workers.api.error.no_access_to_analytics_engine")
     const isOwn = binding.type === "durable_object_namespace" && !binding.script_name
     if (isOwn && !classes[binding.class_name])
       throw new Refusal(400, 10061, `${name} has no Durable Object class ${binding.class_name}`)
