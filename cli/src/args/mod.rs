@@ -6,6 +6,7 @@ mod init;
 mod machine;
 mod projects;
 mod server;
+mod stream;
 pub mod values;
 
 use clap::{Parser, Subcommand};
@@ -19,6 +20,11 @@ pub use self::{
     server::{
         CreateSubscription, Delivery, Directory, Keys, ServerFlags, Since, SomeStreams, Streams,
         Subscriptions,
+    },
+    stream::{
+        AppendStream, CloseStream, CreateStream, DeleteStream, ExportStreams, FollowStream,
+        ForkStream, HeadStream, ImportStreams, ListStreams, ReadStream, Stream, StreamFlags,
+        TransportChoice, TruncateStream,
     },
 };
 
@@ -63,6 +69,9 @@ pub enum Command {
     /// List, show and change the subscriptions of a running server
     #[command(subcommand)]
     Subscriptions(Subscriptions),
+    /// Create, append to, read, follow, fork, list, export and import streams of any server
+    #[command(subcommand)]
+    Stream(Stream),
     /// Mend the directory of streams of a running server
     #[command(subcommand)]
     Directory(Directory),
