@@ -98,7 +98,7 @@ pub struct AppendStream {
     pub stream: String,
     /// What to append: for a stream of JSON, each is a message [default: stdin, of JSON a message after
     /// the other]
-    #[arg(value_name = "DATA", allow_hyphen_values = true)]
+    #[arg(value_name = "DATA", allow_negative_numbers = true)]
     pub data: Vec<String>,
     /// Take each argument, or each line of stdin, as a text, and append it as a JSON string
     #[arg(long)]

@@ -168,9 +168,10 @@ impl fmt::Display for Error {
         match self {
             Self::Invalid(what) | Self::Credentials(what) => f.write_str(what),
             Self::Unreachable { url, why, .. } => write!(f, "no server answers at {url}: {why}"),
-            Self::NotFound(said) => match said.code.is_empty() {
-                true => f.write_str("there is no such stream"),
-                false => write!(f, "there is no such stream{said}"),
+            // Most servers have no more to say about that.
+            Self::NotFound(said) => match said.code.as_str() {
+                "" | "stream_not_found" => f.write_str("there is no such stream"),
+                _ => write!(f, "nothing is found there{said}"),
             },
             Self::Truncated { earliest } => write!(
                 f,

@@ -46,7 +46,7 @@ impl Offset {
 
     /// Whether it lies before another one of the same stream.
     pub fn is_before(&self, other: &Self) -> bool {
-        self.0 != other.0 && (self.0 == "-1" || self.0 < other.0)
+        other.0 != "-1" && self.0 != other.0 && (self.0 == "-1" || self.0 < other.0)
     }
 
     /// As it goes into a request.

@@ -12,7 +12,7 @@ use crate::{
     http,
     project::Here,
     server,
-    stream::{Authorize, Client, Root},
+    stream::{Authorize, Client, Error, Root},
     ui::Ui,
 };
 
@@ -125,8 +125,12 @@ pub trait About<T> {
     fn about(self, stream: &str) -> Result<T>;
 }
 
-impl<T> About<T> for Result<T, crate::stream::Error> {
+impl<T> About<T> for Result<T, Error> {
     fn about(self, stream: &str) -> Result<T> {
-        self.with_context(|| stream.to_owned())
+        match self {
+            // It says what is wrong with the name.
+            Err(error @ Error::Invalid(_)) => Err(error.into()),
+            outcome => outcome.with_context(|| stream.to_owned()),
+        }
     }
 }

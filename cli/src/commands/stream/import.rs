@@ -237,7 +237,7 @@ async fn start(
 
 fn another(target: &str) -> anyhow::Error {
     problem(
-        format!("{target} is there already, and holds something else than what is to be imported"),
+        format!("{target} is there already, and was not made of what is to be imported"),
         "put the streams elsewhere with --into PREFIX, or delete this one",
     )
 }
