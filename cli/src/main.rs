@@ -26,6 +26,7 @@ mod server;
 mod session;
 mod settings;
 mod snippets;
+mod stream;
 mod token;
 mod toolchain;
 mod ui;

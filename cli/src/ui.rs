@@ -62,6 +62,16 @@ impl Ui {
         self.verbose
     }
 
+    /// Results are documents.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Progress may be drawn on stderr.
+    pub fn can_draw(&self) -> bool {
+        self.terminal && !self.quiet && !self.verbose
+    }
+
     /// Programs that are run may colour their output.
     pub fn color(&self) -> bool {
         self.terminal && console::colors_enabled_stderr()

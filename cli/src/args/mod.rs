@@ -8,6 +8,7 @@ mod machine;
 mod operate;
 mod projects;
 mod server;
+mod stream;
 mod usage;
 pub mod values;
 
@@ -24,6 +25,11 @@ pub use self::{
     server::{
         CreateSubscription, Delivery, Directory, Keys, ServerFlags, Since, SomeStreams, Streams,
         Subscriptions,
+    },
+    stream::{
+        AppendStream, CloseStream, CreateStream, DeleteStream, ExportStreams, FollowStream,
+        ForkStream, HeadStream, ImportStreams, ListStreams, ReadStream, Stream, StreamFlags,
+        TransportChoice, TruncateStream,
     },
     usage::{Logs, Usage},
 };
@@ -92,6 +98,9 @@ pub enum Command {
     /// List, show and change the subscriptions of a running server
     #[command(subcommand)]
     Subscriptions(Subscriptions),
+    /// Create, append to, read, follow, fork, list, export and import streams of any server
+    #[command(subcommand)]
+    Stream(Stream),
     /// Mend the directory of streams of a running server
     #[command(subcommand)]
     Directory(Directory),

@@ -17,6 +17,7 @@ mod provision;
 mod rollback;
 mod secret;
 mod status;
+mod stream;
 mod subscriptions;
 mod token;
 mod usage;
@@ -57,6 +58,7 @@ pub fn run(command: Command, ui: &Ui, here: &Here) -> Result<ExitCode> {
         Command::Projects(args) => projects::run(ui, here, &args)?,
         Command::Token(args) => token::run(ui, here, &args)?,
         Command::Subscriptions(args) => subscriptions::run(ui, here, &args)?,
+        Command::Stream(args) => stream::run(ui, here, &args)?,
         Command::Directory(args) => directory::run(ui, here, &args)?,
         Command::Doctor(args) => return doctor::run(ui, here, &args),
         Command::Completions(args) => completions::run(ui, &args),

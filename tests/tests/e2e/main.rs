@@ -31,6 +31,7 @@ mod restart;
 mod session;
 mod sse;
 mod stalled;
+mod streams;
 mod subscription_costs;
 mod subscriptions;
 mod trouble;
