@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    path::PathBuf,
     process::{Command, Stdio},
 };
 
@@ -10,7 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::{error::problem, process, project::Project, toolchain, ui::Ui};
 
-/// The file, beside `wrangler.toml`.
+/// The file, beside `wrangler.toml`; an environment may have one of its own, `.dev.vars.NAME`.
 pub const FILE: &str = ".dev.vars";
 /// Node knows the format. The content goes through a pipe: nobody else sees it.
 const SCRIPT: &str = r#"
@@ -32,10 +33,9 @@ impl fmt::Debug for DevVars {
 impl DevVars {
     /// Reads the file of a project, if there is one.
     pub fn read(ui: &Ui, project: &Project) -> Result<Self> {
-        let path = project.root.join(FILE);
-        if !path.exists() {
+        let Some(path) = path(project) else {
             return Ok(Self::default());
-        }
+        };
         toolchain::meet_node(ui)?;
         let mut command = Command::new("node");
         command
@@ -58,5 +58,47 @@ impl DevVars {
     /// Names and values.
     pub fn entries(&self) -> &Map<String, Value> {
         &self.0
+    }
+}
+
+/// The file that counts: that of the environment, and the common one only where there is none.
+fn path(project: &Project) -> Option<PathBuf> {
+    let of_environment = project.environment.as_ref();
+    let names = of_environment.map(|name| format!("{FILE}.{name}"));
+    let mut paths = names
+        .into_iter()
+        .chain([FILE.to_owned()])
+        .map(|name| project.root.join(name));
+    paths.find(|path| path.exists())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::project::Here;
+
+    #[test]
+    fn an_environment_has_a_file_of_its_own_or_the_common_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+        let text = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
+        write("wrangler.toml", text);
+        write("Cargo.toml", "");
+        let mut project = Project::open(&Here::at(dir.path())).unwrap();
+        let name = |project: &Project| {
+            let path = path(project)?;
+            Some(path.file_name()?.to_str()?.to_owned())
+        };
+        assert_eq!(name(&project), None);
+        write(".dev.vars.staging", "");
+        assert_eq!(name(&project), None);
+        project.environment = Some("staging".to_owned());
+        assert_eq!(name(&project).as_deref(), Some(".dev.vars.staging"));
+        write(".dev.vars", "");
+        assert_eq!(name(&project).as_deref(), Some(".dev.vars.staging"));
+        project.environment = Some("production".to_owned());
+        assert_eq!(name(&project).as_deref(), Some(".dev.vars"));
     }
 }

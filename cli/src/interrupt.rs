@@ -29,6 +29,7 @@ pub fn note_interrupts() {
     HANDLER.call_once(|| {
         let noted = ctrlc::set_handler(|| {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
+                crate::keys::restore();
                 std::process::exit(130);
             }
         });

@@ -47,6 +47,11 @@ impl Ui {
         self.verbose
     }
 
+    /// Only results and errors are wanted.
+    pub fn quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Programs that are run may colour their output.
     pub fn color(&self) -> bool {
         self.terminal && console::colors_enabled_stderr()
