@@ -63,12 +63,10 @@ impl Listen {
             Ok(address) => return Ok(Free::usual(address)),
             Err(refused) => refused,
         };
-        let others = match self.port {
-            None if refused.kind() == ErrorKind::AddrInUse => 1..=NEXT,
-            _ => 1..=0,
-        };
-        let ports = others.map(|step| DEFAULT_PORT.saturating_add(step));
-        let free = ports
+        let may_be_another = self.port.is_none() && refused.kind() == ErrorKind::AddrInUse;
+        let steps = 1..=if may_be_another { NEXT } else { 0 };
+        let free = steps
+            .map(|step| DEFAULT_PORT.saturating_add(step))
             .map(|port| bind(SocketAddr::new(wanted.ip(), port)))
             .find_map(Result::ok);
         match free {
