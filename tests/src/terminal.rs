@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 
 /// A first build takes minutes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -91,6 +92,17 @@ impl Terminal {
         Ok(self.keyboard.write_all(answer.as_bytes())?)
     }
 
+    /// Types.
+    pub fn press(&mut self, keys: &str) -> Result<()> {
+        Ok(self.keyboard.write_all(keys.as_bytes())?)
+    }
+
+    /// Whether what is typed is shown, and handed over in lines: as a shell wants it.
+    pub fn takes_lines(&self) -> Result<bool> {
+        let lines = LocalModes::ICANON | LocalModes::ECHO;
+        Ok(tcgetattr(&self.keyboard)?.local_modes.contains(lines))
+    }
+
     /// Presses Ctrl-C.
     pub fn interrupt(&self) -> Result<()> {
         Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
@@ -98,6 +110,11 @@ impl Terminal {
 
     /// Waits until it ends.
     pub fn end(mut self) -> Result<ExitStatus> {
+        self.ended()
+    }
+
+    /// The same, and its terminal stays.
+    pub fn ended(&mut self) -> Result<ExitStatus> {
         Ok(self.child.wait()?)
     }
 }
