@@ -133,7 +133,9 @@ impl<'a> Session<'a> {
                 };
                 self.revive(early_ends)?;
             }
-            let pressed = self.keys.as_ref().map(Keys::pressed).unwrap_or_default();
+            let mut pressed = self.keys.as_ref().map(Keys::pressed).unwrap_or_default();
+            // What is pressed again and again while something is done is wanted once.
+            pressed.dedup();
             for key in pressed {
                 match key {
                     Key::Quit => return self.end(),
