@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::{error::problem, process, project::Project, toolchain, ui::Ui};
 
-/// The file, beside `wrangler.toml`.
+/// The file, beside `wrangler.toml`; an environment may have one of its own, `.dev.vars.NAME`.
 pub const FILE: &str = ".dev.vars";
 /// Node knows the format. The content goes through a pipe: nobody else sees it.
 const SCRIPT: &str = r#"

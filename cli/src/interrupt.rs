@@ -30,6 +30,7 @@ pub fn note_interrupts() {
         let noted = ctrlc::set_handler(|| {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
                 show_cursor();
+                crate::keys::restore();
                 std::process::exit(130);
             }
         });

@@ -12,6 +12,7 @@ mod error;
 mod git;
 mod http;
 mod interrupt;
+mod keys;
 mod local;
 mod mask;
 mod name;

@@ -67,6 +67,11 @@ impl Ui {
         self.json
     }
 
+    /// Only results and errors are wanted.
+    pub fn quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Progress may be drawn on stderr.
     pub fn can_draw(&self) -> bool {
         self.terminal && !self.quiet && !self.verbose

@@ -96,6 +96,11 @@ impl Terminal {
         Ok(self.keyboard.write_all(answer.as_bytes())?)
     }
 
+    /// Types.
+    pub fn press(&mut self, keys: &str) -> Result<()> {
+        Ok(self.keyboard.write_all(keys.as_bytes())?)
+    }
+
     /// Whether it echoes what is typed, as shells want it.
     pub fn shows_what_is_typed(&self) -> Result<bool> {
         let modes = tcgetattr(&self.keyboard)?.local_modes;
@@ -109,6 +114,11 @@ impl Terminal {
 
     /// Waits until it ends.
     pub fn end(mut self) -> Result<ExitStatus> {
+        self.ended()
+    }
+
+    /// The same, and its terminal stays.
+    pub fn ended(&mut self) -> Result<ExitStatus> {
         Ok(self.child.wait()?)
     }
 }

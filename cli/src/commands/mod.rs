@@ -41,7 +41,7 @@ pub fn enter_directory(dir: Option<&Path>) -> Result<()> {
 pub fn run(command: Command, ui: &Ui, here: &Here) -> Result<ExitCode> {
     match command {
         Command::Init(args) => init::run(ui, args)?,
-        Command::Dev(args) => dev::run(ui, here, args.port)?,
+        Command::Dev(args) => dev::run(ui, here, args.listen())?,
         Command::Build => build::run(ui, here)?,
         Command::Provision(args) => provision::run(ui, here, &args)?,
         Command::Deploy(args) => deploy::run(ui, here, &args, None)?,

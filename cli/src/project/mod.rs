@@ -19,7 +19,7 @@ use serde_json::{Map, Value, json};
 
 pub use here::Here;
 pub use layout::{MANIFESTS, SCRIPT, WASM};
-pub use lock::{Lock, Work, holder};
+pub use lock::{Lock, Work, holder, last_url};
 
 use self::{
     layout::{BUILD_DIR, MACHINE_DIR},

@@ -314,6 +314,11 @@ impl Wrangler {
             .unwrap_or_else(|| self.all_routes().is_empty())
     }
 
+    /// How it wants to be served locally.
+    pub fn dev(&self) -> Option<&Value> {
+        self.rest.get("dev")
+    }
+
     /// Settings that a local run does not follow.
     pub fn not_served(&self) -> Vec<&str> {
         let known = |key: &str| NEITHER.contains(&key) || NOT_LOCAL.contains(&key);

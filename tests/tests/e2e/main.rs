@@ -21,6 +21,7 @@ mod forks;
 mod format;
 mod large;
 mod live;
+mod local_data;
 mod memory;
 mod microtasks;
 mod noise;
