@@ -25,9 +25,11 @@ mod server;
 mod session;
 mod settings;
 mod snippets;
+mod template;
 mod token;
 mod toolchain;
 mod ui;
+mod upgrade;
 mod variables;
 mod watch;
 

@@ -23,7 +23,7 @@ use crate::error::problem;
 pub struct Request {
     /// The folder of the template.
     pub template: PathBuf,
-    /// An existing folder; the project is made in a folder of the project's name inside it.
+    /// A folder; the project is made in a folder of the project's name inside it.
     pub into: PathBuf,
     /// The project's name.
     pub name: String,
@@ -58,6 +58,7 @@ const AUTHOR: &[&str] = &[
 
 /// Fills in the template and returns the folder of the result.
 pub fn render(request: &Request) -> Result<PathBuf> {
+    std::fs::create_dir_all(&request.into)?;
     let program = std::env::current_exe().context("cannot find this program's own file")?;
     let mut command = Command::new(program);
     command

@@ -1,4 +1,4 @@
-//! Options of `init`.
+//! Options of `init` and `upgrade`.
 
 use std::path::PathBuf;
 
@@ -58,4 +58,16 @@ pub struct Init {
     /// The port for --dev; 0 takes a free one
     #[arg(long, default_value_t = DEFAULT_PORT)]
     pub port: u16,
+}
+
+/// Options of `upgrade`.
+#[derive(Debug, Args)]
+pub struct Upgrade {
+    /// Show what would be done, as a list and as a diff, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take the durable-streams-cloudflare crate from elsewhere: a version, a path or a git URL
+    /// [default: from where it comes now, in this program's version]
+    #[arg(long, value_name = "VERSION|PATH|GIT")]
+    pub runtime: Option<String>,
 }

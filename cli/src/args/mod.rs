@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 use self::global::Global;
 pub use self::{
     cloudflare::{Deploy, Destroy, Provision},
-    init::Init,
+    init::{Init, Upgrade},
     machine::{Completions, Dev, Doctor},
     projects::{CreateProject, PlaceFlags, Projects, Token},
     server::{
@@ -39,6 +39,8 @@ pub struct Cli {
 pub enum Command {
     /// Write a new project
     Init(Init),
+    /// Bring a project that an earlier release has written to what this one writes
+    Upgrade(Upgrade),
     /// Build the worker and serve it on this machine; data is kept between runs
     Dev(Dev),
     /// Build the deployable bundle in build/

@@ -16,6 +16,7 @@ mod provision;
 mod status;
 mod subscriptions;
 mod token;
+mod upgrade;
 
 use std::{path::Path, process::ExitCode};
 
@@ -36,6 +37,7 @@ pub fn enter_directory(dir: Option<&Path>) -> Result<()> {
 pub fn run(command: Command, ui: &Ui, here: &Here) -> Result<ExitCode> {
     match command {
         Command::Init(args) => init::run(ui, args)?,
+        Command::Upgrade(args) => return upgrade::run(ui, here, &args),
         Command::Dev(args) => dev::run(ui, here, args.port)?,
         Command::Build => build::run(ui, here)?,
         Command::Provision(args) => provision::run(ui, here, &args)?,

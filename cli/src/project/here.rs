@@ -56,7 +56,7 @@ impl Here {
     }
 
     /// The same, where there has to be one.
-    pub(super) fn root(&self) -> Result<PathBuf> {
+    pub fn root(&self) -> Result<PathBuf> {
         self.find()?.ok_or_else(|| {
             problem(
                 format!(

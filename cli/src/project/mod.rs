@@ -162,6 +162,13 @@ impl Project {
     }
 }
 
+/// A `wrangler.toml` with what it lacks of the classes of today, and what that was; nothing where it
+/// lacks none.
+pub fn with_later_classes(text: &str) -> Result<Option<(String, Vec<String>)>> {
+    let upgrade = upgrade::upgrade(text, |_| true)?;
+    Ok(upgrade.map(|upgrade| (upgrade.text, upgrade.added)))
+}
+
 fn read(path: &Path) -> Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
