@@ -39,9 +39,14 @@ pub fn run(ui: &Ui, here: &Here, args: &Upgrade) -> Result<ExitCode> {
         }
     }
     ui.result(text(&plan, args.dry_run), &document(&plan, args.dry_run));
-    match conflicts(&plan) {
-        0 => Ok(ExitCode::SUCCESS),
-        _ => Ok(ExitCode::FAILURE),
+    for wrong in &plan.broken {
+        ui.warn(format!(
+            "what the merge makes of it has to be mended by hand: {wrong}"
+        ));
+    }
+    match conflicts(&plan) == 0 && plan.broken.is_empty() {
+        true => Ok(ExitCode::SUCCESS),
+        false => Ok(ExitCode::FAILURE),
     }
 }
 
@@ -85,6 +90,12 @@ fn text(plan: &Plan, dry_run: bool) -> String {
     );
     for moved in &plan.moved {
         let _ = writeln!(text, "  {moved}");
+    }
+    for setting in &plan.own {
+        let _ = writeln!(
+            text,
+            "  yours     {setting}: the template has got it too, otherwise"
+        );
     }
     for (file, change) in &plan.files {
         let edit = plan.edits.iter().find(|edit| edit.file == *file);
@@ -179,6 +190,8 @@ fn document(plan: &Plan, dry_run: bool) -> Value {
         "to": template::STATE,
         "runtime": plan.runtime,
         "moved": plan.moved,
+        "own": plan.own,
+        "broken": plan.broken,
         "files": files.collect::<Vec<_>>(),
         "conflicts": conflicts(plan),
         "dryRun": dry_run,

@@ -23,16 +23,14 @@ pub enum Change {
 
 /// Merges what a user and the template have made of the same base. What is not there is nothing.
 pub fn merge(base: Option<&[u8]>, ours: Option<&[u8]>, theirs: Option<&[u8]>) -> Change {
-    let as_ours = |text: &[u8]| line_ends_of(ours.unwrap_or_default(), text);
-    let (base, theirs) = (base.map(as_ours), theirs.map(as_ours));
     match (base, ours, theirs) {
         (_, None, None) | (None, Some(_), None) => Change::Nothing,
-        (base, ours, theirs) if base == theirs || ours == theirs.as_deref() => Change::Nothing,
-        (None, None, Some(theirs)) => Change::Content(theirs, 0),
+        (base, ours, theirs) if base == theirs || ours == theirs => Change::Nothing,
+        (None, None, Some(theirs)) => Change::Content(theirs.to_owned(), 0),
         (Some(_), None, Some(_)) => Change::StaysAway,
         (Some(base), Some(ours), None) if base == ours => Change::Removed,
         (Some(_), Some(_), None) => Change::StaysHere,
-        (base, Some(ours), Some(theirs)) => three_ways(&base.unwrap_or_default(), ours, &theirs),
+        (base, Some(ours), Some(theirs)) => three_ways(base.unwrap_or_default(), ours, theirs),
     }
 }
 
@@ -61,13 +59,27 @@ fn lines_with(text: &[u8], start: &[u8]) -> usize {
     lines.filter(|line| line.starts_with(start)).count()
 }
 
-/// A text of the template, with the line ends that a file has.
-fn line_ends_of(file: &[u8], text: &[u8]) -> Vec<u8> {
-    let newlines = file.iter().filter(|byte| **byte == b'\n').count();
-    let with_return = file.windows(2).filter(|pair| *pair == b"\r\n").count();
-    if with_return == 0 || with_return * 2 < newlines {
-        return text.to_owned();
+/// Whether the lines of a file end as on Windows.
+pub fn has_returns(text: &[u8]) -> bool {
+    let newlines = text.iter().filter(|byte| **byte == b'\n').count();
+    let with_return = text.windows(2).filter(|pair| *pair == b"\r\n").count();
+    with_return > 0 && with_return * 2 >= newlines
+}
+
+/// A text whose lines end as on Windows, with line ends of its own.
+pub fn without_returns(text: &[u8]) -> Vec<u8> {
+    let mut without = Vec::with_capacity(text.len());
+    let mut bytes = text.iter().peekable();
+    while let Some(byte) = bytes.next() {
+        if *byte != b'\r' || bytes.peek() != Some(&&b'\n') {
+            without.push(*byte);
+        }
     }
+    without
+}
+
+/// The other way round.
+pub fn with_returns(text: &[u8]) -> Vec<u8> {
     let lines: Vec<&[u8]> = text.split(|byte| *byte == b'\n').collect();
     lines.join(&b"\r\n"[..])
 }
@@ -145,12 +157,14 @@ mod tests {
     }
 
     #[test]
-    fn line_ends_of_another_system_are_no_change() {
-        let windows = |text: &str| text.replace('\n', "\r\n");
-        let (base, theirs) = ("a\nb\nc\nd\n", "a\nb\nc\nD\n");
-        let (text, conflicts) = merged(base, &windows("A\nb\nc\nd\n"), theirs);
-        assert_eq!((text, conflicts), (windows("A\nb\nc\nD\n"), 0));
-        assert_eq!(merged(base, &windows(base), base).0, windows(base));
+    fn line_ends_of_windows_are_told_and_come_back() {
+        let text = b"a\r\nb\rc\r\n\r\nd";
+        assert!(has_returns(text));
+        assert_eq!(without_returns(text), b"a\nb\rc\n\nd");
+        assert_eq!(with_returns(&without_returns(text)), text);
+        for text in [&b""[..], b"a\n", b"a\r", b"a\nb\nc\r\n"] {
+            assert!(!has_returns(text), "{text:?}");
+        }
     }
 
     #[test]

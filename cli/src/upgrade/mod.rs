@@ -4,12 +4,14 @@
 mod answers;
 mod base;
 mod merge;
+mod own;
 mod place;
 mod versions;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use toml_edit::DocumentMut;
 
 use self::{
     answers::Origin,
@@ -42,6 +44,10 @@ pub struct Plan {
     pub runtime: String,
     /// Versions that move, and what is added to `wrangler.toml` by what it means.
     pub moved: Vec<String>,
+    /// Settings that the template has got, and that the user has made otherwise before.
+    pub own: Vec<String>,
+    /// What is wrong with files that are merged without a conflict, and that nothing can read.
+    pub broken: Vec<String>,
     /// The files that the template has changed, in the order to write them.
     pub files: Vec<(PathBuf, Change)>,
     /// The same, as they are to be written.
@@ -93,6 +99,8 @@ fn three_ways(
         from,
         runtime,
         moved: Vec::new(),
+        own: Vec::new(),
+        broken: Vec::new(),
         files: Vec::new(),
         edits: Vec::new(),
     };
@@ -101,57 +109,84 @@ fn three_ways(
     names.sort_by_key(|name| (*name == Path::new(CARGO), *name));
     names.dedup();
     for name in names {
-        let (base, ours, theirs) = (base.get(name), ours.get(name), theirs.get(name));
-        let mut moved = Vec::new();
-        let known = |text: Option<&Vec<u8>>, moved: &mut Vec<String>| match (text, theirs) {
-            (Some(text), Some(theirs)) => known_moves(name, text, theirs, moved).map(Some),
-            (text, _) => Ok(text.cloned()),
+        let (base, before, theirs) = (base.get(name), ours.get(name), theirs.get(name));
+        let returns = before.is_some_and(|text| merge::has_returns(text));
+        let ours = match before {
+            Some(text) if returns => Some(merge::without_returns(text)),
+            text => text.cloned(),
         };
-        let moved_base = known(base, &mut Vec::new())?;
-        let moved_ours = known(ours, &mut moved)?;
-        let change = merge::merge(
-            moved_base.as_deref(),
-            moved_ours.as_deref(),
-            theirs.map(Vec::as_slice),
-        );
+        let change = merge_known(name, base, ours.as_ref(), theirs, &mut plan)?;
         let change = match change {
-            Change::Nothing if moved_ours.as_ref() != ours => match moved_ours {
-                Some(text) => Change::Content(text, 0),
-                None => Change::Nothing,
-            },
+            Change::Content(text, conflicts) if returns => {
+                Change::Content(merge::with_returns(&text), conflicts)
+            }
             change => change,
         };
         let after = match &change {
             Change::Nothing => continue,
             Change::Content(text, _) => Some(text.clone()),
             Change::Removed => None,
-            Change::StaysAway | Change::StaysHere => ours.cloned(),
+            Change::StaysAway | Change::StaysHere => before.cloned(),
         };
-        if after.as_ref() != ours {
+        if after.as_ref() != before {
             plan.edits.push(Edit {
                 file: name.clone(),
-                before: ours.cloned(),
+                before: before.cloned(),
                 after,
             });
         }
-        plan.moved.extend(moved);
+        if let (Change::Content(text, 0), Some("toml")) = (&change, extension(name)) {
+            let parsed = std::str::from_utf8(text).map(str::parse::<DocumentMut>);
+            if let Ok(Err(error)) = parsed {
+                plan.broken.push(format!("{}: {error}", name.display()));
+            }
+        }
         plan.files.push((name.clone(), change));
     }
     Ok(plan)
 }
 
+fn extension(name: &Path) -> Option<&str> {
+    name.extension()?.to_str()
+}
+
+/// Merges a file after what is known to have changed has been done to both sides.
+fn merge_known<'a>(
+    name: &Path,
+    base: Option<&'a Vec<u8>>,
+    ours: Option<&'a Vec<u8>>,
+    theirs: Option<&'a Vec<u8>>,
+    plan: &mut Plan,
+) -> Result<Change> {
+    let (Some(before), Some(now), Some(new)) = (base, ours, theirs) else {
+        let side = |text: Option<&'a Vec<u8>>| text.map(Vec::as_slice);
+        return Ok(merge::merge(side(base), side(ours), side(theirs)));
+    };
+    let texts = [before, now, new].map(|text| std::str::from_utf8(text));
+    let [Ok(before), Ok(now), Ok(new)] = texts else {
+        return Ok(merge::merge(Some(before), Some(now), Some(new)));
+    };
+    let base = known_moves(name, before, new, &mut Vec::new())?;
+    let moved = known_moves(name, now, new, &mut plan.moved)?;
+    let (theirs, own) = own::without_own(&base, &moved, new);
+    let own = own.into_iter();
+    plan.own
+        .extend(own.map(|setting| format!("{setting} of {}", name.display())));
+    let change = merge::merge(
+        Some(base.as_bytes()),
+        Some(moved.as_bytes()),
+        Some(theirs.as_bytes()),
+    );
+    match change {
+        Change::Nothing if moved != now => Ok(Change::Content(moved.into_bytes(), 0)),
+        change => Ok(change),
+    }
+}
+
 /// A file with what is known to have changed, done to what it means and not to its lines: versions, and
 /// the classes of Durable Objects, whose migrations follow those of the user's own.
-fn known_moves(
-    name: &Path,
-    text: &[u8],
-    theirs: &[u8],
-    moved: &mut Vec<String>,
-) -> Result<Vec<u8>> {
-    let (Ok(before), Ok(theirs)) = (std::str::from_utf8(text), std::str::from_utf8(theirs)) else {
-        return Ok(text.to_owned());
-    };
-    let (mut text, tools) = versions::move_tools(before, theirs);
+fn known_moves(name: &Path, text: &str, theirs: &str, moved: &mut Vec<String>) -> Result<String> {
+    let (mut text, tools) = versions::move_tools(text, theirs);
     moved.extend(tools);
     if name == Path::new(CARGO) {
         let (with, crates) = versions::move_crates(&text, theirs)?;
@@ -165,7 +200,7 @@ fn known_moves(
             moved.extend(added);
         }
     }
-    Ok(text.into_bytes())
+    Ok(text)
 }
 
 /// Places of an earlier merge that nobody has decided on would be merged as what somebody has written.
