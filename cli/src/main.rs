@@ -15,6 +15,7 @@ mod interrupt;
 mod local;
 mod name;
 mod names;
+mod placeholders;
 mod process;
 mod project;
 mod registry;
@@ -32,6 +33,8 @@ mod ui;
 mod upgrade;
 mod variables;
 mod watch;
+mod workflow;
+mod workspace;
 
 use std::process::ExitCode;
 

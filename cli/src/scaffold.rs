@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use crate::{
     args::values::Auth,
     error::problem,
-    git,
+    git, placeholders,
     render::{self, Request},
     runtime_source::RuntimeSource,
     template,
@@ -36,6 +36,8 @@ pub struct NewProject {
     pub runtime: RuntimeSource,
     /// Add a workflow that deploys from GitHub Actions.
     pub github_actions: bool,
+    /// The branch that the workflow deploys.
+    pub branch: String,
 }
 
 /// A project that is filled in but not yet in its place.
@@ -78,11 +80,12 @@ pub fn check_destination(dir: &Path, overwrite: bool) -> Result<()> {
     }
 }
 
-/// Fills in the template in a temporary folder.
-pub fn stage(ui: &Ui, project: &NewProject) -> Result<Staged> {
+/// Fills in the template in a temporary folder; may ask for values that it needs.
+pub fn stage(ui: &Ui, project: &NewProject, ask: bool) -> Result<Staged> {
     let workshop = tempfile::tempdir().context("cannot make a temporary folder")?;
     let template = match &project.template {
         None => template::unpack(template::STATE, &workshop.path().join("built-in"))?,
+        Some(text) if git::is_bare(Path::new(text)) => git::clone(ui, text, workshop.path())?,
         Some(text) if Path::new(text).is_dir() => Path::new(text).canonicalize()?,
         Some(text) if looks_like_git(text) => git::clone(ui, text, workshop.path())?,
         Some(text) => {
@@ -92,8 +95,8 @@ pub fn stage(ui: &Ui, project: &NewProject) -> Result<Staged> {
             ));
         }
     };
-    render::check_definitions(&template, &project.define)?;
-    if project.github_actions && !render::has_github_actions(&template)? {
+    placeholders::check_definitions(&template, &project.define)?;
+    if project.github_actions && !placeholders::has_github_actions(&template)? {
         return Err(problem(
             "--github-actions: the template has no such workflow",
             "leave it out, or use the built-in template",
@@ -103,7 +106,12 @@ pub fn stage(ui: &Ui, project: &NewProject) -> Result<Staged> {
     define.insert("auth".to_owned(), project.auth.name().to_owned());
     define.insert("runtime".to_owned(), project.runtime.value().to_owned());
     let github_actions = project.github_actions.to_string();
-    define.insert(render::GITHUB_ACTIONS.to_owned(), github_actions);
+    define.insert(placeholders::GITHUB_ACTIONS.to_owned(), github_actions);
+    define.insert("branch".to_owned(), project.branch.clone());
+    placeholders::complete(&template, &mut define, ask)?;
+    if project.template.is_some() {
+        name_links(ui, &template)?;
+    }
     let root = render::render(&Request {
         template,
         into: workshop.path().join("out"),
@@ -116,6 +124,23 @@ pub fn stage(ui: &Ui, project: &NewProject) -> Result<Staged> {
         root,
         files,
     })
+}
+
+/// Says which files of a template will be missing: cargo-generate takes no links.
+fn name_links(ui: &Ui, template: &Path) -> Result<()> {
+    let mut links = list_files(template)?;
+    links.retain(|file| !file.starts_with(".git") && template.join(file).is_symlink());
+    if !links.is_empty() {
+        let names: Vec<String> = links
+            .iter()
+            .map(|link| link.display().to_string())
+            .collect();
+        ui.warn(format!(
+            "symbolic links of the template are not taken over: {}",
+            names.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// Puts a filled-in project in its place. When that fails, what was put there is taken away again.

@@ -29,6 +29,10 @@ const CURRENT: &[File] = &[
         "cargo-generate.toml",
         include_str!("../template/cargo-generate.toml"),
     ),
+    (
+        "check-name.rhai",
+        include_str!("../template/check-name.rhai"),
+    ),
     ("src/lib.rs", include_str!("../template/src/lib.rs")),
     ("wrangler.toml", include_str!("../template/wrangler.toml")),
 ];
@@ -98,7 +102,7 @@ const EARLIER: &[Earlier] = &[
                 include_str!("../assets/templates/4/wrangler.toml"),
             ),
         ],
-        lacked: &[],
+        lacked: &["check-name.rhai"],
     },
 ];
 

@@ -16,9 +16,9 @@ pub struct Init {
     /// The name of the crate, the worker and the bucket [default: the name of DIR]
     #[arg(long)]
     pub name: Option<String>,
-    /// Who may use the streams
-    #[arg(long, value_enum, default_value_t = Auth::ProjectJwt)]
-    pub auth: Auth,
+    /// Who may use the streams [default: project-jwt]
+    #[arg(long, value_enum)]
+    pub auth: Option<Auth>,
     /// Keep the streams and what moves to R2 within these borders; cannot be changed later
     #[arg(long, value_name = "WORD", value_parser = word(settings::JURISDICTION))]
     pub jurisdiction: Option<String>,

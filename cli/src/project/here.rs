@@ -48,6 +48,7 @@ impl Here {
             .dir
             .canonicalize()
             .with_context(|| format!("cannot find the folder {}", self.dir.display()))?;
+        check_path(&dir)?;
         let is_root = |dir: &&Path| {
             let has = |file: &str| dir.join(file).is_file();
             has(MANIFEST) && has("Cargo.toml")
@@ -67,6 +68,17 @@ impl Here {
                 "go to a project's folder, name it with -C, or make one with `durable-streams init`",
             )
         })
+    }
+}
+
+/// Refuses a folder whose path is no text: cargo, Node and every document that names it need one.
+pub fn check_path(dir: &Path) -> Result<()> {
+    match dir.to_str() {
+        Some(_) => Ok(()),
+        None => Err(problem(
+            format!("the path {} is not UTF-8", dir.display()),
+            "rename the folder, or name another one",
+        )),
     }
 }
 

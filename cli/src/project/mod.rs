@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-pub use here::Here;
+pub use here::{Here, check_path};
 pub use layout::{MANIFEST, SCRIPT, WASM};
 pub use lock::{Lock, Work, holder};
 

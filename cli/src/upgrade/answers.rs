@@ -7,7 +7,7 @@ use serde::Deserialize;
 use toml_edit::{DocumentMut, Item};
 
 use super::CARGO;
-use crate::{error::problem, project, runtime_source::PACKAGE};
+use crate::{error::problem, name, project, runtime_source::PACKAGE};
 
 /// What was answered when a project was written.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -76,8 +76,11 @@ impl Origin {
                 };
                 let auth = metadata.and_then(|metadata| metadata.get("auth")?.as_str());
                 let answers = Answers {
-                    name: text(&manifest, &["package", "name"])
-                        .with_context(|| format!("{CARGO} has no package with a name"))?,
+                    name: named(
+                        text(&manifest, &["package", "name"]),
+                        text(&wrangler, &["name"]),
+                    )
+                    .with_context(|| format!("{CARGO} has no package with a name"))?,
                     auth: auth.unwrap_or("project-jwt").to_owned(),
                     jurisdiction: text(&wrangler, &["vars", "JURISDICTION"]).unwrap_or_default(),
                     location_hint: text(&wrangler, &["vars", "LOCATION_HINT"]).unwrap_or_default(),
@@ -123,6 +126,16 @@ impl Answers {
         }
         define
     }
+}
+
+/// The crate's name, unless that cannot have been the project's and the worker's can.
+fn named(package: Option<String>, worker: Option<String>) -> Option<String> {
+    let names = [&package, &worker];
+    let first = names
+        .into_iter()
+        .flatten()
+        .find(|name| name::check(name).is_ok());
+    first.cloned().or(package)
 }
 
 /// Where a project takes the runtime from: a version, a path or a git URL.

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use super::{CARGO, answers::Origin, place::read};
 use crate::{
     error::problem,
-    project,
+    name, project,
     render::{Request, render},
     scaffold::list_files,
     template,
@@ -51,6 +51,9 @@ pub fn contents(root: &Path, files: impl IntoIterator<Item = PathBuf>) -> Result
 
 /// The state that a project does not name: the one it differs least from.
 pub fn recognise(root: &Path, origin: &Origin, workshop: &Path) -> Result<(usize, Files)> {
+    if name::check(&origin.answers.name).is_err() {
+        return Err(not_ours(root));
+    }
     let mut nearest: Option<(usize, usize, Files)> = None;
     for state in 1..=template::STATE {
         let date = origin.compatibility_date.as_deref();
@@ -66,16 +69,20 @@ pub fn recognise(root: &Path, origin: &Origin, workshop: &Path) -> Result<(usize
     }
     let (_, state, base) = nearest.context("there is no template")?;
     let ours = contents(root, base.keys().cloned())?;
-    if !resembles(&base, &ours) {
-        return Err(problem(
-            format!(
-                "{} was not written from this program's own template",
-                root.display()
-            ),
-            "move the versions in its Cargo.toml by hand, or merge its own template again",
-        ));
+    match resembles(&base, &ours) {
+        true => Ok((state, base)),
+        false => Err(not_ours(root)),
     }
-    Ok((state, base))
+}
+
+fn not_ours(root: &Path) -> anyhow::Error {
+    problem(
+        format!(
+            "{} was not written from this program's own template",
+            root.display()
+        ),
+        "move the versions in its Cargo.toml by hand, or merge its own template again",
+    )
 }
 
 /// How many lines one has and the other has not, in files that both have.
