@@ -197,6 +197,18 @@ mod tests {
     }
 
     #[test]
+    fn the_route_that_is_shown_is_one_that_the_runtime_compiles() {
+        let readme = template("README.md");
+        let (_, route) = readme.split_once("```rust\n").unwrap();
+        let (route, _) = route.split_once("```").unwrap();
+        let compiled = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../runtime/readme/own_route.rs"
+        );
+        assert!(fs::read_to_string(compiled).unwrap().contains(route));
+    }
+
+    #[test]
     fn the_date_is_the_templates_own() {
         let config: toml_edit::DocumentMut = template("cargo-generate.toml").parse().unwrap();
         let date = config["placeholders"]["compatibility_date"]["default"].as_str();

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use serde::Deserialize;
 use toml_edit::{DocumentMut, Item};
 
-use super::CARGO;
-use crate::{error::problem, name, project, runtime_source::PACKAGE};
+use super::{CARGO, WRANGLER};
+use crate::{error::problem, name, runtime_source::PACKAGE};
 
 /// What was answered when a project was written.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -54,7 +54,7 @@ impl Origin {
         let wrangler: DocumentMut = wrangler
             .unwrap_or_default()
             .parse()
-            .with_context(|| format!("in {}", project::MANIFEST))?;
+            .with_context(|| format!("in {}", WRANGLER))?;
         let metadata = at(&manifest, &["package", "metadata", "durable-streams"]);
         let written = metadata.and_then(|metadata| metadata.get("template"));
         let (state, answers) = match written {

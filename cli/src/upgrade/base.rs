@@ -7,10 +7,10 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::{CARGO, answers::Origin, place::read};
+use super::{CARGO, WRANGLER, answers::Origin, place::read};
 use crate::{
     error::problem,
-    name, project,
+    name,
     render::{Request, render},
     scaffold::list_files,
     template,
@@ -102,7 +102,7 @@ fn distance(base: &Files, ours: &Files) -> usize {
 
 /// Whether most of what makes a project of this kind is as the template has it.
 fn resembles(base: &Files, ours: &Files) -> bool {
-    let essential = [CARGO, project::MANIFEST, "src/lib.rs"].map(Path::new);
+    let essential = [CARGO, WRANGLER, "src/lib.rs"].map(Path::new);
     let (mut all, mut found) = (0, 0);
     for file in essential {
         if let (Some(base), Some(text)) = (base.get(file), ours.get(file)) {

@@ -31,6 +31,8 @@ use crate::{
 
 /// Holds the versions, and what the project was written from.
 const CARGO: &str = "Cargo.toml";
+/// The settings, as the template writes them.
+const WRANGLER: &str = "wrangler.toml";
 /// The workflow that deploys.
 const WORKFLOW: &str = ".github/workflows/deploy.yml";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -64,7 +66,7 @@ pub fn plan(root: &Path, runtime: Option<&RuntimeSource>) -> Result<Plan> {
     };
     refuse_undecided(root)?;
     let manifest = text(CARGO)?.context("there is no Cargo.toml")?;
-    let wrangler = text(project::MANIFEST)?;
+    let wrangler = text(WRANGLER)?;
     let has_workflow = root.join(WORKFLOW).is_file();
     let origin = Origin::read(&manifest, wrangler.as_deref(), has_workflow)?;
     refuse_newer(&origin)?;
@@ -193,7 +195,7 @@ fn known_moves(name: &Path, text: &str, theirs: &str, moved: &mut Vec<String>) -
         text = with;
         moved.extend(crates);
     }
-    if name == Path::new(project::MANIFEST) {
+    if name == Path::new(WRANGLER) {
         let later = project::with_later_classes(&text);
         if let Some((with, added)) = later.with_context(|| format!("in {}", name.display()))? {
             text = with;
@@ -205,13 +207,7 @@ fn known_moves(name: &Path, text: &str, theirs: &str, moved: &mut Vec<String>) -
 
 /// Places of an earlier merge that nobody has decided on would be merged as what somebody has written.
 fn refuse_undecided(root: &Path) -> Result<()> {
-    for file in [
-        CARGO,
-        project::MANIFEST,
-        "README.md",
-        "src/lib.rs",
-        WORKFLOW,
-    ] {
+    for file in [CARGO, WRANGLER, "README.md", "src/lib.rs", WORKFLOW] {
         let text = place::read(&root.join(file))?;
         if text.is_some_and(|text| merge::is_undecided(&text)) {
             return Err(problem(
