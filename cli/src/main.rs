@@ -17,6 +17,7 @@ mod local;
 mod mask;
 mod name;
 mod names;
+mod placeholders;
 mod process;
 mod project;
 mod registry;
@@ -28,12 +29,16 @@ mod session;
 mod settings;
 mod snippets;
 mod stream;
+mod template;
 mod token;
 mod toolchain;
 mod ui;
+mod upgrade;
 mod usage;
 mod variables;
 mod watch;
+mod workflow;
+mod workspace;
 
 use std::{io, process::ExitCode};
 

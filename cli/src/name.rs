@@ -164,6 +164,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_template_refuses_the_same_words() {
+        let hook = include_str!("../template/check-name.rhai");
+        let (_, list) = hook.split_once("let reserved = [").unwrap();
+        let (list, _) = list.split_once("];").unwrap();
+        let words: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+        assert_eq!(words, [RESERVED, DEVICES].concat());
+    }
+
+    #[test]
     fn ordinary_names_are_taken() {
         for name in ["my-streams", "abc", "a1-b2", &"x".repeat(63)] {
             assert!(fault(name).is_none(), "{name}");

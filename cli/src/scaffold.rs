@@ -12,31 +12,12 @@ use tempfile::TempDir;
 use crate::{
     args::values::Auth,
     error::problem,
-    git,
+    git, placeholders,
     render::{self, Request},
     runtime_source::RuntimeSource,
+    template,
     ui::Ui,
 };
-
-/// The built-in template, file by file.
-const TEMPLATE: &[(&str, &str)] = &[
-    (
-        ".github/workflows/deploy.yml",
-        include_str!("../template/.github/workflows/deploy.yml"),
-    ),
-    (".gitignore", include_str!("../template/.gitignore")),
-    (
-        "Cargo.toml.liquid",
-        include_str!("../template/Cargo.toml.liquid"),
-    ),
-    ("README.md", include_str!("../template/README.md")),
-    (
-        "cargo-generate.toml",
-        include_str!("../template/cargo-generate.toml"),
-    ),
-    ("src/lib.rs", include_str!("../template/src/lib.rs")),
-    ("wrangler.toml", include_str!("../template/wrangler.toml")),
-];
 
 /// What to make.
 #[derive(Debug)]
@@ -55,6 +36,8 @@ pub struct NewProject {
     pub runtime: RuntimeSource,
     /// Add a workflow that deploys from GitHub Actions.
     pub github_actions: bool,
+    /// The branch that the workflow deploys.
+    pub branch: String,
 }
 
 /// A project that is filled in but not yet in its place.
@@ -97,11 +80,12 @@ pub fn check_destination(dir: &Path, overwrite: bool) -> Result<()> {
     }
 }
 
-/// Fills in the template in a temporary folder.
-pub fn stage(ui: &Ui, project: &NewProject) -> Result<Staged> {
+/// Fills in the template in a temporary folder; may ask for values that it needs.
+pub fn stage(ui: &Ui, project: &NewProject, ask: bool) -> Result<Staged> {
     let workshop = tempfile::tempdir().context("cannot make a temporary folder")?;
     let template = match &project.template {
-        None => unpack(&workshop.path().join("built-in"))?,
+        None => template::unpack(template::STATE, &workshop.path().join("built-in"))?,
+        Some(text) if git::is_bare(Path::new(text)) => git::clone(ui, text, workshop.path())?,
         Some(text) if Path::new(text).is_dir() => Path::new(text).canonicalize()?,
         Some(text) if looks_like_git(text) => git::clone(ui, text, workshop.path())?,
         Some(text) => {
@@ -111,34 +95,52 @@ pub fn stage(ui: &Ui, project: &NewProject) -> Result<Staged> {
             ));
         }
     };
-    render::check_definitions(&template, &project.define)?;
-    if project.github_actions && !render::has_github_actions(&template)? {
+    placeholders::check_definitions(&template, &project.define)?;
+    if project.github_actions && !placeholders::has_github_actions(&template)? {
         return Err(problem(
             "--github-actions: the template has no such workflow",
             "leave it out, or use the built-in template",
         ));
     }
-    let into = workshop.path().join("out");
-    fs::create_dir(&into)?;
     let mut define = project.define.clone();
     define.insert("auth".to_owned(), project.auth.name().to_owned());
     define.insert("runtime".to_owned(), project.runtime.value().to_owned());
     let github_actions = project.github_actions.to_string();
-    define.insert(render::GITHUB_ACTIONS.to_owned(), github_actions);
+    define.insert(placeholders::GITHUB_ACTIONS.to_owned(), github_actions);
+    define.insert("branch".to_owned(), project.branch.clone());
+    placeholders::complete(&template, &mut define, ask)?;
+    if project.template.is_some() {
+        name_links(ui, &template)?;
+    }
     let root = render::render(&Request {
         template,
-        into,
+        into: workshop.path().join("out"),
         name: project.name.clone(),
         define,
     })?;
-    let mut files = Vec::new();
-    list(&root, Path::new(""), &mut files)?;
-    files.sort();
+    let files = list_files(&root)?;
     Ok(Staged {
         _workshop: workshop,
         root,
         files,
     })
+}
+
+/// Says which files of a template will be missing: cargo-generate takes no links.
+fn name_links(ui: &Ui, template: &Path) -> Result<()> {
+    let mut links = list_files(template)?;
+    links.retain(|file| !file.starts_with(".git") && template.join(file).is_symlink());
+    if !links.is_empty() {
+        let names: Vec<String> = links
+            .iter()
+            .map(|link| link.display().to_string())
+            .collect();
+        ui.warn(format!(
+            "symbolic links of the template are not taken over: {}",
+            names.join(", ")
+        ));
+    }
+    Ok(())
 }
 
 /// Puts a filled-in project in its place. When that fails, what was put there is taken away again.
@@ -203,17 +205,16 @@ fn make_parent(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), fs::create_dir_all)
 }
 
-fn unpack(into: &Path) -> Result<PathBuf> {
-    for (name, text) in TEMPLATE {
-        let path = into.join(name);
-        make_parent(&path)?;
-        fs::write(&path, text)?;
-    }
-    Ok(into.to_owned())
-}
-
 fn looks_like_git(text: &str) -> bool {
     text.contains("://") || text.ends_with(".git") || (text.contains('@') && text.contains(':'))
+}
+
+/// All files below a folder, relative to it, sorted.
+pub fn list_files(root: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    list(root, Path::new(""), &mut files)?;
+    files.sort();
+    Ok(files)
 }
 
 fn list(root: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
@@ -232,48 +233,6 @@ fn list(root: &Path, below: &Path, files: &mut Vec<PathBuf>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_built_in_template_is_the_whole_folder() {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("template");
-        let mut files = Vec::new();
-        list(&folder, Path::new(""), &mut files).unwrap();
-        files.sort();
-        let built_in: Vec<PathBuf> = TEMPLATE.iter().map(|(name, _)| name.into()).collect();
-        assert_eq!(files, built_in);
-    }
-
-    fn template(file: &str) -> &'static str {
-        let found = TEMPLATE.iter().find(|(name, _)| *name == file);
-        found.unwrap().1
-    }
-
-    #[test]
-    fn the_template_asks_for_the_runtime_of_this_version() {
-        let config: toml_edit::DocumentMut = template("cargo-generate.toml").parse().unwrap();
-        let default = config["placeholders"]["runtime"]["default"].as_str();
-        assert_eq!(default, Some(env!("CARGO_PKG_VERSION")));
-    }
-
-    #[test]
-    fn the_template_and_this_program_build_with_the_same_tools() {
-        let version = crate::toolchain::WORKER_BUILD_VERSION;
-        let manifest = template("Cargo.toml.liquid");
-        assert!(manifest.contains(&format!("worker = \"{version}\"")));
-        let wrangler = template("wrangler.toml");
-        assert!(wrangler.contains(&format!("worker-build@{version} ")));
-    }
-
-    #[test]
-    fn the_workflow_deploys_with_this_version() {
-        let workflow = template(".github/workflows/deploy.yml");
-        let version = concat!(
-            "durable-streams-cli --version ",
-            env!("CARGO_PKG_VERSION"),
-            "\n"
-        );
-        assert!(workflow.contains(version));
-    }
 
     #[test]
     fn a_failure_leaves_nothing_behind() {

@@ -267,7 +267,15 @@ fn values_of_the_template_can_be_set_and_only_those() {
 #[test]
 fn a_workflow_is_added_when_asked_for() {
     let place = Place::new();
-    place.init(&["my-streams", "--github-actions"]).succeeds();
+    let runtime = ["--runtime", "https://git.example/r.git"];
+    let args = [
+        "init",
+        "my-streams",
+        "--yes",
+        "--no-git",
+        "--github-actions",
+    ];
+    place.run(&[&args[..], &runtime].concat()).succeeds();
     let file = "my-streams/.github/workflows/deploy.yml";
     assert_eq!(place.files()[0], file);
     let workflow = fs::read_to_string(place.work(file)).unwrap();
@@ -454,4 +462,84 @@ fn the_environment_of_whoever_runs_it_does_not_change_the_result() {
     Run::of(command).succeeds();
     let wrangler = fs::read_to_string(place.work("abc/wrangler.toml")).unwrap();
     assert!(!wrangler.contains("2000-01-01"), "{wrangler}");
+}
+
+#[test]
+fn a_repository_of_others_that_the_environment_names_is_left_alone() {
+    let place = Place::new();
+    // As in a hook of git.
+    let other = place.work("other");
+    fs::create_dir(&other).unwrap();
+    let git = std::process::Command::new("git")
+        .args(["init", "--quiet"])
+        .arg(&other)
+        .status();
+    assert!(git.unwrap().success());
+    let init = |dir: &str, more: &[&str]| {
+        let args = ["init", dir, "--yes", "--runtime", "0.1.0", "--json"];
+        let mut command = place.command(&[&args, more].concat());
+        command
+            .env("GIT_DIR", other.join(".git"))
+            .env("GIT_WORK_TREE", &other)
+            .env("GIT_INDEX_FILE", "index");
+        Run::of(command).succeeds().json()["git"].clone()
+    };
+    assert_eq!(init("asked-for", &["--git"]), true);
+    assert!(place.work("asked-for/.git").is_dir());
+    assert_eq!(init("by-default", &[]), true);
+    assert!(place.work("by-default/.git").is_dir());
+}
+
+#[test]
+fn a_workspace_above_that_would_take_the_project_is_not_broken() {
+    let place = Place::new();
+    let workspace = |text: &str| place.write("Cargo.toml", &format!("[workspace]\n{text}\n"));
+    for members in [
+        "[\"crates/*\"]",
+        "[\"**\"]",
+        "[\"crates/my-streams\"]",
+        "[\"*/*-stream[s]\"]",
+    ] {
+        workspace(&format!("members = {members}"));
+        place.init(&["crates/my-streams"]).fails(
+            1,
+            &[
+                "Cargo.toml takes crates/my-streams",
+                "exclude = [\"crates/my-streams\"]",
+            ],
+        );
+        assert!(!place.work("crates").exists());
+    }
+    for others in [
+        "members = [\"*\", \"crates\", \"crates/my\", \"crates/*/x\"]",
+        "members = [\"crates/*\"]\nexclude = [\"crates/my-streams\"]",
+        "exclude = [\"crates\"]\nmembers = [\"crates/*\"]",
+        "",
+    ] {
+        workspace(others);
+        place.init(&["crates/my-streams", "--overwrite"]).succeeds();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_folder_whose_name_is_no_text_is_refused_before_anything_is_written() {
+    use std::{ffi::OsStr, os::unix::ffi::OsStrExt};
+    let place = Place::new();
+    let name = OsStr::from_bytes(b"na\xffme");
+    let run = |args: &[&str], dir: &OsStr| {
+        let mut command = place.command(args);
+        command.arg(dir);
+        Run::of(command)
+    };
+    let args = ["init", "--name", "abc", "--yes", "--runtime", "0.1.0"];
+    run(&args, name).fails(1, &["not UTF-8"]);
+    run(&["init", "--yes"], OsStr::from_bytes(b"na\xffme/abc")).fails(1, &["not UTF-8"]);
+    assert_eq!(fs::read_dir(place.work(".")).unwrap().count(), 0);
+    // One that came there otherwise is no place to work in.
+    place.init(&["abc"]).succeeds();
+    fs::rename(place.work("abc"), place.work(".").join(name)).unwrap();
+    for command in ["build", "status", "upgrade"] {
+        run(&[command, "--json", "-C"], name).fails_with_json("not UTF-8");
+    }
 }

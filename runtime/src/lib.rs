@@ -44,3 +44,34 @@ mod simulation;
 
 pub use auth::{AuthorizeMutation, AuthorizeRead, NoAuth, ProjectJwt};
 pub use cloudflare::{Answer, DirectoryDO, StreamDO, StreamWorker, SubscriptionDO, Undecided};
+
+/// What the README shows, compiled.
+#[cfg(doctest)]
+mod readme {
+    #[doc = concat!("```no_run\n# fn main() {}\n", include_str!("../readme/worker.rs"), "```")]
+    struct Worker;
+    #[doc = concat!("```no_run\n# fn main() {}\n", include_str!("../readme/own_route.rs"), "```")]
+    struct OwnRoute;
+    #[doc = concat!("```no_run\n# fn main() {}\n", include_str!("../readme/custom_auth.rs"), "```")]
+    struct CustomAuth;
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_readme_shows_what_is_compiled() {
+        let readme = include_str!("../README.md");
+        let compiled = [
+            include_str!("../readme/worker.rs"),
+            include_str!("../readme/own_route.rs"),
+            include_str!("../readme/custom_auth.rs"),
+        ];
+        for text in compiled {
+            assert!(
+                readme.contains(&format!("\n```rust\n{text}```\n")),
+                "{text}"
+            );
+        }
+        assert_eq!(readme.matches("```rust").count(), compiled.len());
+    }
+}

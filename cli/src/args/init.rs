@@ -1,4 +1,4 @@
-//! Options of `init`.
+//! Options of `init` and `upgrade`.
 
 use std::path::PathBuf;
 
@@ -16,9 +16,9 @@ pub struct Init {
     /// The name of the crate, the worker and the bucket [default: the name of DIR]
     #[arg(long)]
     pub name: Option<String>,
-    /// Who may use the streams
-    #[arg(long, value_enum, default_value_t = Auth::ProjectJwt)]
-    pub auth: Auth,
+    /// Who may use the streams [default: project-jwt]
+    #[arg(long, value_enum)]
+    pub auth: Option<Auth>,
     /// Keep the streams and what moves to R2 within these borders; cannot be changed later
     #[arg(long, value_name = "WORD", value_parser = word(settings::JURISDICTION))]
     pub jurisdiction: Option<String>,
@@ -58,4 +58,16 @@ pub struct Init {
     /// The port for --dev; 0 takes a free one [default: 4437, or the next one that is free]
     #[arg(long)]
     pub port: Option<u16>,
+}
+
+/// Options of `upgrade`.
+#[derive(Debug, Args)]
+pub struct Upgrade {
+    /// Show what would be done, as a list and as a diff, and change nothing
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Take the durable-streams-cloudflare crate from elsewhere: a version, a path or a git URL
+    /// [default: from where it comes now, in this program's version]
+    #[arg(long, value_name = "VERSION|PATH|GIT")]
+    pub runtime: Option<String>,
 }

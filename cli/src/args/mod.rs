@@ -17,7 +17,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use self::global::Global;
 pub use self::{
     cloudflare::{Deploy, Destroy, Provision},
-    init::Init,
+    init::{Init, Upgrade},
     login::Login,
     machine::{Completions, Dev, Doctor},
     operate::{Rollback, Secrets},
@@ -60,6 +60,8 @@ pub fn parse() -> Result<(Cli, Places), clap::Error> {
 pub enum Command {
     /// Write a new project
     Init(Init),
+    /// Bring a project that an earlier release has written to what this one writes
+    Upgrade(Upgrade),
     /// Build the worker and serve it on this machine; data is kept between runs
     Dev(Dev),
     /// Build the deployable bundle in build/

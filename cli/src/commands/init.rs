@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use dialoguer::{Confirm, Input};
+use dialoguer::{Confirm, Input, Select};
 use serde_json::{Value, json};
 
 use super::{deploy, dev};
@@ -21,11 +21,12 @@ use crate::{
     git, interrupt,
     local::listen::Listen,
     name,
-    project::Here,
+    project::{self, Here},
     registry,
     runtime_source::RuntimeSource,
     scaffold::{self, NewProject, Staged},
     ui::Ui,
+    workflow, workspace,
 };
 
 /// The folder when none is named.
@@ -39,14 +40,24 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
     interrupt::note_interrupts();
     let (dir, name) = place(&args, ask)?;
     scaffold::check_destination(&dir, args.overwrite)?;
+    if args.template.is_none() {
+        workspace::check(&dir)?;
+    }
+    let auth = auth(&args, ask)?;
     let git = wants_git(&args, &dir, ask)?;
+    let runtime = runtime(&args)?;
+    let branch = match git::repository(&dir) {
+        Some(repository) if !git => repository.branch,
+        _ => git::new_branch(&dir),
+    };
     let project = NewProject {
-        auth: args.auth,
-        runtime: runtime(&args)?,
+        auth,
         name,
         template: args.template.clone(),
         define: definitions(&args),
-        github_actions: wants_github_actions(&args, &dir, git, ask)?,
+        github_actions: wants_github_actions(ui, &args, &dir, git, &runtime, ask)?,
+        runtime,
+        branch,
         dir,
     };
     let listen = Listen {
@@ -57,7 +68,7 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
         listen.find()?;
     }
 
-    let staged = scaffold::stage(ui, &project)?;
+    let staged = scaffold::stage(ui, &project, ask)?;
     if args.dry_run {
         ui.result(
             plan(&project, &staged),
@@ -67,7 +78,7 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
     }
     scaffold::place(&staged, &project.dir)?;
     if git {
-        git::init(ui, &project.dir)?;
+        git::init(ui, &project.dir, &project.branch)?;
     }
 
     let document = document(&project, &staged, git, false);
@@ -180,11 +191,13 @@ fn ask_name(derived: &str) -> Result<String> {
 
 /// The absolute path of a folder that need not exist, without `.` and `..` as far as it does.
 fn absolute(dir: &Path) -> Result<PathBuf> {
-    match dir.canonicalize() {
-        Ok(path) => Ok(path),
+    let path = match dir.canonicalize() {
+        Ok(path) => path,
         Err(_) => std::path::absolute(dir)
-            .with_context(|| format!("`{}` cannot be the project's folder", dir.display())),
-    }
+            .with_context(|| format!("`{}` cannot be the project's folder", dir.display()))?,
+    };
+    project::check_path(&path)?;
+    Ok(path)
 }
 
 /// Values of the template, those that have an option of their own among them.
@@ -228,15 +241,53 @@ fn wants_git(args: &Init, dir: &Path, ask: bool) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether to add the workflow: as told, or asked where there is a repository it could be for.
-fn wants_github_actions(args: &Init, dir: &Path, git: bool, ask: bool) -> Result<bool> {
-    if args.github_actions || !ask || args.template.is_some() {
-        return Ok(args.github_actions);
+/// Whether to add the workflow: as told, or asked where it would work.
+fn wants_github_actions(
+    ui: &Ui,
+    args: &Init,
+    dir: &Path,
+    git: bool,
+    runtime: &RuntimeSource,
+    ask: bool,
+) -> Result<bool> {
+    if args.github_actions {
+        if args.template.is_none() {
+            workflow::check(ui, dir, runtime, git)?;
+        }
+        return Ok(true);
     }
-    if !git && !git::inside_work_tree(dir) {
+    let has_repository = git || git::inside_work_tree(dir);
+    let is_here = matches!(runtime, RuntimeSource::Path(_));
+    if !ask || args.template.is_some() || !has_repository || is_here {
         return Ok(false);
     }
-    yes("Add a GitHub Actions workflow that deploys?", false)
+    let wants = yes("Add a GitHub Actions workflow that deploys?", false)?;
+    if wants {
+        workflow::check(ui, dir, runtime, git)?;
+    }
+    Ok(wants)
+}
+
+/// Who may use the streams: as told, else asked for.
+fn auth(args: &Init, ask: bool) -> Result<Auth> {
+    if let Some(auth) = args.auth {
+        return Ok(auth);
+    }
+    if !ask || args.template.is_some() {
+        return Ok(Auth::ProjectJwt);
+    }
+    let chosen = Select::new()
+        .with_prompt("Who may use the streams?")
+        .items([
+            "Whoever has a token of a project",
+            "Everyone who knows the URL",
+        ])
+        .default(0)
+        .interact()?;
+    Ok(match chosen {
+        0 => Auth::ProjectJwt,
+        _ => Auth::None,
+    })
 }
 
 fn plan(project: &NewProject, staged: &Staged) -> String {
@@ -249,8 +300,14 @@ fn plan(project: &NewProject, staged: &Staged) -> String {
 }
 
 fn written(project: &NewProject, staged: &Staged) -> String {
+    let here_alone = match project.runtime {
+        RuntimeSource::Path(_) => {
+            "\nIt builds on this machine alone: Cargo.toml takes the runtime from a folder of it."
+        }
+        _ => "",
+    };
     format!(
-        "Wrote {} to {}: {} files, with {}.\n{}",
+        "Wrote {} to {}: {} files, with {}.\n{}{here_alone}",
         project.name,
         project.dir.display(),
         staged.files.len(),

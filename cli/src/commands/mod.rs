@@ -20,6 +20,7 @@ mod status;
 mod stream;
 mod subscriptions;
 mod token;
+mod upgrade;
 mod usage;
 
 use std::{path::Path, process::ExitCode};
@@ -41,6 +42,7 @@ pub fn enter_directory(dir: Option<&Path>) -> Result<()> {
 pub fn run(command: Command, ui: &Ui, here: &Here) -> Result<ExitCode> {
     match command {
         Command::Init(args) => init::run(ui, args)?,
+        Command::Upgrade(args) => return upgrade::run(ui, here, &args),
         Command::Dev(args) => dev::run(ui, here, args.listen())?,
         Command::Build => build::run(ui, here)?,
         Command::Provision(args) => provision::run(ui, here, &args)?,

@@ -48,13 +48,14 @@ impl Here {
             .dir
             .canonicalize()
             .with_context(|| format!("cannot find the folder {}", self.dir.display()))?;
+        check_path(&dir)?;
         let is_root =
             |dir: &&Path| Manifest::find(dir, None).is_some() && dir.join("Cargo.toml").is_file();
         Ok(dir.ancestors().find(is_root).map(Path::to_owned))
     }
 
     /// The same, where there has to be one.
-    pub(super) fn root(&self) -> Result<PathBuf> {
+    pub fn root(&self) -> Result<PathBuf> {
         self.find()?.ok_or_else(|| {
             problem(
                 format!(
@@ -65,6 +66,17 @@ impl Here {
                 "go to a project's folder, name it with -C, or make one with `durable-streams init`",
             )
         })
+    }
+}
+
+/// Refuses a folder whose path is no text: cargo, Node and every document that names it need one.
+pub fn check_path(dir: &Path) -> Result<()> {
+    match dir.to_str() {
+        Some(_) => Ok(()),
+        None => Err(problem(
+            format!("the path {} is not UTF-8", dir.display()),
+            "rename the folder, or name another one",
+        )),
     }
 }
 

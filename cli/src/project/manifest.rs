@@ -44,6 +44,14 @@ impl Manifest {
         Some(Self { path, environment })
     }
 
+    /// A `wrangler.toml` that is not written yet.
+    pub fn to_be() -> Self {
+        Self {
+            path: PathBuf::from("wrangler.toml"),
+            environment: None,
+        }
+    }
+
     /// The name of the file.
     pub fn name(&self) -> &str {
         let name = self.path.file_name().and_then(|name| name.to_str());
@@ -55,7 +63,12 @@ impl Manifest {
         let path = &self.path;
         let text =
             fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let document = Document::parse(&text, self.name()).map_err(|wrong| self.wrong(&wrong))?;
+        self.parse(&text)
+    }
+
+    /// What a text says that is, or will be, the file's.
+    pub fn parse(&self, text: &str) -> Result<Read> {
+        let document = Document::parse(text, self.name()).map_err(|wrong| self.wrong(&wrong))?;
         self.understand(document)
     }
 

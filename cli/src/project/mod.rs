@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
-pub use here::Here;
+pub use here::{Here, check_path};
 pub use layout::{MANIFESTS, SCRIPT, WASM};
 pub use lock::{Lock, Work, holder, last_url};
 
@@ -200,6 +200,14 @@ impl Project {
             "analyticsEngineDatasets": datasets.collect::<Map<_, _>>(),
         })
     }
+}
+
+/// A `wrangler.toml` with what it lacks of the classes of today, and what that was; nothing where it
+/// lacks none.
+pub fn with_later_classes(text: &str) -> Result<Option<(String, Vec<String>)>> {
+    let manifest = Manifest::to_be();
+    let upgrade = upgrade::upgrade(&manifest, manifest.parse(text)?, |_| true)?;
+    Ok(upgrade.map(|upgrade| (upgrade.document.to_string(), upgrade.added)))
 }
 
 fn read(path: &Path) -> Result<String> {

@@ -149,6 +149,14 @@ impl Run {
         self
     }
 
+    /// Ends with code 1 and a document that says this.
+    #[track_caller]
+    pub fn fails_with_json(self, says: &str) {
+        assert_eq!(self.code, Some(1), "{}{}", self.stdout, self.stderr);
+        let message = self.json()["error"]["message"].to_string();
+        assert!(message.contains(says), "no {says:?} in {message}");
+    }
+
     /// stdout as the one JSON document it has to be.
     #[track_caller]
     pub fn json(&self) -> Value {

@@ -62,6 +62,12 @@ impl From<Response> for Answer {
     }
 }
 
+impl From<worker::Response> for Answer {
+    fn from(response: worker::Response) -> Self {
+        Response::from(response).into()
+    }
+}
+
 impl IntoResponse for Answer {
     /// What a handler gives is what its promise is resolved with, and promises that are resolved
     /// with promises become one with them.

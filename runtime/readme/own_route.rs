@@ -1,0 +1,16 @@
+use durable_streams_cloudflare::{Answer, ProjectJwt, StreamWorker};
+use worker::web_sys::Request;
+use worker::{Context, Env, Response, Result, Url, event};
+
+pub use durable_streams_cloudflare::{DirectoryDO, StreamDO, SubscriptionDO};
+
+#[event(fetch)]
+async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Answer> {
+    if Url::parse(&req.url())?.path() == "/health" {
+        return Ok(Response::ok("well")?.into());
+    }
+    StreamWorker::new()
+        .auth(ProjectJwt)
+        .fetch(req, env, ctx)
+        .await
+}
