@@ -30,6 +30,14 @@ pub fn login(ui: &Ui, here: &Here, args: &Login) -> Result<()> {
     let path = login_path().context("there is no folder for it: HOME is not set")?;
     let credentials = Credentials::token(&token(ui, args)?, GIVEN)?;
     let found = Found::look(ui, here, credentials.clone())?;
+    if let Some((_, verified)) = &found.owner
+        && !verified.is_active()
+    {
+        return Err(problem(
+            format!("the token is not kept: it is {}", verified.status),
+            format!("make another at {}", token_page(permissions::ALL)),
+        ));
+    }
     let lacks = found.obstacles();
     if !lacks.is_empty() {
         ui.note(found.text());

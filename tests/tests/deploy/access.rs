@@ -335,6 +335,12 @@ fn a_login_is_kept_used_and_removed() -> Result<()> {
         .fails(&["not kept: it lacks `Workers KV Storage: Edit`", "--yes"])?;
     ensure!(!file.exists());
     cloud.fail(json!([]))?;
+    cloud.set(json!({ "verified": { "status": "expired" } }))?;
+    let mut command = without_token(&cloud, &dir, &config)?;
+    with_stdin(command.args(["login", "--token-stdin", "--yes"]), TOKEN)?
+        .fails(&["not kept: it is expired"])?;
+    ensure!(!file.exists());
+    cloud.set(json!({ "verified": {} }))?;
 
     let mut command = without_token(&cloud, &dir, &config)?;
     let kept = with_stdin(
