@@ -48,8 +48,15 @@ fn all_permissions_that_a_token_lacks_are_named_at_once() -> Result<()> {
             "https://dash.cloudflare.com/profile/api-tokens?permissionGroupKeys=%5B",
         ])?;
         ensure!(!ran.stderr.contains("Workers Scripts"), "{ran:?}");
+        ensure!(!ran.stderr.contains("workers_routes"), "{ran:?}");
         assert_nothing_was_made(&cloud)?;
     }
+    // Where there are routes, the page makes a token for them, too.
+    let before = fs::read_to_string(dir.join("wrangler.toml"))?;
+    let routes = "routes = [\"streams.example/*\"]\n";
+    fs::write(dir.join("wrangler.toml"), format!("{routes}{before}"))?;
+    cloud.run(&dir, DEPLOY)?.fails(&["%22workers_routes%22"])?;
+    fs::write(dir.join("wrangler.toml"), before)?;
     // Everything is refused: the token itself may be the reason.
     cloud.fail(json!([denied(&format!("/accounts/{ACCOUNT}"))]))?;
     cloud
