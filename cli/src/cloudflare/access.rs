@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{
     account::Account,
     error::{Endpoint, Error, Result},
-    permissions::{self, Permission, names, token_page},
+    permissions::{self, Permission, names},
 };
 use crate::error::problem;
 
@@ -84,10 +84,15 @@ fn access(outcome: Result<()>) -> Result<Access> {
     }
 }
 
-/// The error that says all that stands in the way of these permissions; nothing if nothing does.
-pub fn obstacle(abilities: &[Ability], account: &Account) -> Option<anyhow::Error> {
+/// The error that says all that stands in the way of these permissions; nothing if nothing does. `page`
+/// makes a token that has all.
+pub fn obstacle(abilities: &[Ability], account: &Account, page: &str) -> Option<anyhow::Error> {
     let credentials = account.client.credentials();
-    let (wrong, ways) = describe(abilities, &account.dashboard(), credentials.remedy())?;
+    let remedy = format!(
+        "{}; this page makes a token with all that is needed: {page}",
+        credentials.remedy()
+    );
+    let (wrong, ways) = describe(abilities, &account.dashboard(), &remedy)?;
     Some(problem(
         format!("{wrong} (credentials: {})", credentials.source),
         ways,
@@ -122,10 +127,7 @@ fn describe(abilities: &[Ability], dashboard: &str, remedy: &str) -> Option<(Str
     }
     // The address comes last, so that nothing behind it is taken for a part of it.
     if !lacking.is_empty() {
-        ways.push(format!(
-            "{remedy}; this page makes a token with all that is needed: {}",
-            token_page(permissions::ALL)
-        ));
+        ways.push(remedy.to_owned());
     }
     let (wrong, ways) = (wrong.join("; "), ways.join("; "));
     (!wrong.is_empty()).then_some((wrong, ways))
@@ -155,15 +157,13 @@ mod tests {
         let unknown = Unknown("no answer".to_owned());
         assert_eq!(describe([Granted, Granted, unknown, Granted]), None);
         let (wrong, ways) = describe([Granted, Lacking, Closed, Closed]).unwrap();
-        assert!(ways.ends_with("&name=durable-streams"), "{ways}");
+        assert!(ways.ends_with("; do it"), "{ways}");
         assert_eq!(
             wrong,
             "the credentials lack `Workers KV Storage: Edit`; R2 is not enabled on this account; \
              Analytics Engine was never opened on this account"
         );
         for part in [
-            "do it; this page makes a token",
-            "permissionGroupKeys=",
             "https://dash/r2/overview",
             "https://dash/workers/analytics-engine once, or deploy with `--without-metrics`",
         ] {

@@ -77,8 +77,12 @@ pub const ROUTES: Permission = Permission {
     level: "edit",
 };
 
-/// What all commands together need. Routes are asked for by those alone who have some.
-pub const ALL: &[Permission] = &[SCRIPTS, KV, R2, SETTINGS, ANALYTICS, TAIL];
+/// What all commands together need, in a project that has routes or has none.
+pub fn needed(has_routes: bool) -> Vec<Permission> {
+    let all = [SCRIPTS, KV, R2, SETTINGS, ANALYTICS, TAIL];
+    let routes = has_routes.then_some(ROUTES);
+    all.into_iter().chain(routes).collect()
+}
 
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -116,7 +120,7 @@ mod tests {
              %22%2C%22type%22%3A%22read%22%7D%5D&accountId=*&zoneId=all&name=durable-streams"
         );
         // It has to survive being pasted into a shell and a chat.
-        let page = token_page(ALL);
+        let page = token_page(&needed(true));
         assert!(page.bytes().all(|byte| byte.is_ascii_graphic()), "{page}");
     }
 

@@ -21,6 +21,13 @@ pub struct Verified {
     pub expires_on: Option<String>,
 }
 
+impl Verified {
+    /// Whether it counts.
+    pub fn is_active(&self) -> bool {
+        self.status == "active"
+    }
+}
+
 /// To whom a token belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Owner {

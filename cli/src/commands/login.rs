@@ -11,7 +11,7 @@ use crate::{
     args::Login,
     cloudflare::{
         Ability, Access, Account, Credentials, Kept, Listed, Owner, Secret, Verified, login_path,
-        permissions::{self, token_page},
+        permissions,
     },
     error::problem,
     interrupt,
@@ -28,12 +28,22 @@ const LONGEST: u64 = 4096;
 pub fn login(ui: &Ui, here: &Here, args: &Login) -> Result<()> {
     interrupt::note_interrupts();
     let path = login_path().context("there is no folder for it: HOME is not set")?;
-    let credentials = Credentials::token(&token(ui, args)?, GIVEN)?;
-    let found = Found::look(ui, here, credentials.clone())?;
+    let project = project(here)?;
+    let page = page(project.as_ref());
+    let credentials = Credentials::token(&token(ui, args, &page)?, GIVEN)?;
+    let found = Found::look(ui, project.as_ref(), credentials.clone())?;
+    if let Some((_, verified)) = &found.owner
+        && !verified.is_active()
+    {
+        return Err(problem(
+            format!("the token is not kept: it is {}", verified.status),
+            format!("make another at {page}"),
+        ));
+    }
     let lacks = found.obstacles();
     if !lacks.is_empty() {
         ui.note(found.text());
-        check_anyway(ui, args, &lacks)?;
+        check_anyway(ui, args, &lacks, &page)?;
     }
     let kept = credentials.to_be_kept(Some(found.account.id.clone()));
     kept.write(&path)?;
@@ -73,19 +83,33 @@ pub fn logout(ui: &Ui) -> Result<()> {
 /// Says what we are known by, in which account, and what that may do there.
 pub fn whoami(ui: &Ui, here: &Here) -> Result<()> {
     interrupt::note_interrupts();
-    let found = Found::look(ui, here, Credentials::find()?)?;
+    let project = project(here)?;
+    let found = Found::look(ui, project.as_ref(), Credentials::find()?)?;
     let mut text = found.text();
     if !found.obstacles().is_empty() {
-        let page = token_page(permissions::ALL);
+        let page = page(project.as_ref());
         text.push_str(&format!("\nA token with all permissions is made at {page}"));
     }
     ui.result(text, &found.document());
     Ok(())
 }
 
+/// The project that the command is run in, if it is in one.
+fn project(here: &Here) -> Result<Option<Project>> {
+    match here.find()? {
+        Some(_) => Project::open(here).map(Some),
+        None => Ok(None),
+    }
+}
+
+/// The page that makes a token which may do all that is needed.
+fn page(project: Option<&Project>) -> String {
+    let has_routes = project.is_some_and(|one| !one.wrangler.all_routes().is_empty());
+    permissions::token_page(&permissions::needed(has_routes))
+}
+
 /// The token: from stdin, or typed in by somebody who has been told where one is made.
-fn token(ui: &Ui, args: &Login) -> Result<Secret> {
-    let page = token_page(permissions::ALL);
+fn token(ui: &Ui, args: &Login, page: &str) -> Result<Secret> {
     if args.token_stdin {
         return from_stdin();
     }
@@ -123,7 +147,7 @@ fn from_stdin() -> Result<Secret> {
 }
 
 /// A token that lacks something may still do what somebody wants.
-fn check_anyway(ui: &Ui, args: &Login, lacks: &str) -> Result<()> {
+fn check_anyway(ui: &Ui, args: &Login, lacks: &str, page: &str) -> Result<()> {
     let question = "Keep it all the same?";
     if args.yes
         || ui.can_ask()
@@ -136,10 +160,7 @@ fn check_anyway(ui: &Ui, args: &Login, lacks: &str) -> Result<()> {
     }
     Err(problem(
         format!("the token is not kept: {lacks}"),
-        format!(
-            "this page makes a token with all that is needed: {}; `--yes` keeps this one",
-            token_page(permissions::ALL)
-        ),
+        format!("`--yes` keeps it; this page makes a token with all that is needed: {page}"),
     ))
 }
 
@@ -162,14 +183,10 @@ struct Found {
 
 impl Found {
     /// Asks Cloudflare, in the account that a deploy from here goes to.
-    fn look(ui: &Ui, here: &Here, credentials: Credentials) -> Result<Self> {
-        let project = match here.find()? {
-            Some(_) => Some(Project::open(here)?),
-            None => None,
-        };
-        let named = project.and_then(|project| project.wrangler.account_id);
+    fn look(ui: &Ui, project: Option<&Project>, credentials: Credentials) -> Result<Self> {
+        let named = project.and_then(|project| project.wrangler.account_id.as_deref());
         let is_token = credentials.is_token();
-        let account = Account::open(ui, credentials, named.as_deref())?;
+        let account = Account::open(ui, credentials, named)?;
         let look = || {
             let owner = is_token.then(|| account.verify()).transpose()?;
             anyhow::Ok((

@@ -20,7 +20,7 @@ impl Deployment<'_> {
             let is_missing = one.access == Access::Closed && self.binds_dataset();
             one.permission != permissions::ANALYTICS || is_missing
         });
-        obstacle(&abilities, &self.account).unwrap_or(error)
+        obstacle(&abilities, &self.account, &self.token_page()).unwrap_or(error)
     }
 
     /// Refuses to begin what Cloudflare would refuse when bucket and namespace are made: a worker that
@@ -38,11 +38,17 @@ impl Deployment<'_> {
                     permission: permissions::ANALYTICS,
                     access: Access::Closed,
                 };
-                Err(obstacle(&[closed], &self.account).unwrap_or_else(|| error.into()))
+                let said = obstacle(&[closed], &self.account, &self.token_page());
+                Err(said.unwrap_or_else(|| error.into()))
             }
             // Whoever may not ask may still deploy.
             Ok(_) | Err(_) => Ok(()),
         }
+    }
+
+    fn token_page(&self) -> String {
+        let has_routes = !self.project.wrangler.all_routes().is_empty();
+        permissions::token_page(&permissions::needed(has_routes))
     }
 
     fn binds_dataset(&self) -> bool {

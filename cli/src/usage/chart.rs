@@ -31,9 +31,9 @@ pub fn chart(values: &[f64], left: &str, right: &str, label: impl Fn(f64) -> Str
     }
     let line: String = values.iter().map(|_| '─').collect();
     lines.push(format!("{:>width$} └{line}", labels[1]));
-    let room = values.len().saturating_sub(left.chars().count());
+    let room = values.len().saturating_sub(left.chars().count() + 1);
     let gap = " ".repeat(width + 2);
-    lines.push(format!("{gap}{left}{right:>room$}"));
+    lines.push(format!("{gap}{left} {right:>room$}"));
     lines.join("\n")
 }
 
@@ -69,6 +69,8 @@ mod tests {
  0 └──────
     a    b"
         );
+        let narrow = chart(&[1.0], "16:00", "16:01", label);
+        assert!(narrow.ends_with("16:00 16:01"), "{narrow}");
         assert_eq!(chart(&[0.0, 0.0], "a", "b", label), "");
         assert_eq!(chart(&[], "a", "b", label), "");
     }

@@ -8,7 +8,7 @@ use super::{chart::chart, prices, query::Window, report::Report};
 pub fn text(report: &Report, window: &Window) -> String {
     let mut parts = Vec::new();
     let values: Vec<f64> = report.slots.iter().map(|slot| slot.operations).collect();
-    let day = window.to - window.from > 86_400;
+    let day = window.to - window.from >= 86_400;
     let drawn = chart(
         &values,
         &when(window.from, day),
@@ -190,7 +190,7 @@ fn when(seconds: i64, day: bool) -> String {
     let Ok(time) = Timestamp::from_second(seconds) else {
         return String::new();
     };
-    let form = if day { "%Y-%m-%d" } else { "%H:%M" };
+    let form = if day { "%m-%d %H:%M" } else { "%H:%M" };
     time.to_zoned(TimeZone::UTC).strftime(form).to_string()
 }
 

@@ -48,8 +48,15 @@ fn all_permissions_that_a_token_lacks_are_named_at_once() -> Result<()> {
             "https://dash.cloudflare.com/profile/api-tokens?permissionGroupKeys=%5B",
         ])?;
         ensure!(!ran.stderr.contains("Workers Scripts"), "{ran:?}");
+        ensure!(!ran.stderr.contains("workers_routes"), "{ran:?}");
         assert_nothing_was_made(&cloud)?;
     }
+    // Where there are routes, the page makes a token for them, too.
+    let before = fs::read_to_string(dir.join("wrangler.toml"))?;
+    let routes = "routes = [\"streams.example/*\"]\n";
+    fs::write(dir.join("wrangler.toml"), format!("{routes}{before}"))?;
+    cloud.run(&dir, DEPLOY)?.fails(&["%22workers_routes%22"])?;
+    fs::write(dir.join("wrangler.toml"), before)?;
     // Everything is refused: the token itself may be the reason.
     cloud.fail(json!([denied(&format!("/accounts/{ACCOUNT}"))]))?;
     cloud
@@ -335,6 +342,12 @@ fn a_login_is_kept_used_and_removed() -> Result<()> {
         .fails(&["not kept: it lacks `Workers KV Storage: Edit`", "--yes"])?;
     ensure!(!file.exists());
     cloud.fail(json!([]))?;
+    cloud.set(json!({ "verified": { "status": "expired" } }))?;
+    let mut command = without_token(&cloud, &dir, &config)?;
+    with_stdin(command.args(["login", "--token-stdin", "--yes"]), TOKEN)?
+        .fails(&["not kept: it is expired"])?;
+    ensure!(!file.exists());
+    cloud.set(json!({ "verified": {} }))?;
 
     let mut command = without_token(&cloud, &dir, &config)?;
     let kept = with_stdin(

@@ -97,8 +97,9 @@ fn a_deploy_that_is_killed_is_finished_by_the_next() -> Result<()> {
             let dir = copy(&project, scratch.path().join(format!("{after}-{number}")))?;
             let deploy = ["deploy", "--no-build"];
             if !kill_at(&cloud, &dir, &deploy, number, after)? {
-                // Accounts, workers, subdomain, bucket, namespaces; two created; upload, two for the URL.
-                assert_eq!(number, 10);
+                // Accounts, workers, subdomain, bucket, namespaces, Analytics Engine; two created;
+                // upload, two for the URL.
+                assert_eq!(number, 11);
                 break;
             }
             cloud.run(&dir, &deploy)?.ok().context(number)?;
