@@ -11,8 +11,6 @@ use serde_json::Value;
 
 use crate::stand_in::StandIn;
 
-/// Ctrl-C, as a key.
-const CTRL_C: &str = "\x03";
 /// Shows the cursor, and ends the line.
 const LEFT: &str = "\x1b[?25h\r\n";
 
@@ -21,6 +19,11 @@ fn program(scratch: &Scratch, args: &[&str]) -> Result<Command> {
     command
         .current_dir(scratch.path())
         .env("HOME", scratch.path())
+        // Whoever runs the tests has a repository above, for which more would be asked.
+        .env(
+            "GIT_CEILING_DIRECTORIES",
+            scratch.path().parent().unwrap_or(scratch.path()),
+        )
         .env_remove("XDG_CONFIG_HOME");
     for name in ["CLOUDFLARE_API_TOKEN", "CLOUDFLARE_API_KEY"] {
         command.env_remove(name);
@@ -34,21 +37,19 @@ fn an_interrupted_question_leaves_the_terminal_as_it_was() -> Result<()> {
     let scratch = Scratch::new("terminal-interrupted")?;
     let mut init = program(&scratch, &["init", "--no-git"])?;
     let mut terminal = Terminal::run(&mut init)?;
-    terminal.answer("Folder of the new project", CTRL_C)?;
+    terminal.refuse("Folder of the new project")?;
     terminal.wait_for(LEFT)?;
     let screen = terminal.screen();
     assert!(!screen.contains("error"), "{screen}");
     assert_eq!(terminal.end()?.code(), Some(130));
 
-    let mut init = program(
-        &scratch,
-        &["init", "there", "--no-git", "--runtime", "0.1.0"],
-    )?;
+    let init = ["init", "there", "--no-git", "--auth", "none", "--runtime"];
+    let mut init = program(&scratch, &[&init[..], &["0.1.0"]].concat())?;
     let mut terminal = Terminal::run(&mut init)?;
     terminal.answer("Build and serve it now?", "n")?;
     terminal.answer("Deploy it to Cloudflare?", "y")?;
     terminal.answer("Token: ", TOKEN)?;
-    terminal.answer("", CTRL_C)?;
+    terminal.refuse("")?;
     terminal.wait_for(LEFT)?;
     let screen = terminal.screen();
     assert!(
@@ -76,12 +77,18 @@ fn a_confirmation_counts_on_a_terminal_and_nowhere_else() -> Result<()> {
         "--url",
         &server.url,
     ];
-    for (answer, code, sent) in [("n", 1, 0), (CTRL_C, 130, 0), ("y", 0, 1)] {
-        let mut terminal = Terminal::run(&mut program(&scratch, &delete)?)?;
-        terminal.answer("Delete the subscription mails (all streams)?", answer)?;
+    let question = "Delete the subscription mails (all streams)?";
+    let asked = || Terminal::run(&mut program(&scratch, &delete)?);
+    for (answer, code, sent) in [("n", 1, 0), ("y", 0, 1)] {
+        let mut terminal = asked()?;
+        terminal.answer(question, answer)?;
         assert_eq!(terminal.end()?.code(), Some(code), "{answer:?}");
         assert_eq!(server.lines().len(), sent, "{answer:?}");
     }
+    let mut terminal = asked()?;
+    terminal.refuse(question)?;
+    terminal.wait_for(LEFT)?;
+    assert_eq!(terminal.end()?.code(), Some(130));
     // A machine that builds has a terminal, too.
     let mut command = program(&scratch, &delete)?;
     let mut terminal = Terminal::run(command.env("CI", "1"))?;
