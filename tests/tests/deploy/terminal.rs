@@ -1,13 +1,15 @@
-//! Questions on a terminal, and how they end.
+//! Questions on a terminal, and how they end; and what becomes of results that nobody reads.
 
-use std::process::Command;
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
 
-use anyhow::Result;
-use durable_streams_tests::cloud::TOKEN;
+use anyhow::{Context, Result};
+use durable_streams_tests::cloud::{Cloud, TOKEN, small_project};
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::project::{cli, command};
 use durable_streams_tests::terminal::Terminal;
-use serde_json::Value;
+use durable_streams_tests::wait_until;
+use serde_json::{Value, json};
 
 use crate::stand_in::StandIn;
 
@@ -105,5 +107,25 @@ fn a_machine_that_builds_is_asked_nothing() -> Result<()> {
     let mut terminal = Terminal::run(init.env("CI", "true"))?;
     terminal.wait_for("Wrote my-streams")?;
     assert_eq!(terminal.end()?.code(), Some(0));
+    Ok(())
+}
+
+#[test]
+fn a_result_that_goes_on_ends_when_nobody_reads_it_any_more() -> Result<()> {
+    let scratch = Scratch::new("terminal-head")?;
+    let cloud = Cloud::answering(&scratch)?;
+    let dir = small_project(&scratch, "my-streams")?;
+    cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
+    let event = json!({ "outcome": "ok", "event": {}, "logs": [], "exceptions": [] });
+    let mut logs = cloud.command(&dir)?;
+    let mut logs = logs.arg("logs").stdout(Stdio::piped()).spawn()?;
+    wait_until("somebody watches", || Ok(cloud.log(&event)? == 1))?;
+    let mut reader = BufReader::new(logs.stdout.take().context("no stdout")?);
+    reader.read_line(&mut String::new())?;
+    drop(reader);
+    cloud.log(&event)?;
+    wait_until("it has ended by itself", || Ok(logs.try_wait()?.is_some()))?;
+    assert_eq!(logs.wait()?.code(), Some(0));
+    assert_eq!(cloud.log(&event)?, 0, "nobody watches any more");
     Ok(())
 }
