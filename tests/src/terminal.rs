@@ -104,10 +104,21 @@ impl Terminal {
     /// Whether it echoes what is typed, as shells want it.
     pub fn shows_what_is_typed(&self) -> Result<bool> {
         let modes = tcgetattr(&self.keyboard)?.local_modes;
-        Ok(modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG))
+        Ok(modes.intersects(LocalModes::ECHO | LocalModes::ISIG))
     }
 
-    /// Presses Ctrl-C.
+    /// Waits for a question, and presses Ctrl-C as soon as that is a key like others.
+    pub fn refuse(&mut self, question: &str) -> Result<()> {
+        self.wait_for(question)?;
+        let started = Instant::now();
+        while self.shows_what_is_typed()? {
+            ensure!(started.elapsed() < PATIENCE, "it does not listen");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(self.keyboard.write_all(b"\x03")?)
+    }
+
+    /// Asks it to end, as Ctrl-C does while it asks nothing.
     pub fn interrupt(&self) -> Result<()> {
         Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
     }

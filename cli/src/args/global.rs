@@ -6,6 +6,7 @@ use clap::{Args, ValueHint};
 
 /// Options of every command.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// Print one JSON document on stdout, and everything else on stderr
     #[arg(long, global = true)]

@@ -85,10 +85,11 @@ impl Registry {
     /// The project to work on where none is named: that of the worker's name, or else the only one
     /// there is.
     pub fn usual(&mut self, worker: &str) -> Result<String> {
-        let names = self.names()?;
-        if names.iter().any(|name| name == worker) {
+        // To list all takes longer: streams have keys, too.
+        if self.store.get(worker)?.is_some() {
             return Ok(worker.to_owned());
         }
+        let names = self.names()?;
         match names.as_slice() {
             [only] => Ok(only.clone()),
             [] => Err(problem(

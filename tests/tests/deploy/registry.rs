@@ -55,7 +55,10 @@ fn a_project_is_kept_in_the_namespace_of_the_worker() -> Result<()> {
         .find(|one| one.path.ends_with("/keys"));
     assert_eq!(keys.context("no keys")?.query, json!({ "prefix": "" }));
 
-    run(&["projects", "rotate", "chat"])?.ok()?;
+    let rotate = ["projects", "rotate", "chat", "--remote"];
+    let said = cloud.run(&dir, &rotate)?.ok()?.stdout;
+    // Without the option it would take a secret from the local project of this name.
+    assert!(said.contains("remove-secret chat --remote "), "{said}");
     let secrets = record(&cloud, "chat")?["signingSecrets"].clone();
     assert_eq!(secrets.as_array().map(Vec::len), Some(2));
     let token = run(&["token", "--project", "chat", "--scope", "read"])?.ok()?;
