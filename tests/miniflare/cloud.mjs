@@ -9,6 +9,7 @@
 import { createServer } from "node:http"
 import * as kv from "./cloud/kv.mjs"
 import * as r2 from "./cloud/r2.mjs"
+import * as s3 from "./cloud/s3.mjs"
 import * as scripts from "./cloud/scripts.mjs"
 import { ACCOUNT, BASE, Refusal, boots, cloud, requests, token } from "./cloud/state.mjs"
 import * as tails from "./cloud/tails.mjs"
@@ -30,8 +31,10 @@ function match(pattern, path) {
 }
 
 async function answer(request) {
+  if (request.path.startsWith(`${s3.PREFIX}/`)) return s3.answer(request)
   if (request.headers.authorization !== `Bearer ${token}`)
     throw new Refusal(403, 10000, `Authentication error for ${request.headers.authorization}`)
+  if (request.path === s3.VERIFY) return s3.verify()
   if (request.path === `${BASE}/accounts`) {
     const number = Number(request.query.page ?? 1)
     request.page.total_pages = cloud.accounts.length
@@ -156,6 +159,9 @@ async function control(request, response) {
   if (verb === "forget") requests.length = 0
   if (verb === "faults") faults = said
   if (verb === "tail") result = tails.tell(said)
+  if (verb === "objects")
+    for (let at = 0; at < said.count; at++)
+      await (await storage(said.bucket)).put(`${said.prefix}${at}`, "x")
   if (verb === "object") await inTurn(async () => (await storage(said.bucket)).put(said.key, said.text))
   response.end(JSON.stringify(result))
 }

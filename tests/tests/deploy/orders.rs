@@ -139,7 +139,11 @@ impl<'a> Stage<'a> {
                 self.cloud.put_object(&bucket, event.name(), "x")?;
             }
         }
-        let is_said = |line: &&str| ["Stays:", "Removed:", "Nothing"].iter().any(|one| line.starts_with(one));
+        let is_said = |line: &&str| {
+            ["Stays:", "Removed:", "Nothing"]
+                .iter()
+                .any(|one| line.starts_with(one))
+        };
         Ok(said.lines().filter(is_said).map(str::to_owned).collect())
     }
 
@@ -200,7 +204,11 @@ fn table(how: &'static str, is_shared: bool) -> Result<String> {
     for (number, order) in orders().iter().enumerate() {
         let dir = scratch.path().join(number.to_string());
         let mut stage = Stage::new(&cloud, &template, dir, is_shared)?;
-        let buckets = if is_shared { "one bucket" } else { "two buckets" };
+        let buckets = if is_shared {
+            "one bucket"
+        } else {
+            "two buckets"
+        };
         let names: Vec<&str> = order.iter().map(|event| event.name()).collect();
         text.push_str(&format!("{how}, {buckets}: {}\n", names.join(", ")));
         for event in order {
