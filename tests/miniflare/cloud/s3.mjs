@@ -33,7 +33,7 @@ function check(request) {
   const is = (condition, code) => {
     if (!condition) throw new Refusal(403, 10000, code)
   }
-  is(id === ID && region === "auto", "InvalidAccessKeyId")
+  is(id && region === "auto", "InvalidAccessKeyId")
   is(names.includes("host") && names.includes("content-md5"), "AccessDenied")
   is(signed === signature(request, { day, region, names }), "SignatureDoesNotMatch")
   is(request.headers["x-amz-content-sha256"] === sha256(request.bytes), "XAmzContentSHA256Mismatch")
