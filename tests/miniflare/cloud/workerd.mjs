@@ -66,6 +66,8 @@ function worker(name, { metadata, folder, modules, secrets }, scripts) {
       options.analyticsEngineDatasets[name] = { dataset: binding.dataset }
     if (binding.type === "durable_object_namespace") {
       const { class_name: className, script_name: scriptName } = binding
+      // What is not served does not run.
+      if (scriptName && !scripts[scriptName]?.enabled) continue
       const { classes, keys } = scripts[scriptName ?? options.name]
       const useSQLite = classes[className] === "sqlite"
       const unsafeUniqueKey = keys[className]
