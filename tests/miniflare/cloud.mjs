@@ -195,6 +195,9 @@ const server = createServer(async (incoming, response) => {
   await api(request, response)
 })
 server.on("upgrade", tails.watch)
+// A test that waits for the program says nothing for longer than the five seconds after which Node
+// hangs up.
+server.keepAliveTimeout = 600_000
 
 await run(cloud.scripts)
 server.listen(0, "127.0.0.1", () => {
