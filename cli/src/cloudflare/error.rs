@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{error::problem, interrupt::Interrupted};
+use crate::{error::problem, http::is_worth_another_try, interrupt::Interrupted};
 
 /// What a call is about. Error numbers repeat across Cloudflare's services, so a number means
 /// something only together with this.
@@ -97,6 +97,11 @@ impl Error {
     /// Whether what the call is about does not exist.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Refused { status: 404, .. })
+    }
+
+    /// Whether Cloudflare said no, and would say it again.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if !is_worth_another_try(*status))
     }
 
     /// Whether the migrations sent do not fit what is deployed.

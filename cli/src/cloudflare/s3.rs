@@ -15,10 +15,13 @@ use super::{
     error::{Endpoint, Error, Result},
     r2::Bucket,
 };
-use crate::http::{BACK_OFF, TRIES, is_success, is_worth_another_try, reason};
+use crate::http::{BACK_OFF, is_success, is_worth_another_try, reason};
 
 /// How many objects one request removes at most.
 pub const BATCH: usize = 1000;
+/// How often a request is sent, counting the first time: many follow each other, and one that fails ends
+/// them all.
+const TRIES: u32 = 5;
 /// The region of all of R2.
 const REGION: &str = "auto";
 
@@ -55,27 +58,24 @@ impl Account {
         Ok(None)
     }
 
-    /// Removes up to [`BATCH`] objects in one request.
-    pub fn delete_objects(&self, key: &S3Key, bucket: &Bucket, names: &[String]) -> Result<()> {
+    /// Removes up to [`BATCH`] objects in one request; says how many have gone.
+    pub fn delete_objects(&self, key: &S3Key, bucket: &Bucket, names: &[String]) -> Result<usize> {
         let what = format!("deleting {} objects of the bucket {bucket}", names.len());
-        let malformed = |why: &str| Error::Malformed {
-            what: what.clone(),
-            why: why.to_owned(),
-        };
         let url = format!("{}/{}?delete=", endpoint(&self.id, bucket), bucket.name);
-        let url = Url::parse(&url).map_err(|_| malformed("its address is no URL"))?;
+        let url = Url::parse(&url).map_err(|_| Error::Malformed {
+            what: what.clone(),
+            why: "its address is no URL".to_owned(),
+        })?;
         let body = document(names);
         let mut wait = BACK_OFF;
         for attempt in 1.. {
             let outcome = self.client.run(self.ask(key, &url, &body))?;
             let is_last = attempt >= TRIES;
             match outcome {
-                // Those that stay are named; the next listing has them again.
+                // Those that stay are named.
                 Ok((status, text)) if is_success(status) => {
-                    return match text.contains("<Error>") {
-                        true => Err(malformed("some objects were not removed")),
-                        false => Ok(()),
-                    };
+                    let stay = text.matches("<Error>").count();
+                    return Ok(names.len().saturating_sub(stay));
                 }
                 Ok((status, _)) if is_last || !is_worth_another_try(status) => {
                     return Err(Error::Refused {

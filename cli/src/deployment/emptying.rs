@@ -81,8 +81,8 @@ impl Way<'_> {
             (keys, _) = self.account.some_objects(self.bucket, AT_ONCE)?;
             match (keys.first() == Some(&first), key) {
                 (false, _) => {}
-                // What is not done is tried the other way.
-                (true, Some(_)) => self.s3 = None,
+                (true, Some(_)) if self.s3.is_none() => {}
+                (true, Some(_)) => self.go_alone(&format!("the object {first} does not go away")),
                 (true, None) => {
                     let bucket = self.bucket;
                     return Err(problem(
@@ -95,24 +95,26 @@ impl Way<'_> {
         Ok(())
     }
 
-    /// Removes a thousand with each request. Should that not be possible, each goes alone from then on.
+    /// Removes a thousand with each request. Should the key not be taken, each goes alone from then on.
     fn remove_together(&mut self, key: &S3Key, keys: &[String]) -> Result<()> {
         let batches: Vec<&[String]> = keys.chunks(BATCH).collect();
         let outcome = at_once(&batches, |batch| {
             self.account.delete_objects(key, self.bucket, batch)
         });
         match outcome {
-            Ok(()) => self.removed += keys.len() as u64,
-            Err(cloudflare::Error::Interrupted) => return outcome.map_err(Into::into),
-            Err(error) => {
-                self.ui.warn(format!(
-                    "{error}: the objects go one by one now, 4 a second. That is what the API takes; \
-                     emptying the bucket in the dashboard is quicker for many"
-                ));
-                self.s3 = None;
-            }
+            Ok(removed) => self.removed += removed.into_iter().sum::<usize>() as u64,
+            Err(error) if error.is_lasting() => self.go_alone(&error.to_string()),
+            Err(error) => return Err(error.into()),
         }
         Ok(())
+    }
+
+    fn go_alone(&mut self, why: &str) {
+        self.ui.warn(format!(
+            "{why}: the objects go one by one now, 4 a second. That is what the API takes; emptying the \
+             bucket in the dashboard is quicker for many"
+        ));
+        self.s3 = None;
     }
 
     fn remove_each(&mut self, keys: &[String], say: &dyn Fn(u64)) -> Result<()> {
@@ -131,10 +133,10 @@ impl Way<'_> {
 }
 
 /// Does some things at once. The first error counts, once all have ended.
-fn at_once<T: Sync>(
+fn at_once<T: Sync, R: Send>(
     things: &[T],
-    work: impl Fn(&T) -> cloudflare::Result<()> + Sync,
-) -> cloudflare::Result<()> {
+    work: impl Fn(&T) -> cloudflare::Result<R> + Sync,
+) -> cloudflare::Result<Vec<R>> {
     let work = &work;
     thread::scope(|scope| {
         let running: Vec<_> = things
