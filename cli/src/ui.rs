@@ -25,6 +25,8 @@ use crate::{args::global::Global, error, interrupt};
 
 /// After how many more things of a kind progress is said where it cannot be drawn.
 const NOTED: u64 = 500;
+/// After how long progress is said again where it cannot be drawn.
+const SAID_AGAIN: Duration = Duration::from_secs(5);
 
 /// How to talk to whoever started the program.
 #[derive(Debug)]
@@ -187,6 +189,29 @@ impl Ui {
             None if count / NOTED > noted.get() => {
                 noted.set(count / NOTED);
                 self.note(format!("{what} … {count}"));
+            }
+            None => {}
+        });
+        if let Some(spinner) = spinner {
+            spinner.finish_and_clear();
+        }
+        outcome
+    }
+
+    /// Runs a step that says how far it is, by calling what it is given: on a terminal as often as it
+    /// says it, elsewhere every few seconds.
+    pub fn telling<T>(
+        &self,
+        what: &str,
+        work: impl FnOnce(&dyn Fn(&str)) -> Result<T>,
+    ) -> Result<T> {
+        let spinner = self.spinner(what);
+        let said = Cell::new(Instant::now());
+        let outcome = work(&|text| match &spinner {
+            Some(spinner) => spinner.set_message(format!("{what} … {text}")),
+            None if said.get().elapsed() > SAID_AGAIN => {
+                said.set(Instant::now());
+                self.note(format!("{what} … {text}"));
             }
             None => {}
         });

@@ -10,6 +10,7 @@ import { createServer } from "node:http"
 import * as analytics from "./cloud/analytics.mjs"
 import * as kv from "./cloud/kv.mjs"
 import * as r2 from "./cloud/r2.mjs"
+import * as s3 from "./cloud/s3.mjs"
 import * as scripts from "./cloud/scripts.mjs"
 import * as secrets from "./cloud/secrets.mjs"
 import { ACCOUNT, BASE, Refusal, boots, cloud, requests, token } from "./cloud/state.mjs"
@@ -35,6 +36,7 @@ function match(pattern, path) {
 }
 
 async function answer(request) {
+  if (request.path.startsWith(`${s3.PREFIX}/`)) return s3.answer(request)
   if (request.headers.authorization !== `Bearer ${token}`)
     throw new Refusal(403, 10000, `Authentication error for ${request.headers.authorization}`)
   const prefix = `${BASE}/accounts/${ACCOUNT}`
@@ -159,6 +161,9 @@ async function control(request, response) {
   if (verb === "forget") requests.length = 0
   if (verb === "faults") faults = said
   if (verb === "tail") result = tails.tell(said)
+  if (verb === "objects")
+    for (let at = 0; at < said.count; at++)
+      await (await storage(said.bucket)).put(`${said.prefix}${at}`, "x")
   if (verb === "object") await inTurn(async () => (await storage(said.bucket)).put(said.key, said.text))
   response.end(JSON.stringify(result))
 }
@@ -192,6 +197,9 @@ const server = createServer(async (incoming, response) => {
   await api(request, response)
 })
 server.on("upgrade", tails.watch)
+// A test that waits for the program says nothing for longer than the five seconds after which Node
+// hangs up.
+server.keepAliveTimeout = 600_000
 
 await run(cloud.scripts)
 server.listen(0, "127.0.0.1", () => {

@@ -148,6 +148,10 @@ impl Cloud {
                 format!("{}/client/v4", self.client.base()),
             )
             .env("DURABLE_STREAMS_DEPLOYED_URL", &self.worker)
+            .env(
+                "DURABLE_STREAMS_R2_URL",
+                format!("{}/s3", self.client.base()),
+            )
             .env("CLOUDFLARE_API_TOKEN", TOKEN)
             .env_remove("CLOUDFLARE_API_KEY")
             .env_remove("CLOUDFLARE_ACCOUNT_ID");
@@ -190,6 +194,12 @@ impl Cloud {
     pub fn put_object(&self, bucket: &str, key: &str, text: &str) -> Result<()> {
         let object = json!({ "bucket": bucket, "key": key, "text": text });
         self.tell("object", &object).map(drop)
+    }
+
+    /// Puts so many objects into a bucket.
+    pub fn put_objects(&self, bucket: &str, prefix: &str, count: usize) -> Result<()> {
+        let objects = json!({ "bucket": bucket, "prefix": prefix, "count": count });
+        self.tell("objects", &objects).map(drop)
     }
 
     /// Sends an event to everyone who watches a worker; says how many that are.

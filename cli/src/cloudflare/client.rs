@@ -1,8 +1,8 @@
 //! Requests and answers: the envelope, time-outs, and the repetition of what failed by chance.
 
 use std::{
-    cell::Cell,
     fmt,
+    sync::atomic::{AtomicBool, Ordering},
     time::{Duration, Instant},
 };
 
@@ -44,7 +44,7 @@ pub struct Client {
     credentials: Credentials,
     verbose: bool,
     /// Something was refused that other credentials, or a person in the dashboard, could change.
-    denied: Cell<bool>,
+    denied: AtomicBool,
 }
 
 impl fmt::Debug for Client {
@@ -210,7 +210,7 @@ impl Client {
             base,
             credentials,
             verbose,
-            denied: Cell::new(false),
+            denied: AtomicBool::new(false),
         })
     }
 
@@ -294,7 +294,7 @@ impl Client {
     /// Whether something was refused that other credentials, or a person in the dashboard, could
     /// change.
     pub fn was_denied(&self) -> bool {
-        self.denied.get()
+        self.denied.load(Ordering::Relaxed)
     }
 
     /// Sends a request until there is an answer that is worth reading: what failed on the way, and
@@ -425,7 +425,7 @@ impl Client {
             dashboard: format!("https://dash.cloudflare.com/{account}"),
         };
         if error.is_denied() || error.is_closed() {
-            self.denied.set(true);
+            self.denied.store(true, Ordering::Relaxed);
         }
         error
     }

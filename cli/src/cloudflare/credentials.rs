@@ -9,10 +9,12 @@ use anyhow::{Context, Result};
 use jiff::Timestamp;
 use reqwest::{RequestBuilder, header::HeaderValue};
 use serde::Deserialize;
+use sha2::{Digest, Sha256};
 
 use super::{
     kept::{self, Kept},
     permissions::{PERMISSIONS, TOKENS},
+    s3::hex,
 };
 use crate::{
     environment::{API_KEY, API_TOKEN, EMAIL},
@@ -186,6 +188,15 @@ impl Credentials {
         headers.fold(request, |request, (name, value)| {
             request.header(*name, value.clone())
         })
+    }
+
+    /// The secret key that R2's S3 API takes for a token; what a token's key is called, the token says.
+    pub fn s3_secret(&self) -> Option<String> {
+        let is_token = self
+            .headers
+            .iter()
+            .any(|(name, _)| *name == "authorization");
+        is_token.then(|| hex(&Sha256::digest(self.secret.0.as_bytes())))
     }
 
     /// A text without the secret, should it hold it.

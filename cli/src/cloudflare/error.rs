@@ -107,6 +107,11 @@ impl Error {
         matches!(self, Self::Refused { status: 404, .. })
     }
 
+    /// Whether Cloudflare said no, and would say it again.
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Self::Refused { status, .. } if !http::is_worth_another_try(*status))
+    }
+
     /// Whether the migrations sent do not fit what is deployed.
     pub fn is_outdated_migration(&self) -> bool {
         matches!(self.kind(), Some(Kind::Migration | Kind::ClassExists))

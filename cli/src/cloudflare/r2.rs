@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use jiff::{SignedDuration, Timestamp};
 use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -17,6 +18,12 @@ use crate::http::escape;
 const EXISTS: i64 = 10004;
 /// How many objects one page lists.
 const PAGE: u32 = 1000;
+
+/// Asks for the newest count of the objects of a bucket.
+const COUNT: &str = "query Count($account: String!, $filter: \
+                     AccountR2StorageAdaptiveGroupsFilter_InputObject) { viewer { accounts(filter: { \
+                     accountTag: $account }) { r2StorageAdaptiveGroups(limit: 1, filter: $filter, \
+                     orderBy: [datetime_DESC]) { max { objectCount } } } } }";
 
 #[derive(Debug, Deserialize)]
 struct Object {
@@ -102,16 +109,57 @@ impl Account {
         done_or_gone(self.client.tell(&request))
     }
 
-    /// The keys of some objects of a bucket; none when it is empty.
-    pub fn some_objects(&self, bucket: &Bucket) -> Result<Vec<String>> {
-        let what = format!("listing the objects of the bucket {bucket}");
-        let below = format!("/objects?per_page={PAGE}");
-        let request = self.about(bucket, what, Method::GET, &below);
-        let page: Page<Vec<Object>> = match self.client.page(&request) {
-            Err(error) if error.is_missing() => return Ok(Vec::new()),
-            outcome => outcome?,
+    /// The keys of some objects of a bucket, up to so many pages of 1000; none when it is empty. Says
+    /// whether these are all.
+    pub fn some_objects(&self, bucket: &Bucket, pages: usize) -> Result<(Vec<String>, bool)> {
+        let mut keys = Vec::new();
+        let mut cursor = String::new();
+        for _ in 0..pages {
+            let what = format!("listing the objects of the bucket {bucket}");
+            let mut below = format!("/objects?per_page={PAGE}");
+            if !cursor.is_empty() {
+                below.push_str(&format!("&cursor={}", escape(&cursor)));
+            }
+            let request = self.about(bucket, what, Method::GET, &below);
+            let page: Page<Vec<Object>> = match self.client.page(&request) {
+                Err(error) if error.is_missing() => return Ok((keys, true)),
+                outcome => outcome?,
+            };
+            keys.extend(page.result.into_iter().map(|object| object.key));
+            cursor = page.info.cursor.unwrap_or_default();
+            if cursor.is_empty() {
+                return Ok((keys, true));
+            }
+        }
+        Ok((keys, false))
+    }
+
+    /// How many objects a bucket has, as Cloudflare's statistics knew it last. Nothing when they do not
+    /// say it: the credentials need not reach them.
+    pub fn object_count(&self, bucket: &Bucket) -> Option<u64> {
+        let name = match &bucket.jurisdiction {
+            Some(jurisdiction) => format!("{jurisdiction}_{}", bucket.name),
+            None => bucket.name.clone(),
         };
-        Ok(page.result.into_iter().map(|object| object.key).collect())
+        let now = Timestamp::now();
+        let day_ago = now.checked_sub(SignedDuration::from_hours(24)).ok()?;
+        let document = json!({ "query": COUNT, "variables": {
+            "account": self.id,
+            "filter": {
+                "bucketName": name,
+                "datetime_geq": day_ago.to_string(),
+                "datetime_leq": now.to_string(),
+            },
+        } });
+        let what = format!("counting the objects of the bucket {bucket}");
+        let request = Request::new(Endpoint::R2, what, Method::POST, "/graphql");
+        let bytes = self
+            .client
+            .bytes(&request.with(Body::Json(document)))
+            .ok()??;
+        let answer: Value = serde_json::from_slice(&bytes).ok()?;
+        let counts = "/data/viewer/accounts/0/r2StorageAdaptiveGroups/0/max/objectCount";
+        answer.pointer(counts)?.as_u64()
     }
 
     /// Removes an object.

@@ -15,6 +15,8 @@ const OF_USER: &str = "/user/tokens/verify";
 /// What Cloudflare says of a token.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 pub struct Verified {
+    /// By which it is known.
+    pub id: String,
     /// Whether it counts: `active`, `disabled` or `expired`.
     pub status: String,
     /// Until when.

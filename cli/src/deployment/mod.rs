@@ -337,7 +337,7 @@ impl<'a> Deployment<'a> {
             Err(error) if error.is_outdated_migration() && findings.migrations.is_some() => {
                 let script = self.account.script(&name)?;
                 if findings.script.is_none() && script.is_some() {
-                    self.check_made_meanwhile(upload)?;
+                    self.check_made_meanwhile()?;
                 }
                 let deployed = script
                     .as_ref()

@@ -3,12 +3,9 @@
 
 use anyhow::Result;
 
-use super::{
-    Deployment, Findings, Kind, Mark, Rename, Resource, Worker, consent::ask_for, difference,
-    rename,
-};
+use super::{Deployment, Findings, Kind, Mark, Rename, Resource, Worker, consent::ask_for, rename};
 use crate::{
-    cloudflare::{Script, Settings, Upload},
+    cloudflare::{Script, Settings},
     error::problem,
 };
 
@@ -213,12 +210,10 @@ impl Deployment<'_> {
 
     /// Goes on when the worker that was made since we looked is what is uploaded: then its own first
     /// try has made it, or another run of the same project.
-    pub(super) fn check_made_meanwhile(&mut self, upload: &Upload) -> Result<()> {
+    pub(super) fn check_made_meanwhile(&mut self) -> Result<()> {
         let name = self.project.name.clone();
         let settings = self.account.settings(&name)?;
-        if difference::differences(&upload.metadata, &settings).is_empty()
-            || self.consent.names(&name)
-        {
+        if self.has_same_settings(&settings) || self.consent.names(&name) {
             return Ok(());
         }
         self.record

@@ -44,9 +44,11 @@ export const routes = [
   [
     "GET",
     "/r2/buckets/:b/objects",
-    async (b, { query, jurisdiction }) => {
+    async (b, { query, jurisdiction, page }) => {
       const store = await storage(bucket(b, jurisdiction).name)
-      const { objects } = await store.list({ limit: Number(query.per_page) })
+      const limit = Number(query.per_page)
+      const { objects, cursor } = await store.list({ limit, cursor: query.cursor })
+      if (cursor) page.cursor = cursor
       return objects.map(({ key }) => ({ key }))
     },
   ],

@@ -66,6 +66,8 @@ function worker(name, { metadata, folder, modules, secrets }, scripts) {
       options.analyticsEngineDatasets[name] = { dataset: binding.dataset }
     if (binding.type === "durable_object_namespace") {
       const { class_name: className, script_name: scriptName } = binding
+      // What is not served does not run.
+      if (scriptName && !scripts[scriptName]?.enabled) continue
       const { classes, keys } = scripts[scriptName ?? options.name]
       const useSQLite = classes[className] === "sqlite"
       const unsafeUniqueKey = keys[className]
@@ -133,10 +135,14 @@ function inMemory(name) {
     put: (key, value) => map.set(key, value),
     get: (key) => map.get(key) ?? null,
     delete: (key) => map.delete(key),
-    list: ({ prefix = "", limit = 1000 } = {}) => {
-      const keys = [...map.keys()].filter((key) => key.startsWith(prefix)).slice(0, limit)
+    list: ({ prefix = "", limit = 1000, cursor = "0" } = {}) => {
+      const all = [...map.keys()].filter((key) => key.startsWith(prefix))
+      const end = Number(cursor) + limit
+      const keys = all.slice(Number(cursor), end)
       const objects = keys.map((key) => ({ key }))
-      return { keys: keys.map((name) => ({ name })), objects, list_complete: true }
+      const list_complete = all.length <= end
+      const next = list_complete ? undefined : String(end)
+      return { keys: keys.map((name) => ({ name })), objects, list_complete, cursor: next }
     },
   }
 }

@@ -48,6 +48,9 @@ const fn late(
     }
 }
 
+/// Where many objects are removed at once.
+const MANY: &str = "/s3/";
+
 const ENDPOINTS: &[Endpoint] = &[
     early("accounts", "GET", "/accounts$"),
     early("workers", "GET", "/workers/scripts$"),
@@ -63,9 +66,12 @@ const ENDPOINTS: &[Endpoint] = &[
     late("tail", "POST", "/tails$", &["logs"]),
     late("token", "GET", "/user/tokens/verify$", &["whoami"]),
     late("data points", "POST", "/analytics_engine/sql$", &["usage"]),
+    late("bindings", "GET", "/settings$", DESTROY),
     late("delete worker", "DELETE", "/services/my-streams$", DESTROY),
     late("objects", "GET", "/objects$", DESTROY),
     late("delete object", "DELETE", "/objects/", DESTROY),
+    late("token id", "GET", "/tokens/verify$", DESTROY),
+    late("delete objects", "POST", MANY, DESTROY),
     late("delete bucket", "DELETE", "/buckets/my-streams$", DESTROY),
     late("delete namespace", "DELETE", "/namespaces/", DESTROY),
 ];
@@ -236,6 +242,9 @@ fn rows(number: usize, endpoint: &Endpoint, faults: &[(&str, Value)]) -> Result<
         if endpoint.is_late {
             cloud.run(&dir, DEPLOY)?.ok()?;
             cloud.put_object("my-streams", "a", "x")?;
+            if ["token id", "delete objects"].contains(&endpoint.name) {
+                cloud.put_objects("my-streams", "b", 150)?;
+            }
         }
         text.push_str(&row(&cloud, &dir, endpoint, name, fault)?);
     }

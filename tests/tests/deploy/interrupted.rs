@@ -137,6 +137,67 @@ fn a_removal_that_is_killed_is_finished_by_the_next_or_taken_back_by_a_deploy() 
     Ok(())
 }
 
+/// What a rename leaves, killed anywhere and run again: the way it was meant.
+fn rename_is_finished(how: &str) -> Result<()> {
+    let scratch = Scratch::new(&format!("interrupted-{how}"))?;
+    let project = small_project(&scratch, "my-streams")?;
+    let cloud = Cloud::answering(&scratch)?;
+    let deploy = ["deploy", "--no-build"];
+    let renaming = ["deploy", "--no-build", "--rename", how];
+    for after in [false, true] {
+        for number in 0.. {
+            let nothing = json!({ "buckets": [], "namespaces": [], "scripts": {}, "uploads": 0 });
+            cloud.set(nothing)?;
+            let dir = copy(&project, scratch.path().join(format!("{after}-{number}")))?;
+            cloud.run(&dir, &deploy)?.ok()?;
+            let path = dir.join("wrangler.toml");
+            let text = fs::read_to_string(&path)?;
+            fs::write(
+                &path,
+                text.replacen("name = \"my-streams\"", "name = \"b\"", 1),
+            )?;
+            if !kill_at(&cloud, &dir, &renaming, number, after)? {
+                assert!(number > 8, "{number}");
+                break;
+            }
+            // What was begun is gone on with; what was not is asked for again.
+            if cloud.run(&dir, &deploy)?.code != Some(0) {
+                cloud.run(&dir, &renaming)?.ok().context(number)?;
+            }
+            let state = cloud.state()?;
+            let count = |kind: &str| state[kind].as_array().map_or(0, Vec::len);
+            let classes = |name: &str| {
+                let classes = state["scripts"][name]["classes"].as_object();
+                classes.map(serde_json::Map::len)
+            };
+            let found = (
+                classes("my-streams"),
+                classes("b"),
+                count("buckets"),
+                count("namespaces"),
+            );
+            let expected = match how {
+                "carry-over" => (Some(0), Some(3), 1, 1),
+                _ => (Some(3), Some(3), 2, 2),
+            };
+            assert_eq!(found, expected, "{how} {after} {number}");
+            cloud.run(&dir, &["destroy", "--yes"])?.ok()?;
+            assert_gone(&cloud, &dir)?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn streams_that_are_being_carried_over_arrive() -> Result<()> {
+    rename_is_finished("carry-over")
+}
+
+#[test]
+fn two_that_are_being_kept_apart_stay_apart() -> Result<()> {
+    rename_is_finished("keep-both")
+}
+
 #[test]
 fn ctrl_c_ends_it_while_cloudflare_says_nothing() -> Result<()> {
     let scratch = Scratch::new("interrupted-ctrl-c")?;

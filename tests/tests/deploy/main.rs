@@ -2,6 +2,7 @@
 
 mod access;
 mod delete_project;
+mod emptying;
 mod environments;
 mod faults;
 mod interrupted;

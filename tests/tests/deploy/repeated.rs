@@ -263,18 +263,8 @@ fn destroying_asks_for_the_name_and_can_keep_data() -> Result<()> {
     assert_eq!(state["scripts"], json!({}));
     assert_eq!(state["buckets"].as_array().map(Vec::len), Some(1));
 
-    for number in 0..950 {
-        cloud.put_object("my-streams", &format!("streams/a b/{number}"), "x")?;
-    }
-    cloud.forget_requests()?;
-    let started = std::time::Instant::now();
-    let said = cloud.run(&dir, &["destroy", "--yes"])?.ok()?;
-    assert!(
-        said.stderr.contains("Emptying the bucket my-streams … 500"),
-        "{said:?}"
-    );
-    // Cloudflare takes 1200 requests in 5 minutes: from the 901st on they come slowly.
-    assert!(started.elapsed().as_secs() >= 12, "{:?}", started.elapsed());
+    cloud.put_object("my-streams", "streams/a b", "x")?;
+    cloud.run(&dir, &["destroy", "--yes"])?.ok()?;
     assert_eq!(cloud.state()?["buckets"], json!([]));
     assert_eq!(cloud.state()?["namespaces"], json!([]));
     assert_eq!(manifest(&dir)?, before);
