@@ -2,6 +2,7 @@
 
 mod delete_project;
 mod faults;
+mod init;
 mod interrupted;
 mod journey;
 mod placement;
