@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::project::{cli, command};
 use durable_streams_tests::terminal::Terminal;
@@ -11,12 +11,13 @@ const DOWN: &str = "\x1b[B";
 
 /// `init` on a terminal, in an empty folder.
 fn init(scratch: &Scratch, args: &[&str]) -> Result<Terminal> {
+    let above = scratch.path().parent().context("no folder above")?;
     let mut command = command(&cli()?)?;
     command
         .arg("init")
         .args(args)
         .current_dir(scratch.path())
-        .env("GIT_CEILING_DIRECTORIES", scratch.path().join(".."))
+        .env("GIT_CEILING_DIRECTORIES", above)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env_remove("CI");
     Terminal::run(&mut command)
