@@ -151,6 +151,11 @@ fn a_project_that_its_user_has_changed_gets_what_is_new_and_loses_nothing() {
         again.stdout
     );
     assert_eq!(files(&place, "my-streams"), after);
+
+    // Cut short before Cargo.toml, which comes last, it is done again.
+    place.write("my-streams/Cargo.toml", &before["Cargo.toml"]);
+    place.run(&UPGRADE).succeeds();
+    assert_eq!(files(&place, "my-streams"), after);
 }
 
 #[test]
