@@ -1,10 +1,11 @@
 // Serves a worker on workerd, for `durable-streams dev`.
 //
 // Each line on stdin is a JSON document of miniflare options: the first starts the worker, later ones
-// replace it. Each line on stdout is an event: ready, failed, died. What the worker prints goes to
-// stderr. The end of stdin ends everything, so nothing survives whoever started this.
+// replace it. Each line on stdout is an event: ready, failed, died, request. What the worker prints goes
+// to stderr. The end of stdin ends everything, so nothing survives whoever started this.
 
 import { createInterface } from "node:readline";
+import { stripVTControlCharacters } from "node:util";
 import { Log, LogLevel, Miniflare } from "miniflare";
 
 console.log = console.error;
@@ -15,6 +16,22 @@ const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
 let miniflare;
 let serving = false;
+
+/** What miniflare says of a request that was answered: its path is without the query. */
+const REQUEST = /^([A-Z]+) (\S+) (\d{3}) .*\((\d+)ms\)$/;
+
+/** Says which requests were answered, and shows warnings and errors alone of everything else. */
+class Lines extends Log {
+  logWithLevel(level, message) {
+    const request = level === LogLevel.INFO && REQUEST.exec(stripVTControlCharacters(message));
+    if (request) {
+      const [, method, path, status, ms] = request;
+      say({ event: "request", method, path, status: Number(status), ms: Number(ms) });
+    } else if (level <= LogLevel.WARN) {
+      super.logWithLevel(level, message);
+    }
+  }
+}
 
 /** Shows what workerd prints, and notices its end: miniflare does not start it again. */
 function handleRuntimeStdio(stdout, stderr) {
@@ -29,7 +46,7 @@ function handleRuntimeStdio(stdout, stderr) {
 }
 
 async function serve(options) {
-  options.log = new Log(LogLevel.WARN);
+  options.log = new Lines(options.logRequests ? LogLevel.INFO : LogLevel.WARN);
   options.handleRuntimeStdio = handleRuntimeStdio;
   serving = false;
   try {
@@ -50,5 +67,6 @@ for await (const line of createInterface(process.stdin)) {
   await serve(JSON.parse(line));
 }
 serving = false;
-await miniflare?.dispose();
+// One that did not start fails once more when it ends, and was reported.
+await miniflare?.dispose().catch(() => {});
 process.exit(0);

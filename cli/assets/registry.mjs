@@ -22,9 +22,11 @@ const miniflare = new Miniflare({
   script: "export default { fetch() { return new Response(null, { status: 404 }); } };",
   log: new Log(LogLevel.NONE),
 });
-const registry = await miniflare.getKVNamespace("REGISTRY");
+const opened = miniflare.getKVNamespace("REGISTRY");
+// It is told to whoever asks.
+opened.catch(() => {});
 
-async function list() {
+async function list(registry) {
   const names = [];
   let cursor;
   do {
@@ -36,10 +38,11 @@ async function list() {
 }
 
 async function handle(request) {
+  const registry = await opened;
   if ("get" in request) return await registry.get(request.get);
   if ("put" in request) return (await registry.put(request.put, request.value)) ?? null;
   if ("delete" in request) return (await registry.delete(request.delete)) ?? null;
-  return await list();
+  return await list(registry);
 }
 
 /** SQLite is busy while another process writes; that takes milliseconds. */
@@ -57,5 +60,5 @@ async function persist(request) {
 for await (const line of lines) {
   process.stdout.write(`${JSON.stringify(await persist(JSON.parse(line)))}\n`);
 }
-await miniflare.dispose();
+await miniflare.dispose().catch(() => {});
 process.exit(0);

@@ -10,7 +10,10 @@ use reqwest::{
 };
 use tokio::runtime::{Builder, Runtime};
 
-use crate::interrupt::{self, Interrupted};
+use crate::{
+    error::problem,
+    interrupt::{self, Interrupted},
+};
 
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Nobody notices that the other side closes an idle connection while a worker is built.
@@ -35,7 +38,7 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 
 /// A client that follows no redirects: what is sent to one place goes to no other. Requests to this
 /// machine go through no proxy.
-pub fn client(url: &str) -> reqwest::Result<Client> {
+pub fn client(url: &str) -> anyhow::Result<Client> {
     // That another provider was installed is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()
@@ -43,10 +46,17 @@ pub fn client(url: &str) -> reqwest::Result<Client> {
         .connect_timeout(CONNECT_LIMIT)
         .pool_idle_timeout(IDLE_LIMIT)
         .redirect(Policy::none());
-    match is_here(url) {
+    let built = match is_here(url) {
         true => builder.no_proxy().build(),
         false => builder.build(),
-    }
+    };
+    built.map_err(|error| {
+        problem(
+            format!("no connection can be made from here: {}", reason(&error)),
+            "SSL_CERT_FILE and SSL_CERT_DIR, where they are set, have to name PEM files with \
+             certificates; where they are not, the package `ca-certificates` brings those of the system",
+        )
+    })
 }
 
 /// What drives requests.
@@ -106,6 +116,30 @@ pub fn is_worth_another_try(status: u16) -> bool {
 pub fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?;
     text.trim().parse().ok().map(Duration::from_secs)
+}
+
+/// What somebody can do whose machine does not trust a certificate.
+pub const UNTRUSTED: &str = "a proxy or a firewall that looks into connections has a certificate of its \
+                             own: set SSL_CERT_FILE to a PEM file that has the one it is signed by; \
+                             without such a thing, install the package `ca-certificates`, and look at \
+                             the clock of this machine";
+
+/// Whether there is no answer because nobody whom this machine knows has signed the other side's
+/// certificate.
+pub fn is_untrusted(error: &reqwest::Error) -> bool {
+    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(inner) = cause {
+        if let Some(rustls::Error::InvalidCertificate(_)) = inner.downcast_ref() {
+            return true;
+        }
+        // An error of input and output does not show what it holds as its source.
+        let held = inner.downcast_ref::<std::io::Error>();
+        cause = match held.and_then(std::io::Error::get_ref) {
+            Some(held) => Some(held),
+            None => inner.source(),
+        };
+    }
+    false
 }
 
 /// The innermost cause, which is the one that says something.

@@ -1,7 +1,7 @@
 //! Being asked to end, by Ctrl-C or SIGTERM: noted, and looked up by whatever takes a while.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{
         Once,
         atomic::{AtomicBool, Ordering},
@@ -29,6 +29,8 @@ pub fn note_interrupts() {
     HANDLER.call_once(|| {
         let noted = ctrlc::set_handler(|| {
             if INTERRUPTED.swap(true, Ordering::SeqCst) {
+                show_cursor();
+                crate::keys::restore();
                 std::process::exit(130);
             }
         });
@@ -36,6 +38,28 @@ pub fn note_interrupts() {
             eprintln!("warning: Ctrl-C will not be handled: {error}");
         }
     });
+}
+
+/// A question that is on the screen has hidden it.
+fn show_cursor() {
+    let terminal = console::Term::stderr();
+    if terminal.is_term() {
+        let _ = terminal.show_cursor();
+    }
+}
+
+/// From here on it is as if we were asked to end.
+pub fn ask_to_end() {
+    INTERRUPTED.store(true, Ordering::SeqCst);
+}
+
+/// Whether a question was on the screen when an error came of an interrupt.
+pub fn was_asking(error: &anyhow::Error) -> bool {
+    let is_ours = |error: &io::Error| error.kind() == io::ErrorKind::Interrupted;
+    error.chain().any(|cause| match cause.downcast_ref() {
+        Some(dialoguer::Error::IO(error)) => is_ours(error),
+        None => cause.downcast_ref().is_some_and(is_ours),
+    })
 }
 
 /// Whether we were asked to end.

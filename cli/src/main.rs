@@ -12,7 +12,9 @@ mod error;
 mod git;
 mod http;
 mod interrupt;
+mod keys;
 mod local;
+mod mask;
 mod name;
 mod names;
 mod placeholders;
@@ -26,40 +28,54 @@ mod server;
 mod session;
 mod settings;
 mod snippets;
+mod stream;
 mod template;
 mod token;
 mod toolchain;
 mod ui;
 mod upgrade;
+mod usage;
 mod variables;
 mod watch;
 mod workflow;
 mod workspace;
 
-use std::process::ExitCode;
+use std::{io, process::ExitCode};
 
-use clap::Parser;
-
-use crate::{args::Cli, project::Here, ui::Ui};
+use crate::{error::problem, interrupt::Interrupted, project::Here, ui::Ui};
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    let (cli, places) = match args::parse() {
+        Ok(parsed) => parsed,
         Err(error) => return usage(&error),
     };
-    let ui = Ui::new(&cli.global);
+    let ui = Ui::new(&cli.global, places);
     let outcome = commands::enter_directory(cli.global.directory.as_deref())
         .and_then(|()| commands::run(cli.command, &ui, &Here::current(cli.global.environment)));
-    match outcome {
-        Ok(code) => code,
+    let is_interrupted = |error: &anyhow::Error| {
         // Whatever it was that failed, it failed because of the interrupt.
-        Err(_) if interrupt::interrupted() => {
-            // A question that was on the screen has hidden it.
-            let _ = console::Term::stderr().show_cursor();
+        interrupt::interrupted() || interrupt::was_asking(error) || error.is::<Interrupted>()
+    };
+    let code = match outcome {
+        Ok(code) => code,
+        Err(error) if is_interrupted(&error) => {
+            ui.leave(interrupt::was_asking(&error));
             ExitCode::from(130)
         }
         Err(error) => {
             ui.error(&error);
+            return ExitCode::FAILURE;
+        }
+    };
+    match ui.unwritten() {
+        None => code,
+        // Who has read enough goes away, as `head` does.
+        Some(error) if error.kind() == io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Some(error) => {
+            ui.error(&problem(
+                format!("the result cannot be written: {error}"),
+                "look at where stdout goes; what was done stays done",
+            ));
             ExitCode::FAILURE
         }
     }
@@ -68,15 +84,15 @@ fn main() -> ExitCode {
 /// What clap has to say: help and version on stdout, a usage error on stderr with exit code 2. With
 /// `--json` the error is one document on stdout as well.
 fn usage(error: &clap::Error) -> ExitCode {
-    let _ = error.print();
+    let shown = error.print();
     if !error.use_stderr() {
-        return ExitCode::SUCCESS;
+        return match shown {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,
+            _ => ExitCode::SUCCESS,
+        };
     }
     if std::env::args_os().any(|arg| arg == "--json") {
-        let text = error.to_string();
-        let message = text.lines().next().unwrap_or_default();
-        let message = message.strip_prefix("error: ").unwrap_or(message);
-        ui::print_json(&error::document(message, Some("durable-streams --help")));
+        ui::print_json(&error::usage(error));
     }
     ExitCode::from(2)
 }

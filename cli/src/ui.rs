@@ -1,8 +1,16 @@
-//! What a person or a program reads: results on stdout, everything else on stderr.
+//! What a person or a program reads: results on stdout, everything else on stderr; and what a person
+//! is asked.
+
+mod closed;
+mod output;
+mod password;
+mod places;
+mod questions;
 
 use std::{
     cell::Cell,
-    io::{IsTerminal, Write},
+    env,
+    io::{self, IsTerminal},
     time::{Duration, Instant},
 };
 
@@ -11,7 +19,9 @@ use console::style;
 use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use crate::{args::global::Global, error};
+use self::output::{Output, remark};
+pub use self::places::Places;
+use crate::{args::global::Global, error, interrupt};
 
 /// After how many more things of a kind progress is said where it cannot be drawn.
 const NOTED: u64 = 500;
@@ -24,12 +34,15 @@ pub struct Ui {
     verbose: bool,
     /// stderr is a terminal: progress may be drawn.
     terminal: bool,
+    /// Where we were told to work.
+    places: Places,
+    output: Output,
 }
 
 impl Ui {
     /// Takes the global options and looks at the terminal. Colours follow `NO_COLOR`.
-    pub fn new(global: &Global) -> Self {
-        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    pub fn new(global: &Global, places: Places) -> Self {
+        let no_color = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         if no_color {
             console::set_colors_enabled(false);
             console::set_colors_enabled_stderr(false);
@@ -38,7 +51,9 @@ impl Ui {
             json: global.json,
             quiet: global.quiet,
             verbose: global.verbose,
-            terminal: std::io::stderr().is_terminal(),
+            terminal: io::stderr().is_terminal(),
+            places,
+            output: Output::default(),
         }
     }
 
@@ -47,46 +62,73 @@ impl Ui {
         self.verbose
     }
 
+    /// Results are documents.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Only results and errors are wanted.
+    pub fn quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Progress may be drawn on stderr.
+    pub fn can_draw(&self) -> bool {
+        self.terminal && !self.quiet && !self.verbose
+    }
+
     /// Programs that are run may colour their output.
     pub fn color(&self) -> bool {
         self.terminal && console::colors_enabled_stderr()
     }
 
-    /// A person is there to answer questions.
+    /// A person is there to answer questions. Machines that build and test have terminals, too, and
+    /// say who they are by `CI`.
     pub fn can_ask(&self) -> bool {
-        !self.json && !self.quiet && self.terminal && std::io::stdin().is_terminal()
+        let can_read = self.terminal && io::stdin().is_terminal();
+        can_read && !self.json && !self.quiet && !is_ci(env::var("CI").ok().as_deref())
     }
 
     /// A line of progress or explanation.
     pub fn note(&self, text: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{}", text.as_ref());
+            remark(self.places.keep_in(text.as_ref()));
         }
     }
 
     /// Something that is not an error but should be known, also with `--quiet`.
     pub fn warn(&self, text: impl AsRef<str>) {
-        eprintln!(
+        remark(format_args!(
             "{} {}",
             style("warning:").yellow().bold().for_stderr(),
-            text.as_ref()
-        );
+            self.places.keep_in(text.as_ref())
+        ));
     }
 
     /// The result: `text` for a person, `document` for a program.
     pub fn result(&self, text: impl AsRef<str>, document: &Value) {
         if self.json {
-            print_json(document);
+            self.output.line(&format!("{document:#}"));
         } else {
-            print_line(text.as_ref().trim_end());
+            let text = self.places.keep_in(text.as_ref().trim_end());
+            self.output.line(&text);
         }
     }
 
     /// An error the program goes on after.
     pub fn report(&self, error: &anyhow::Error) {
-        eprintln!("{} {error:#}", style("error:").red().bold().for_stderr());
+        let what = format!("{error:#}");
+        remark(format_args!(
+            "{} {}",
+            style("error:").red().bold().for_stderr(),
+            self.places.keep_in(&what)
+        ));
         if let Some(hint) = error::hint(error) {
-            eprintln!("{} {hint}", style("help:").cyan().bold().for_stderr());
+            remark(format_args!(
+                "{} {}",
+                style("help:").cyan().bold().for_stderr(),
+                self.places.keep_in(hint)
+            ));
         }
     }
 
@@ -94,7 +136,24 @@ impl Ui {
     pub fn error(&self, error: &anyhow::Error) {
         self.report(error);
         if self.json {
-            print_json(&error::document(&format!("{error:#}"), error::hint(error)));
+            let what = format!("{error:#}");
+            let hint = error::hint(error).map(|hint| self.places.keep_in(hint));
+            let document = error::document(&self.places.keep_in(&what), hint.as_deref());
+            self.output.line(&format!("{document:#}"));
+        }
+    }
+
+    /// Why a result could not be written, if one could not.
+    pub fn unwritten(&self) -> Option<&io::Error> {
+        self.output.failure()
+    }
+
+    /// Leaves the terminal as it should be after an end in the midst of something: a question hides
+    /// the cursor, and does not end its line.
+    pub fn leave(&self, was_asking: bool) {
+        if self.terminal && was_asking {
+            let _ = console::Term::stderr().show_cursor();
+            remark("");
         }
     }
 
@@ -137,12 +196,15 @@ impl Ui {
         outcome
     }
 
-    /// A line of a result that goes on: `text` for a person, `document` for a program.
+    /// A line of a result that goes on: `text` for a person, `document` for a program. When nobody
+    /// takes it, there is no reason to go on either: that counts as being asked to end.
     pub fn event(&self, text: impl AsRef<str>, document: &Value) {
-        if self.json {
-            print_line(&document.to_string());
-        } else {
-            print_line(text.as_ref());
+        let is_taken = match self.json {
+            true => self.output.line(&document.to_string()),
+            false => self.output.line(text.as_ref()),
+        };
+        if !is_taken {
+            interrupt::ask_to_end();
         }
     }
 
@@ -177,21 +239,29 @@ pub fn how_many(number: u64, thing: &str) -> String {
     }
 }
 
-/// Prints one JSON document on stdout.
+/// Prints one JSON document on stdout, before anything is known of how to talk.
 pub fn print_json(document: &Value) {
-    print_line(&format!("{document:#}"));
+    Output::default().line(&format!("{document:#}"));
 }
 
-/// Prints a line on stdout at once. A reader that has gone away is not our error.
-fn print_line(text: &str) {
-    let mut stdout = std::io::stdout().lock();
-    let _ = writeln!(stdout, "{text}");
-    let _ = stdout.flush();
+/// Whether a value of `CI` says that a machine is at work.
+fn is_ci(value: Option<&str>) -> bool {
+    value.is_some_and(|value| !matches!(value, "" | "0" | "false"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn machines_that_build_are_asked_nothing() {
+        for value in ["1", "true", "woodpecker"] {
+            assert!(is_ci(Some(value)), "{value}");
+        }
+        for value in [None, Some(""), Some("0"), Some("false")] {
+            assert!(!is_ci(value), "{value:?}");
+        }
+    }
 
     #[test]
     fn durations_keep_a_decimal_while_it_matters() {

@@ -4,16 +4,14 @@
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use crate::{
-    dev_vars::{self, DevVars},
-    error::problem,
-    project::{MANIFEST, Project},
-    settings,
-};
+use crate::{dev_vars::DevVars, error::problem, project::Project, settings};
 
 /// Refuses malformed settings in `wrangler.toml`.
 pub fn check(project: &Project) -> Result<()> {
-    refuse(&malformed(MANIFEST, &project.wrangler.vars))
+    refuse(&malformed(
+        project.manifest().name(),
+        &project.wrangler.vars,
+    ))
 }
 
 /// The same, and refuses what is for local runs alone.
@@ -23,7 +21,8 @@ pub fn check_to_deploy(project: &Project) -> Result<()> {
     match settings::DEV.parse(dev.as_deref()) {
         Ok(true) => Err(problem(
             format!(
-                "{MANIFEST} sets {}: the worker would send webhooks without TLS, and log each of them",
+                "{} sets {}: the worker would send webhooks without TLS, and log each of them",
+                project.manifest().name(),
                 settings::DEV.name
             ),
             "take it out: `durable-streams dev` sets it by itself, and nothing else may",
@@ -32,10 +31,16 @@ pub fn check_to_deploy(project: &Project) -> Result<()> {
     }
 }
 
+/// Whether a variable is a setting of the server, and so none of its user's own.
+pub fn is_setting(name: &str) -> bool {
+    // No setting may be this, and all other variables may be anything.
+    settings::check(name, "\u{7f}").is_err()
+}
+
 /// Refuses malformed settings there and in those of a local run.
 pub fn check_with(project: &Project, dev_vars: &DevVars) -> Result<()> {
-    let mut wrong = malformed(MANIFEST, &project.wrangler.vars);
-    wrong.extend(malformed(dev_vars::FILE, dev_vars.entries()));
+    let mut wrong = malformed(project.manifest().name(), &project.wrangler.vars);
+    wrong.extend(malformed(dev_vars.file(), dev_vars.entries()));
     refuse(&wrong)
 }
 
@@ -93,6 +98,19 @@ mod tests {
                 "FILE: SSE_TIMEOUT_MS is \"[1]\", not a number of milliseconds from 1 to 3600000",
             ]
         );
+    }
+
+    #[test]
+    fn settings_are_known_by_their_names() {
+        for name in [
+            "DEBUG_TIMING",
+            "JURISDICTION",
+            "PUBLIC_URL",
+            "MAX_APPEND_BYTES",
+        ] {
+            assert!(is_setting(name), "{name}");
+        }
+        assert!(!is_setting("API_KEY"));
     }
 
     #[test]

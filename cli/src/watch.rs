@@ -2,57 +2,82 @@
 
 use std::{
     cell::Cell,
-    path::{Path, PathBuf},
+    fmt,
+    path::Path,
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context, Result};
-use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
+use notify::{
+    Config, ErrorKind, Event, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher,
+};
 
-use crate::dev_vars;
+use crate::{dev_vars, project::MANIFESTS, ui::Ui};
 
-/// Files beside `src/` that make a difference.
-const FILES: &[&str] = &["Cargo.toml", "wrangler.toml", dev_vars::FILE];
+/// Files beside `src/` and the settings that make a difference.
+const FILES: &[&str] = &["Cargo.toml", "build.rs"];
+/// How often to look where the system does not tell of changes.
+const LOOKS: Duration = Duration::from_secs(1);
 /// Editors and formatters write more than once: wait until it is quiet this long.
 const QUIET: Duration = Duration::from_millis(150);
+/// What the system says when there are too many watchers.
+const TOO_MANY_FILES: i32 = 24;
 /// But not longer than this.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Watches a project.
-#[derive(Debug)]
 pub struct Watch {
     /// Watches as long as it lives.
-    _watcher: RecommendedWatcher,
+    _watcher: Box<dyn Watcher>,
     changes: Receiver<()>,
     /// There was a change that nobody was told of.
     is_untold: Cell<bool>,
 }
 
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
 impl Watch {
-    /// Starts to watch the project in a folder.
-    pub fn start(root: &Path) -> Result<Self> {
+    /// Starts to watch the project in a folder. Where the system tells of no changes, as one does
+    /// whose watches are used up, it is looked for them.
+    pub fn start(ui: &Ui, root: &Path) -> Result<Self> {
+        let error = match Self::with::<RecommendedWatcher>(root) {
+            Ok(watch) => return Ok(watch),
+            Err(error) => error,
+        };
+        let watch = Self::with::<PollWatcher>(root)
+            .with_context(|| format!("cannot watch {} for changes", root.display()))?;
+        ui.warn(format!(
+            "the system does not tell of changes ({}): the sources are looked at each second",
+            why(&error)
+        ));
+        Ok(watch)
+    }
+
+    fn with<W: Watcher + 'static>(root: &Path) -> notify::Result<Self> {
         let (sender, changes) = channel();
         let folder = root.to_owned();
-        let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        let told = move |event: notify::Result<Event>| {
             if event.is_ok_and(|event| matters(&folder, &event)) {
                 let _ = sender.send(());
             }
-        })
-        .context("cannot watch the project for changes")?;
+        };
+        let mut watcher = W::new(told, Config::default().with_poll_interval(LOOKS))?;
         // The folder and not the files: many editors put a new file in the place of the old one.
         let watched = [
             (root.to_owned(), RecursiveMode::NonRecursive),
             (root.join("src"), RecursiveMode::Recursive),
         ];
         for (path, mode) in watched {
-            watcher
-                .watch(&path, mode)
-                .with_context(|| format!("cannot watch {} for changes", path.display()))?;
+            watcher.watch(&path, mode)?;
         }
         Ok(Self {
-            _watcher: watcher,
+            _watcher: Box::new(watcher),
             changes,
             is_untold: Cell::new(false),
         })
@@ -83,6 +108,17 @@ impl Watch {
     }
 }
 
+/// Why the system does not tell, with what would mend it.
+fn why(error: &notify::Error) -> String {
+    // The system has few words for it: no space, and too many files.
+    let limit = match &error.kind {
+        ErrorKind::MaxFilesWatch => "watches",
+        ErrorKind::Io(error) if error.raw_os_error() == Some(TOO_MANY_FILES) => "instances",
+        _ => return error.to_string(),
+    };
+    format!("a larger fs.inotify.max_user_{limit} would let it")
+}
+
 fn matters(root: &Path, event: &Event) -> bool {
     let written = matches!(
         event.kind,
@@ -91,8 +127,16 @@ fn matters(root: &Path, event: &Event) -> bool {
     written && event.paths.iter().any(|path| is_source(root, path))
 }
 
-fn is_source(root: &Path, path: &PathBuf) -> bool {
-    path.starts_with(root.join("src")) || FILES.iter().any(|file| path == &root.join(file))
+/// Whether a file makes a difference: a source, or one of those beside `src/`.
+fn is_source(root: &Path, path: &Path) -> bool {
+    let Ok(below) = path.strip_prefix(root) else {
+        return false;
+    };
+    let name = below.to_str().unwrap_or_default();
+    below.starts_with("src")
+        || FILES.contains(&name)
+        || MANIFESTS.contains(&name)
+        || name.starts_with(dev_vars::FILE)
 }
 
 #[cfg(test)]
@@ -103,9 +147,13 @@ mod tests {
 
     /// Changes something and says whether it was noticed.
     fn notices(watch: &Watch, change: impl FnOnce()) -> bool {
+        notices_within(watch, Duration::from_millis(600), change)
+    }
+
+    fn notices_within(watch: &Watch, limit: Duration, change: impl FnOnce()) -> bool {
         change();
         let started = Instant::now();
-        while started.elapsed() < Duration::from_millis(600) {
+        while started.elapsed() < limit {
             if watch.changed() {
                 return true;
             }
@@ -121,9 +169,15 @@ mod tests {
         for folder in ["src/deep", "build", "target"] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
-        let watch = Watch::start(&root).unwrap();
+        let watch = Watch::with::<RecommendedWatcher>(&root).unwrap();
         let write = |name: &str| fs::write(root.join(name), "x").unwrap();
-        for source in ["src/lib.rs", "src/deep/a.rs", "Cargo.toml", "wrangler.toml"] {
+        for source in [
+            "src/lib.rs",
+            "src/deep/a.rs",
+            "Cargo.toml",
+            "wrangler.toml",
+            ".dev.vars.a",
+        ] {
             assert!(notices(&watch, || write(source)), "{source}");
         }
         for product in ["build/index.js", "target/x", "Cargo.lock"] {
@@ -148,5 +202,29 @@ mod tests {
             thread::sleep(QUIET);
             upgrades().unwrap();
         }));
+    }
+
+    #[test]
+    fn where_the_system_tells_nothing_it_is_looked_for_changes() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = dir.path().canonicalize().unwrap();
+        fs::create_dir_all(root.join("src")).unwrap();
+        let watch = Watch::with::<PollWatcher>(&root).unwrap();
+        let noticed = |name: &str| {
+            let write = || fs::write(root.join(name), "x").unwrap();
+            notices_within(&watch, LOOKS * 4, write)
+        };
+        assert!(noticed("src/lib.rs"));
+        assert!(noticed("wrangler.toml"));
+        assert!(!noticed("Cargo.lock"));
+    }
+
+    #[test]
+    fn what_is_used_up_is_named_as_the_system_calls_it() {
+        let full = notify::Error::new(ErrorKind::MaxFilesWatch);
+        assert!(why(&full).contains("max_user_watches"));
+        let error = std::io::Error::from_raw_os_error(TOO_MANY_FILES);
+        assert!(why(&notify::Error::io(error)).contains("max_user_instances"));
+        assert_eq!(why(&notify::Error::generic("odd")), "odd");
     }
 }

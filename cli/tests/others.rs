@@ -34,7 +34,6 @@ fn help_names_every_command() {
         "status",
         "destroy",
         "logs",
-        "create-project",
         "projects",
         "token",
         "subscriptions",

@@ -292,7 +292,7 @@ fn changes_are_sent_as_the_server_takes_them() {
         rotated.contains("ds_1") && rotated.contains("2026-11-26"),
         "{rotated}"
     );
-    said(&["subscriptions", "keys", "rotate", "--now"]);
+    said(&["subscriptions", "keys", "rotate", "--now", "--yes"]);
     let sent = server.sent();
     assert_eq!(
         server.lines(),

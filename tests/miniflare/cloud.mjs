@@ -7,15 +7,20 @@
 // `cloud/` has a file for each part of the API. Below /__fake/ a test tells it what to do: requests
 // (what came so far), state, set, faults, tail.
 import { createServer } from "node:http"
+import * as analytics from "./cloud/analytics.mjs"
 import * as kv from "./cloud/kv.mjs"
 import * as r2 from "./cloud/r2.mjs"
 import * as scripts from "./cloud/scripts.mjs"
+import * as secrets from "./cloud/secrets.mjs"
 import { ACCOUNT, BASE, Refusal, boots, cloud, requests, token } from "./cloud/state.mjs"
 import * as tails from "./cloud/tails.mjs"
+import * as user from "./cloud/user.mjs"
+import * as versions from "./cloud/versions.mjs"
 import { dispose, port, run, storage } from "./cloud/workerd.mjs"
 
-/** Answers for a method and a path below the account, whose `:x` are arguments. */
-const routes = [r2, kv, scripts, tails].flatMap((part) => part.routes)
+/** Answers for a method and a path below the account or the base, whose `:x` are arguments. */
+const offered = [r2, kv, scripts, secrets, tails, versions, user, analytics]
+const routes = offered.flatMap((part) => part.routes)
 let faults = []
 
 function match(pattern, path) {
@@ -32,16 +37,11 @@ function match(pattern, path) {
 async function answer(request) {
   if (request.headers.authorization !== `Bearer ${token}`)
     throw new Refusal(403, 10000, `Authentication error for ${request.headers.authorization}`)
-  if (request.path === `${BASE}/accounts`) {
-    const number = Number(request.query.page ?? 1)
-    request.page.total_pages = cloud.accounts.length
-    return cloud.accounts.slice(number - 1, number)
-  }
   const prefix = `${BASE}/accounts/${ACCOUNT}`
+  const below = request.path.startsWith(prefix) ? prefix : BASE
   for (const [method, pattern, handle] of routes) {
-    const values = match(pattern, request.path.replace(prefix, ""))
-    if (values && method === request.method && request.path.startsWith(prefix))
-      return await handle(...values, request)
+    const values = match(pattern, request.path.slice(below.length))
+    if (values && method === request.method) return await handle(...values, request)
   }
   throw new Refusal(404, 7003, `Could not route to ${request.path}`)
 }
@@ -123,7 +123,10 @@ async function api(request, response) {
     document.errors = [{ code: error instanceof Refusal ? error.code : 10013, message: error.message }]
   }
   if (fault) return spoil(fault, response)
-  if (request.raw.body && status === 200) return response.end(request.raw.body)
+  if (request.raw.body && status === 200) {
+    response.statusCode = request.raw.status ?? 200
+    return response.end(request.raw.body)
+  }
   response.writeHead(status, { "content-type": "application/json" })
   response.end(JSON.stringify(document))
 }

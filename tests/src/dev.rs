@@ -1,10 +1,11 @@
 //! `durable-streams dev`, run as a person runs it: at the head of a terminal's process group.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -30,9 +31,13 @@ pub struct Document {
     pub url: String,
     /// The port of `url`.
     pub port: u16,
+    /// Where it listens.
+    pub host: String,
     /// Tokens, where they are needed.
     pub access: Option<Access>,
-    /// Lines for a shell.
+    /// Variables for a shell.
+    pub variables: BTreeMap<String, String>,
+    /// Lines for it, which use them.
     pub snippets: Vec<Snippet>,
 }
 
@@ -58,12 +63,36 @@ pub struct Snippet {
 impl Dev {
     /// Builds and serves `project` on a free port, and waits until it answers.
     pub fn start(project: &Project) -> Result<Self> {
+        Self::start_as(project, &["--port", "0"])
+    }
+
+    /// The same with other options, and a port that may be another.
+    pub fn start_as(project: &Project, options: &[&str]) -> Result<Self> {
+        Self::run(project, command(&cli()?)?, options)
+    }
+
+    /// The same where the system tells nobody of changes to files.
+    pub fn start_unwatched(project: &Project) -> Result<Self> {
+        let used_up = "echo 0 > /proc/sys/user/max_inotify_instances && exec \"$@\"";
+        let program = command(&cli()?)?;
+        let mut unshared = Command::new("unshare");
+        unshared
+            .args(["--user", "--map-root-user", "sh", "-c", used_up, "sh"])
+            .arg(program.get_program());
+        for (name, value) in program.get_envs() {
+            unshared.env(name, value.unwrap_or_default());
+        }
+        Self::run(project, unshared, &["--port", "0"])
+    }
+
+    fn run(project: &Project, mut program: Command, options: &[&str]) -> Result<Self> {
         let name = project.dir.file_name().context("a project in no folder")?;
         let log = places::work_dir("logs")?.join(name);
-        let mut child = command(&cli()?)?
+        let mut child = program
             .arg("-C")
             .arg(&project.dir)
-            .args(["dev", "--json", "--port", "0"])
+            .args(["dev", "--json"])
+            .args(options)
             .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -97,6 +126,18 @@ impl Dev {
     /// What it has written on stderr so far.
     pub fn log(&self) -> Result<String> {
         Ok(fs::read_to_string(&self.log)?)
+    }
+
+    /// The id of its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Ends it at once, and lets what is below it notice.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
     }
 
     /// A client of it.

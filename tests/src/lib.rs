@@ -15,6 +15,7 @@ pub mod places;
 pub mod process;
 pub mod project;
 pub mod readers;
+pub mod reference;
 pub mod rows;
 pub mod server;
 pub mod storage;

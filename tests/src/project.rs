@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use crate::places;
 use crate::process::run;
@@ -139,12 +139,43 @@ impl Project {
         Ok(String::from_utf8(stdout)?)
     }
 
+    /// Why a command of the program fails in it.
+    pub fn refusal(&self, args: &[&str]) -> Result<String> {
+        match self.run(args) {
+            Ok(stdout) => bail!("{args:?} succeeded: {stdout}"),
+            Err(error) => Ok(error.to_string()),
+        }
+    }
+
+    /// Changes a file of it, until what this gives is dropped.
+    pub fn edit(&self, file: &str, change: impl FnOnce(&str) -> String) -> Result<Edited> {
+        let path = self.dir.join(file);
+        let before = fs::read_to_string(&path)?;
+        let after = change(&before);
+        ensure!(after != before, "nothing has changed in {file}");
+        fs::write(&path, after)?;
+        Ok(Edited { path, before })
+    }
+
     /// Removes the data of earlier runs of `dev`.
     pub fn forget_data(&self) -> Result<()> {
         match fs::remove_dir_all(self.dir.join(".wrangler/state")) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
             _ => Ok(()),
         }
+    }
+}
+
+/// A file that gets back what was in it.
+#[derive(Debug)]
+pub struct Edited {
+    path: PathBuf,
+    before: String,
+}
+
+impl Drop for Edited {
+    fn drop(&mut self) {
+        let _ = fs::write(&self.path, &self.before);
     }
 }
 

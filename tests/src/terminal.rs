@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 
 /// A first build takes minutes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -34,6 +35,10 @@ impl Terminal {
             .read(true)
             .write(true)
             .open(name.to_str()?)?;
+        // Machines that run tests say so by `CI`, and there nobody is asked anything.
+        if !command.get_envs().any(|(name, _)| name == "CI") {
+            command.env_remove("CI");
+        }
         let child = command
             .stdin(Stdio::from(theirs.try_clone()?))
             .stdout(Stdio::from(theirs.try_clone()?))
@@ -91,6 +96,17 @@ impl Terminal {
         Ok(self.keyboard.write_all(answer.as_bytes())?)
     }
 
+    /// Types.
+    pub fn press(&mut self, keys: &str) -> Result<()> {
+        Ok(self.keyboard.write_all(keys.as_bytes())?)
+    }
+
+    /// Whether it echoes what is typed, as shells want it.
+    pub fn shows_what_is_typed(&self) -> Result<bool> {
+        let modes = tcgetattr(&self.keyboard)?.local_modes;
+        Ok(modes.contains(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG))
+    }
+
     /// Presses Ctrl-C.
     pub fn interrupt(&self) -> Result<()> {
         Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
@@ -98,6 +114,11 @@ impl Terminal {
 
     /// Waits until it ends.
     pub fn end(mut self) -> Result<ExitStatus> {
+        self.ended()
+    }
+
+    /// The same, and its terminal stays.
+    pub fn ended(&mut self) -> Result<ExitStatus> {
         Ok(self.child.wait()?)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, ValueHint};
 
 /// Options of every command.
 #[derive(Debug, Args)]
@@ -17,7 +17,7 @@ pub struct Global {
     #[arg(long, short, global = true)]
     pub verbose: bool,
     /// Run as if started in this folder
-    #[arg(short = 'C', value_name = "DIR", global = true)]
+    #[arg(short = 'C', value_name = "DIR", global = true, value_hint = ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
     /// The environment of wrangler.toml to work on [default: the top level; env: CLOUDFLARE_ENV]
     #[arg(long = "env", value_name = "NAME", global = true)]

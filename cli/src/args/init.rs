@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::values::{Auth, DEFAULT_PORT, key_value, word};
+use super::values::{Auth, key_value, word};
 use crate::settings;
 
 /// Options of `init`.
@@ -55,9 +55,9 @@ pub struct Init {
     /// Build and serve the project when it is written
     #[arg(long)]
     pub dev: bool,
-    /// The port for --dev; 0 takes a free one
-    #[arg(long, default_value_t = DEFAULT_PORT)]
-    pub port: u16,
+    /// The port for --dev; 0 takes a free one [default: 4437, or the next one that is free]
+    #[arg(long)]
+    pub port: Option<u16>,
 }
 
 /// Options of `upgrade`.

@@ -3,24 +3,37 @@
 mod cloudflare;
 pub mod global;
 mod init;
+mod login;
 mod machine;
+mod operate;
 mod projects;
 mod server;
+mod stream;
+mod usage;
 pub mod values;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::global::Global;
 pub use self::{
     cloudflare::{Deploy, Destroy, Provision},
     init::{Init, Upgrade},
+    login::Login,
     machine::{Completions, Dev, Doctor},
-    projects::{CreateProject, PlaceFlags, Projects, Token},
+    operate::{Rollback, Secrets},
+    projects::{CreateProject, PlaceFlags, Projects, Token, UpdateProject},
     server::{
         CreateSubscription, Delivery, Directory, Keys, ServerFlags, Since, SomeStreams, Streams,
         Subscriptions,
     },
+    stream::{
+        AppendStream, CloseStream, CreateStream, DeleteStream, ExportStreams, FollowStream,
+        ForkStream, HeadStream, ImportStreams, ListStreams, ReadStream, Stream, StreamFlags,
+        TransportChoice, TruncateStream,
+    },
+    usage::{Logs, Usage},
 };
+use crate::ui::Places;
 
 /// From nothing to your own Durable Streams server on Cloudflare.
 #[derive(Debug, Parser)]
@@ -32,6 +45,14 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Reads the command line, and where it says to work.
+pub fn parse() -> Result<(Cli, Places), clap::Error> {
+    let mut command = Cli::command();
+    let matches = command.try_get_matches_from_mut(std::env::args_os())?;
+    let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command))?;
+    Ok((cli, Places::of(&command, &matches)))
 }
 
 /// What to do.
@@ -54,10 +75,24 @@ pub enum Command {
     /// Remove from Cloudflare what this project has made there
     Destroy(Destroy),
     /// Show the requests and logs of the deployed worker as they come
-    Logs,
-    /// Make a project in the registry, with a secret that signs tokens
+    Logs(Logs),
+    /// Say what the deployed worker was used for, and what that costs
+    Usage(Usage),
+    /// Let an earlier version of the deployed worker serve again
+    Rollback(Rollback),
+    /// Set, list and delete secrets of the deployed worker
+    #[command(subcommand)]
+    Secret(Secrets),
+    /// Make and keep an API token for Cloudflare
+    Login(Login),
+    /// Remove the API token that is kept
+    Logout,
+    /// Say what we are known to Cloudflare by, and what that may do
+    Whoami,
+    /// The older name of `projects create`
+    #[command(hide = true)]
     CreateProject(CreateProject),
-    /// List, show and change the projects in the registry
+    /// Make, list, show, change and delete the projects in the registry
     #[command(subcommand)]
     Projects(Projects),
     /// Print a token for the streams of a project
@@ -65,6 +100,9 @@ pub enum Command {
     /// List, show and change the subscriptions of a running server
     #[command(subcommand)]
     Subscriptions(Subscriptions),
+    /// Create, append to, read, follow, fork, list, export and import streams of any server
+    #[command(subcommand)]
+    Stream(Stream),
     /// Mend the directory of streams of a running server
     #[command(subcommand)]
     Directory(Directory),
@@ -79,8 +117,6 @@ pub enum Command {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

@@ -158,6 +158,9 @@ pub enum Keys {
         /// Sign with the new key at once, and take the old one away: somebody else may have it
         #[arg(long)]
         now: bool,
+        /// Ask nothing
+        #[arg(long, short)]
+        yes: bool,
         /// Which server.
         #[command(flatten)]
         server: ServerFlags,

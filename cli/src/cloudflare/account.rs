@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Context;
+use dialoguer::Select;
 use reqwest::Method;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     client::{Client, Page, Request},
@@ -21,22 +22,29 @@ pub struct Account {
     pub id: String,
 }
 
-#[derive(Debug, Deserialize)]
-struct Listed {
-    id: String,
-    name: String,
+/// An account that credentials see.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// What its people call it.
+    pub name: String,
 }
 
 impl Account {
     /// The account a project belongs to: the one its `wrangler.toml` names, else
-    /// `CLOUDFLARE_ACCOUNT_ID`, else the only one the credentials see.
+    /// `CLOUDFLARE_ACCOUNT_ID`, else the one that was chosen with the login, else the only one the
+    /// credentials see. Of several, a person chooses.
     pub fn open(ui: &Ui, credentials: Credentials, named: Option<&str>) -> anyhow::Result<Self> {
         let client = Client::new(credentials, ui.verbose())?;
         let given = std::env::var("CLOUDFLARE_ACCOUNT_ID").ok();
         let given = given.filter(|id| !id.trim().is_empty());
         let id = match named.map(str::to_owned).or(given) {
             Some(id) => checked(id.trim())?,
-            None => only(&client)?,
+            None => match &client.credentials().account {
+                Some(id) => checked(id)?,
+                None => choose(ui, list(&client)?)?,
+            },
         };
         Ok(Self { client, id })
     }
@@ -44,6 +52,15 @@ impl Account {
     /// Where the credentials were found, for a person.
     pub fn credentials(&self) -> &str {
         self.client.credentials().source
+    }
+
+    /// The accounts that the credentials see; nothing where they may not list any.
+    pub fn seen(&self) -> Result<Option<Vec<Listed>>> {
+        match list(&self.client) {
+            Ok(accounts) => Ok(Some(accounts)),
+            Err(error) if error.is_denied() || error.is_missing_list() => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Where a person sees it.
@@ -105,8 +122,25 @@ fn checked(id: &str) -> anyhow::Result<String> {
     ))
 }
 
-fn only(client: &Client) -> anyhow::Result<String> {
-    let mut accounts = list(client)?;
+/// The only account there is, or the one that a person chooses.
+fn choose(ui: &Ui, mut accounts: Vec<Listed>) -> anyhow::Result<String> {
+    if accounts.len() > 1 && ui.can_ask() {
+        let names: Vec<String> = accounts
+            .iter()
+            .map(|account| format!("{}  {}", account.name, account.id))
+            .collect();
+        let chosen = Select::new()
+            .with_prompt("Which account?")
+            .items(&names)
+            .default(0)
+            .interact()?;
+        let chosen = accounts.swap_remove(chosen).id;
+        ui.note(format!(
+            "It is {chosen}; CLOUDFLARE_ACCOUNT_ID, `account_id` in wrangler.toml or \
+             `durable-streams login` remember that"
+        ));
+        return Ok(chosen);
+    }
     if accounts.len() > 1 {
         let lines: Vec<String> = accounts
             .iter()

@@ -1,6 +1,7 @@
 //! Requests and answers: the envelope, time-outs, and the repetition of what failed by chance.
 
 use std::{
+    cell::Cell,
     fmt,
     time::{Duration, Instant},
 };
@@ -30,6 +31,8 @@ const BASE: &str = "https://api.cloudflare.com/client/v4";
 const REQUEST_LIMIT: Duration = Duration::from_secs(30);
 /// A worker of 10 MB needs this on a slow line.
 const UPLOAD_LIMIT: Duration = Duration::from_secs(300);
+/// The longest line that is shown of an answer that is no document.
+const LONGEST_LINE: usize = 300;
 /// The header that says within which borders a thing is.
 const JURISDICTION: &str = "cf-r2-jurisdiction";
 
@@ -40,6 +43,8 @@ pub struct Client {
     base: String,
     credentials: Credentials,
     verbose: bool,
+    /// Something was refused that other credentials, or a person in the dashboard, could change.
+    denied: Cell<bool>,
 }
 
 impl fmt::Debug for Client {
@@ -159,6 +164,20 @@ struct EnvelopeError {
     code: i64,
     #[serde(default)]
     message: String,
+    #[serde(default)]
+    error_chain: Vec<EnvelopeError>,
+}
+
+impl EnvelopeError {
+    /// It, and what it comes from.
+    fn with_causes(self) -> Vec<Refusal> {
+        let causes = self.error_chain.into_iter().flat_map(Self::with_causes);
+        let itself = Refusal {
+            code: self.code,
+            message: self.message,
+        };
+        [itself].into_iter().chain(causes).collect()
+    }
 }
 
 /// Where a page is among its siblings.
@@ -191,6 +210,7 @@ impl Client {
             base,
             credentials,
             verbose,
+            denied: Cell::new(false),
         })
     }
 
@@ -259,6 +279,24 @@ impl Client {
         }
     }
 
+    /// Sends a request whose answer is a document without an envelope.
+    pub fn document<T: DeserializeOwned>(&self, request: &Request) -> Result<T> {
+        let answer = self.send(request)?;
+        if !is_success(answer.status) {
+            return Err(self.refused(request, &answer));
+        }
+        serde_json::from_slice(&answer.body).map_err(|error| Error::Malformed {
+            what: request.what.clone(),
+            why: error.to_string(),
+        })
+    }
+
+    /// Whether something was refused that other credentials, or a person in the dashboard, could
+    /// change.
+    pub fn was_denied(&self) -> bool {
+        self.denied.get()
+    }
+
     /// Sends a request until there is an answer that is worth reading: what failed on the way, and
     /// what Cloudflare could not do just then, is sent again after a while.
     fn send(&self, request: &Request) -> Result<Answer> {
@@ -303,6 +341,7 @@ impl Client {
             what: request.what.clone(),
             host: host(&self.base).to_owned(),
             why: reason(&error),
+            untrusted: http::is_untrusted(&error),
         };
         let exchange = async {
             let response = self.build(request)?.send().await?;
@@ -358,10 +397,18 @@ impl Client {
     /// What an answer that is no success says. Whatever it repeats of the credentials is struck out.
     fn refused(&self, request: &Request, answer: &Answer) -> Error {
         let envelope: Option<Envelope> = serde_json::from_slice(&answer.body).ok();
-        let errors = envelope.and_then(|envelope| envelope.errors);
-        let refusals = errors.unwrap_or_default().into_iter().map(|error| Refusal {
-            code: error.code,
-            message: self.credentials.strike_out(&error.message),
+        let refusals: Vec<Refusal> = match envelope {
+            Some(envelope) => envelope
+                .errors
+                .into_iter()
+                .flatten()
+                .flat_map(EnvelopeError::with_causes)
+                .collect(),
+            None => plain_words(&answer.body).into_iter().collect(),
+        };
+        let refusals = refusals.into_iter().map(|refusal| Refusal {
+            message: self.credentials.strike_out(&refusal.message),
+            ..refusal
         });
         let account = request.path.strip_prefix("/accounts/").unwrap_or_default();
         let account = account.split(['/', '?']).next().unwrap_or_default();
@@ -369,15 +416,30 @@ impl Client {
             "" => "?to=/:account",
             id => id,
         };
-        Error::Refused {
+        let error = Error::Refused {
             endpoint: request.endpoint,
             what: request.what.clone(),
             status: answer.status,
             refusals: refusals.collect(),
             retry_after: answer.retry_after,
             dashboard: format!("https://dash.cloudflare.com/{account}"),
+        };
+        if error.is_denied() || error.is_closed() {
+            self.denied.set(true);
         }
+        error
     }
+}
+
+/// What an answer says that is no document, when it is one line of text.
+fn plain_words(body: &[u8]) -> Option<Refusal> {
+    let text = str::from_utf8(body).ok()?.trim();
+    let is_line =
+        !text.is_empty() && text.len() <= LONGEST_LINE && !text.contains(['<', '\n', '{']);
+    is_line.then(|| Refusal {
+        code: 0,
+        message: text.to_owned(),
+    })
 }
 
 fn form(upload: &Upload) -> reqwest::Result<Form> {

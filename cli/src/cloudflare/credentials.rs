@@ -10,16 +10,21 @@ use jiff::Timestamp;
 use reqwest::{RequestBuilder, header::HeaderValue};
 use serde::Deserialize;
 
+use super::{
+    kept::{self, Kept},
+    permissions::{PERMISSIONS, TOKENS},
+};
 use crate::{
     environment::{API_KEY, API_TOKEN, EMAIL},
     error::problem,
 };
 
-/// A page on which a token is made.
-pub const TOKENS: &str = "https://dash.cloudflare.com/profile/api-tokens";
-/// What a token is needed for.
-pub const PERMISSIONS: &str = "Workers Scripts: Edit, Workers KV Storage: Edit, Workers R2 Storage: \
-                               Edit, Account Settings: Read";
+/// Where the login of this program is said to be.
+const LOGIN: &str = "the login of durable-streams";
+/// Where the login of wrangler is said to be.
+const WRANGLER: &str = "the login of wrangler";
+/// How many digits a global key has.
+const KEY_DIGITS: usize = 37;
 
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -29,6 +34,31 @@ impl Secret {
     /// Takes a text that came from outside, without the white space a copy brings along.
     pub fn new(text: &str) -> Self {
         Self(text.trim().to_owned())
+    }
+
+    /// What is wrong with it as a token, if it cannot be one: as something around it was copied along.
+    fn fault(&self) -> Option<&'static str> {
+        let text = self.0.as_str();
+        let is_quote = |c| matches!(c, '"' | '\'' | '`' | '“' | '”');
+        let is_part = |c: char| c.is_ascii_alphanumeric() || "-._~+/=".contains(c);
+        let lower = text.to_ascii_lowercase();
+        if text.is_empty() {
+            Some("is empty")
+        } else if text.starts_with(is_quote) || text.ends_with(is_quote) {
+            Some("has quotes around it")
+        } else if lower.starts_with("bearer ") || lower.starts_with("authorization:") {
+            Some("begins with a word of the header it is sent in")
+        } else if lower.starts_with("cloudflare_") {
+            Some("begins with the name of the variable")
+        } else if text.len() == KEY_DIGITS && text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+            Some(
+                "looks like a global API key, which goes into CLOUDFLARE_API_KEY with CLOUDFLARE_EMAIL",
+            )
+        } else if !text.chars().all(is_part) {
+            Some("has characters that no token has")
+        } else {
+            None
+        }
     }
 
     fn header(&self, prefix: &str) -> Result<HeaderValue> {
@@ -51,10 +81,13 @@ pub struct Credentials {
     secret: Secret,
     /// Where it was found, for a person.
     pub source: &'static str,
+    /// The account they are used for, where nothing else says so.
+    pub account: Option<String>,
 }
 
 impl Credentials {
-    /// Looks in wrangler's order: a global key, a token, wrangler's login.
+    /// Looks in wrangler's order: a global key, a token, a login. That of this program goes before
+    /// wrangler's.
     pub fn find() -> Result<Self> {
         if let Some(found) = Self::given()? {
             return Ok(found);
@@ -62,8 +95,9 @@ impl Credentials {
         Err(problem(
             "there are no credentials for Cloudflare",
             format!(
-                "set CLOUDFLARE_API_TOKEN to a token of {TOKENS} with the permissions {PERMISSIONS}; \
-                 or log in with `npx wrangler login`"
+                "`durable-streams login` shows the page that makes a token, and keeps it; or set \
+                 CLOUDFLARE_API_TOKEN to a token of {TOKENS} with the permissions {PERMISSIONS}; or \
+                 log in with `npx wrangler login`"
             ),
         ))
     }
@@ -76,6 +110,15 @@ impl Credentials {
         if let Some(token) = set(API_TOKEN) {
             return Self::token(&Secret::new(&token), API_TOKEN).map(Some);
         }
+        let kept = match kept::path() {
+            Some(path) => Kept::read(&path)?,
+            None => None,
+        };
+        if let Some(kept) = kept {
+            let mut found = Self::token(&Secret::new(&kept.token), LOGIN)?;
+            found.account = kept.account_id;
+            return Ok(Some(found));
+        }
         let Some(path) = login_file() else {
             return Ok(None);
         };
@@ -87,11 +130,19 @@ impl Credentials {
 
     /// A token.
     pub fn token(token: &Secret, source: &'static str) -> Result<Self> {
+        if let Some(fault) = token.fault() {
+            return Err(problem(
+                format!("the API token ({source}) {fault}"),
+                "give the token alone: one word of letters, digits, `-` and `_`, without quotes, and \
+                 without `Bearer` before it",
+            ));
+        }
         let value = token.header("Bearer ").map_err(|_| unfit(source))?;
         Ok(Self {
             headers: vec![("authorization", value)],
             secret: token.clone(),
             source,
+            account: None,
         })
     }
 
@@ -103,7 +154,30 @@ impl Credentials {
             headers: vec![("x-auth-key", value), ("x-auth-email", email)],
             secret: key.clone(),
             source,
+            account: None,
         })
+    }
+
+    /// Whether they are an API token, of which Cloudflare can say something.
+    pub fn is_token(&self) -> bool {
+        self.source != API_KEY && self.source != WRANGLER
+    }
+
+    /// How somebody gets others that may do more.
+    pub fn remedy(&self) -> &'static str {
+        match self.source {
+            WRANGLER => "`npx wrangler login` makes a new login",
+            API_KEY => "the key's user has to be given more rights in the account",
+            _ => "give the token what it lacks, or make a new one",
+        }
+    }
+
+    /// The token itself, to be kept.
+    pub fn to_be_kept(&self, account: Option<String>) -> Kept {
+        Kept {
+            token: self.secret.0.clone(),
+            account_id: account,
+        }
     }
 
     /// Adds them to a request.
@@ -175,7 +249,7 @@ fn login(text: &str, path: &Path, now: Timestamp) -> Result<Option<Credentials>>
             "`npx wrangler whoami` refreshes it; or set CLOUDFLARE_API_TOKEN",
         ));
     }
-    Credentials::token(&Secret::new(&token), "the login of wrangler").map(Some)
+    Credentials::token(&Secret::new(&token), WRANGLER).map(Some)
 }
 
 #[cfg(test)]
@@ -213,11 +287,43 @@ mod tests {
     }
 
     #[test]
+    fn what_was_copied_along_with_a_token_is_named() {
+        let token = "v1.0-Ab_9~z+/=";
+        assert!(Credentials::token(&Secret::new(&format!(" {token}\n")), "X").is_ok());
+        for (text, fault) in [
+            (format!("\"{token}\""), "quotes"),
+            (format!("'{token}'"), "quotes"),
+            (format!("{token}\""), "quotes"),
+            (format!("Bearer {token}"), "word of the header"),
+            (
+                format!("authorization: bearer {token}"),
+                "word of the header",
+            ),
+            (
+                format!("CLOUDFLARE_API_TOKEN={token}"),
+                "name of the variable",
+            ),
+            (
+                "0123456789abcdef0123456789abcdef01234".to_owned(),
+                "global API key",
+            ),
+            (format!("{token} {token}"), "no token has"),
+            (format!("{token}é"), "no token has"),
+            (String::new(), "empty"),
+        ] {
+            let error = Credentials::token(&Secret::new(&text), "X").unwrap_err();
+            let shown = error.to_string();
+            assert!(shown.contains(fault) && shown.contains("(X)"), "{shown}");
+            assert!(!shown.contains(token), "{shown}");
+        }
+    }
+
+    #[test]
     fn a_secret_is_never_shown() {
         let credentials = Credentials::token(&Secret::new(" tok-123\n"), "x").unwrap();
         assert!(!format!("{credentials:?}").contains("tok-123"));
         assert_eq!(credentials.strike_out("bad tok-123!"), "bad ***!");
         let error = Credentials::token(&Secret::new("tok\u{7f}-123"), "X").unwrap_err();
-        assert!(!format!("{error:#}").contains("tok"), "{error:#}");
+        assert!(!format!("{error:#}").contains("-123"), "{error:#}");
     }
 }

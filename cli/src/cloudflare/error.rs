@@ -2,7 +2,8 @@
 
 use std::{fmt, time::Duration};
 
-use crate::{error::problem, interrupt::Interrupted};
+use super::permissions::{self, Permission};
+use crate::{error::problem, http, interrupt::Interrupted};
 
 /// What a call is about. Error numbers repeat across Cloudflare's services, so a number means
 /// something only together with this.
@@ -22,18 +23,23 @@ pub enum Endpoint {
     Routes,
     /// The live log.
     Tail,
+    /// Data points.
+    Analytics,
+    /// The token itself, and whose it is.
+    User,
 }
 
 impl Endpoint {
-    /// The permission a token needs, as the dashboard names it.
-    fn permission(self) -> &'static str {
+    /// The permission a token needs.
+    fn permission(self) -> Permission {
         match self {
-            Self::Accounts => "Account Settings: Read",
-            Self::R2 => "Workers R2 Storage: Edit",
-            Self::Kv => "Workers KV Storage: Edit",
-            Self::Scripts | Self::Subdomain => "Workers Scripts: Edit",
-            Self::Routes => "Workers Routes: Edit",
-            Self::Tail => "Workers Tail: Read",
+            Self::Accounts | Self::User => permissions::SETTINGS,
+            Self::R2 => permissions::R2,
+            Self::Kv => permissions::KV,
+            Self::Scripts | Self::Subdomain => permissions::SCRIPTS,
+            Self::Routes => permissions::ROUTES,
+            Self::Tail => permissions::TAIL,
+            Self::Analytics => permissions::ANALYTICS,
         }
     }
 }
@@ -44,7 +50,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// An error of the API's own, as its envelope says it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
-    /// Its number.
+    /// Its number; 0 when it has none.
     pub code: i64,
     /// Its text.
     pub message: String,
@@ -76,6 +82,8 @@ pub enum Error {
         host: String,
         /// Why.
         why: String,
+        /// Its certificate is signed by nobody that this machine knows.
+        untrusted: bool,
     },
     /// An answer came that is none of this API.
     Malformed {
@@ -104,6 +112,21 @@ impl Error {
         matches!(self.kind(), Some(Kind::Migration | Kind::ClassExists))
     }
 
+    /// Whether the credentials lack a permission, or do not count any more.
+    pub fn is_denied(&self) -> bool {
+        self.kind() == Some(Kind::Permission)
+    }
+
+    /// Whether the credentials may not list accounts.
+    pub fn is_missing_list(&self) -> bool {
+        self.kind() == Some(Kind::NoAccountList)
+    }
+
+    /// Whether the call is about a service that the account has never opened.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.kind(), Some(Kind::R2Disabled | Kind::NoAnalytics))
+    }
+
     fn refusals(&self) -> &[Refusal] {
         match self {
             Self::Refused { refusals, .. } => refusals,
@@ -124,7 +147,10 @@ impl Error {
                     .iter()
                     .map(|refusal| {
                         let message = refusal.message.trim_end_matches('.');
-                        format!("{message} (code {})", refusal.code)
+                        match refusal.code {
+                            0 => message.to_owned(),
+                            code => format!("{message} (code {code})"),
+                        }
                     })
                     .collect();
                 let said = match said.is_empty() {
@@ -136,9 +162,15 @@ impl Error {
                     None => format!("{what}: {said}"),
                 }
             }
-            Self::Unreachable { what, host, why } => {
-                format!("{what}: no answer from {host}: {why}")
-            }
+            Self::Unreachable {
+                what,
+                host,
+                why,
+                untrusted,
+            } => match untrusted {
+                true => format!("{what}: the certificate of {host} is not trusted here: {why}"),
+                false => format!("{what}: no answer from {host}: {why}"),
+            },
             Self::Malformed { what, why } => {
                 format!("{what}: Cloudflare's answer cannot be understood: {why}")
             }
@@ -164,6 +196,8 @@ impl Error {
             ),
             Kind::NoAccountList => "the token cannot list accounts".to_owned(),
             Kind::R2Disabled => "R2 is not enabled on this account".to_owned(),
+            Kind::NoAnalytics => "Analytics Engine was never opened on this account".to_owned(),
+            Kind::Unfit => "the credentials do not look like any".to_owned(),
             Kind::NoSubdomain => "the account has no workers.dev subdomain yet".to_owned(),
             Kind::NotDeployed => "the worker is not deployed".to_owned(),
             Kind::Migration => "the classes of Durable Objects have changed meanwhile".to_owned(),
@@ -188,6 +222,9 @@ impl Error {
                 dashboard,
                 ..
             } => (*endpoint, dashboard),
+            Self::Unreachable {
+                untrusted: true, ..
+            } => return http::UNTRUSTED.to_owned(),
             Self::Unreachable { .. } => {
                 return "look at the network connection, and at CLOUDFLARE_API_BASE_URL if it is \
                         set; what was done so far stays, and the command can be run again"
@@ -211,6 +248,14 @@ impl Error {
                 .to_owned(),
             Some(Kind::R2Disabled) => {
                 format!("enable it at {dashboard}/r2/overview, then run this again")
+            }
+            Some(Kind::NoAnalytics) => format!(
+                "open {dashboard}/workers/analytics-engine once, or deploy with `--without-metrics`"
+            ),
+            Some(Kind::Unfit) => {
+                "give the token alone, without quotes, and without `Bearer` before \
+                 it; a global API key goes into CLOUDFLARE_API_KEY, with CLOUDFLARE_EMAIL"
+                    .to_owned()
             }
             Some(Kind::NoSubdomain) => format!(
                 "open {dashboard}/workers/onboarding once to register one, then run this again"
@@ -253,16 +298,20 @@ impl Error {
             .find_map(|refusal| match (endpoint, refusal.code) {
                 (Endpoint::Accounts, 9109) => Some(Kind::NoAccountList),
                 (Endpoint::R2, 10042) => Some(Kind::R2Disabled),
+                (Endpoint::Scripts, 10089) => Some(Kind::NoAnalytics),
+                (_, 6003 | 6103 | 6111) => Some(Kind::Unfit),
                 (Endpoint::Scripts | Endpoint::Subdomain, 10063) => Some(Kind::NoSubdomain),
                 (Endpoint::Scripts | Endpoint::Tail, 10007 | 10090) => Some(Kind::NotDeployed),
                 (Endpoint::Scripts, 10079) => Some(Kind::Migration),
                 (Endpoint::Scripts, 10074) => Some(Kind::ClassExists),
                 (Endpoint::Scripts, 10021) => Some(Kind::Startup),
                 (Endpoint::Scripts, 10027) => Some(Kind::TooLarge),
-                (_, 10000 | 9109) => Some(Kind::Permission),
+                (_, 10000 | 9106 | 9109) | (Endpoint::User, 1000) => Some(Kind::Permission),
                 _ => None,
             });
         known.or(match status {
+            // The gateway refuses a token with a number of its own, and what is behind it an account.
+            403 if *endpoint == Endpoint::Analytics && self.has(0) => Some(Kind::NoAnalytics),
             401 | 403 => Some(Kind::Permission),
             429 => Some(Kind::TooMany),
             500.. => Some(Kind::Outage),
@@ -277,6 +326,8 @@ enum Kind {
     Permission,
     NoAccountList,
     R2Disabled,
+    NoAnalytics,
+    Unfit,
     NoSubdomain,
     NotDeployed,
     Migration,
@@ -406,9 +457,53 @@ mod tests {
             "fault of its own",
             "cloudflarestatus",
         );
+        says(
+            Endpoint::Scripts,
+            403,
+            10089,
+            "Analytics Engine was never opened",
+            "--without-metrics",
+        );
+        says(
+            Endpoint::Kv,
+            400,
+            6111,
+            "do not look like any",
+            "without quotes",
+        );
+        says(
+            Endpoint::Analytics,
+            403,
+            10000,
+            "`Account Analytics: Read`",
+            "",
+        );
         // The same number elsewhere means something else, and is given in Cloudflare's words.
         says(Endpoint::R2, 400, 10027, "Its words", "");
         says(Endpoint::Kv, 400, 10042, "Its words", "");
+    }
+
+    #[test]
+    fn an_account_without_analytics_engine_is_refused_without_a_number() {
+        let error = |endpoint| Error::Refused {
+            endpoint,
+            what: "doing it".to_owned(),
+            status: 403,
+            refusals: vec![Refusal {
+                code: 0,
+                message: "Authorization error".to_owned(),
+            }],
+            retry_after: None,
+            dashboard: "https://dash.cloudflare.com/abc".to_owned(),
+        };
+        let closed = error(Endpoint::Analytics);
+        assert!(closed.is_closed() && !closed.is_denied());
+        let text = closed.to_string();
+        assert!(
+            text.ends_with("on this account: Authorization error"),
+            "{text}"
+        );
+        assert!(error(Endpoint::Kv).is_denied());
     }
 
     #[test]

@@ -1,19 +1,32 @@
 //! Cloudflare's REST API, as far as a project needs it.
 
+mod access;
 mod account;
+mod analytics;
 mod client;
 mod credentials;
 mod error;
+mod kept;
 mod kv;
+pub mod permissions;
 mod r2;
 mod scripts;
+mod secrets;
 mod subdomain;
 mod tail;
+mod user;
+mod versions;
 
-pub use account::Account;
+pub use access::{Ability, Access, obstacle};
+pub use account::{Account, Listed};
 pub use client::{Module, Upload};
-pub use credentials::{Credentials, PERMISSIONS, Secret, TOKENS};
+pub use credentials::{Credentials, Secret};
 pub use error::Error;
+pub use kept::{Kept, path as login_path};
+pub use kv::Namespace;
+pub use permissions::{PERMISSIONS, TOKENS};
 pub use r2::Bucket;
 pub use scripts::{Script, Settings};
 pub use tail::Tail;
+pub use user::{Owner, Verified};
+pub use versions::{Deployed, Version};

@@ -36,6 +36,14 @@ pub struct Bucket {
     pub jurisdiction: Option<String>,
 }
 
+/// What Cloudflare says of a bucket.
+#[derive(Debug, Clone, Default, Deserialize)]
+pub struct FoundBucket {
+    /// When it was made.
+    #[serde(default)]
+    pub creation_date: Option<String>,
+}
+
 impl fmt::Display for Bucket {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.name)?;
@@ -47,20 +55,24 @@ impl fmt::Display for Bucket {
 }
 
 impl Account {
-    /// Whether there is such a bucket.
-    pub fn has_bucket(&self, bucket: &Bucket) -> Result<bool> {
+    /// Looks for a bucket.
+    pub fn find_bucket(&self, bucket: &Bucket) -> Result<Option<FoundBucket>> {
         let what = format!("looking for the bucket {bucket}");
         let request = self.about(bucket, what, Method::GET, "");
-        match self.client.tell(&request) {
-            Ok(()) => Ok(true),
-            Err(error) if error.is_missing() => Ok(false),
+        match self.client.call(&request) {
+            Ok(found) => Ok(Some(found)),
+            Err(error) if error.is_missing() => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Makes a bucket, near `location` if that is a place where buckets can be; false when there is
+    /// Makes a bucket, near `location` if that is a place where buckets can be; nothing when there is
     /// one already.
-    pub fn create_bucket(&self, bucket: &Bucket, location: Option<&str>) -> Result<bool> {
+    pub fn create_bucket(
+        &self,
+        bucket: &Bucket,
+        location: Option<&str>,
+    ) -> Result<Option<FoundBucket>> {
         let mut document = json!({ "name": bucket.name });
         let location = location.filter(|location| LOCATIONS.contains(location));
         // Of the two, the borders say where it is.
@@ -76,9 +88,9 @@ impl Account {
             )
             .with(Body::Json(document))
             .within(bucket.jurisdiction.as_deref());
-        match self.client.tell(&request) {
-            Ok(()) => Ok(true),
-            Err(error) if error.has(EXISTS) => Ok(false),
+        match self.client.call(&request) {
+            Ok(made) => Ok(Some(made)),
+            Err(error) if error.has(EXISTS) => Ok(None),
             Err(error) => Err(error),
         }
     }

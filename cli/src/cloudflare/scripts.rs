@@ -13,10 +13,16 @@ use super::{
 use crate::{http::escape, project::wrangler::FullRoute};
 
 /// A deployed worker.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 pub struct Script {
     /// Its name.
     pub id: String,
+    /// An id that it keeps, and that no other worker ever has.
+    #[serde(default)]
+    pub tag: Option<String>,
+    /// When it was made.
+    #[serde(default)]
+    pub created_on: Option<String>,
     /// Stands for its code: other code, other value.
     #[serde(default)]
     pub etag: String,
@@ -46,11 +52,16 @@ pub struct Settings {
 }
 
 impl Account {
+    /// All deployed workers.
+    pub fn scripts(&self) -> Result<Vec<Script>> {
+        let what = "listing the workers";
+        let request = self.request(Endpoint::Scripts, what, Method::GET, "/workers/scripts");
+        self.client.call(&request)
+    }
+
     /// The deployed worker of this name.
     pub fn script(&self, name: &str) -> Result<Option<Script>> {
-        let what = format!("looking for the worker {name}");
-        let request = self.request(Endpoint::Scripts, what, Method::GET, "/workers/scripts");
-        let all: Vec<Script> = self.client.call(&request)?;
+        let all = self.scripts()?;
         Ok(all.into_iter().find(|script| script.id == name))
     }
 

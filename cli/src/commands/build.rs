@@ -14,6 +14,7 @@ use crate::{
 /// Builds the project in the current folder.
 pub fn run(ui: &Ui, here: &Here) -> Result<()> {
     let project = Project::open(here)?;
+    project.check_environment(ui)?;
     variables::check(&project)?;
     let toolchain = toolchain::ready(ui, &project)?;
     let _lock = Lock::wait(ui, &project, Work::Bundle, "build")?;

@@ -3,7 +3,6 @@
 use std::{cell::Cell, rc::Rc};
 
 use anyhow::{Context, Result};
-use dialoguer::{Confirm, Select};
 use serde_json::json;
 
 use crate::{
@@ -87,22 +86,14 @@ pub fn run(ui: &Ui, here: &Here, deletion: &Deletion) -> Result<()> {
         Streams::Keep => None,
         Streams::Remove => Some(holdings?.server),
     };
-    if ui.can_ask() && !deletion.yes {
-        let what = match streams {
-            Streams::Keep => "nobody gets to its streams any more",
-            Streams::Remove => "all its streams and subscriptions are removed, too",
-        };
-        let has = number.as_ref().map(|number| format!("It has {number}; "));
-        let has = has.unwrap_or_default();
-        let prompt = format!("Delete the project {name} ({place})? {has}{what}");
-        if !Confirm::new()
-            .with_prompt(prompt)
-            .default(false)
-            .interact()?
-        {
-            return Err(problem("nothing was deleted", ""));
-        }
-    }
+    let what = match streams {
+        Streams::Keep => "nobody gets to its streams any more",
+        Streams::Remove => "all its streams and subscriptions are removed, too",
+    };
+    let has = number.as_ref().map(|number| format!("It has {number}; "));
+    let has = has.unwrap_or_default();
+    let question = format!("Delete the project {name} ({place})? {has}{what}");
+    ui.confirm(deletion.yes, &question, "nothing was deleted")?;
     let removed = match &server {
         None => Removed::default(),
         Some(server) => remove(ui, server)?,
@@ -170,7 +161,7 @@ fn decide(ui: &Ui, deletion: &Deletion, holdings: &Result<Holdings>) -> Result<S
     if !ui.can_ask() || deletion.yes {
         return Err(problem(
             format!("{has}: are they to be removed?"),
-            "say --streams keep, and nobody gets to them any more, or --streams remove",
+            "add --yes with --streams keep, and nobody gets to them any more, or with --streams remove",
         ));
     }
     let ways = [
@@ -178,12 +169,7 @@ fn decide(ui: &Ui, deletion: &Deletion, holdings: &Result<Holdings>) -> Result<S
         "Remove them, and the project's subscriptions",
     ];
     ui.note(UNKNOWN);
-    let chosen = Select::new()
-        .with_prompt(has)
-        .items(ways)
-        .default(0)
-        .interact()?;
-    Ok(match chosen {
+    Ok(match ui.choose(&has, &ways, 0)? {
         0 => Streams::Keep,
         _ => Streams::Remove,
     })
@@ -266,7 +252,7 @@ fn remove_streams(ui: &Ui, server: &Server, removed: &Cell<u64>) -> Result<()> {
         Err(problem(
             "new streams are made as fast as they are removed",
             "let those end who make them, or take their secret away: `durable-streams projects \
-             rotate`, then `remove-secret`",
+             rotate`, then `durable-streams projects remove-secret`",
         ))
     })
 }

@@ -18,8 +18,9 @@ use crate::{
     error::problem,
     interrupt,
     project::{Here, Lock, Project, Work},
-    registry::{self, Registry},
-    snippets, toolchain,
+    registry::{self, Place, Registry},
+    snippets::Snippets,
+    toolchain,
     ui::{self, Ui},
     variables,
 };
@@ -68,6 +69,8 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
     }
     let credentials = credentials.map_or_else(Credentials::find, Ok)?;
     let mut deployment = Deployment::with(ui, project, credentials)?;
+    deployment.consent = args.ownership.consent();
+    deployment.without_metrics = args.without_metrics;
     if !args.dry_run {
         deployment.hold("deploy")?;
         // The file may have changed while another run was waited for.
@@ -80,7 +83,9 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
     }
     let mut findings = times.measure("look", || {
         ui.step("Looking at what is on Cloudflare", || {
-            deployment.preflight()
+            let findings = deployment.preflight()?;
+            deployment.check_metrics(&findings)?;
+            Ok(findings)
         })
     })?;
     if !args.no_build {
@@ -103,11 +108,12 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
         );
         return Ok(());
     }
+    deployment.claim(&findings)?;
     times.measure("provision", || {
         deployment.provision(&mut findings.resources)
     })?;
     let upload = deployment.upload()?;
-    let is_deployed = deployment.is_deployed(&upload, &findings);
+    let is_deployed = deployment.is_deployed(&upload, &findings) && deployment.serves_newest()?;
     if !is_deployed {
         times.measure("upload", || {
             ui.step("Uploading the worker", || {
@@ -133,19 +139,15 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
     // Without tokens, there is nothing to paste where tokens are needed.
     let can_try = access.is_some() || auth::of(&deployment.project.root)? == Auth::None;
     let snippets = match urls.first() {
-        Some(url) if can_try => snippets::render(url, access.as_ref())?,
-        _ => Vec::new(),
+        Some(url) if can_try => Some(Snippets::new(url, access.as_ref())?),
+        _ => None,
     };
+    let lines = snippets.as_ref().map(Snippets::to_string);
+    let lines = lines.unwrap_or_default();
     let next = match (&access, can_try) {
-        (Some(access), _) => format!(
-            "The project {} has tokens for a day, to write and to read:\n{}\n{}\n\n{}",
-            access.project,
-            access.write_token,
-            access.read_token,
-            snippets::text(&snippets)
-        ),
-        (None, true) => snippets::text(&snippets),
-        (None, false) => "`durable-streams create-project --remote` makes a project, \
+        (Some(access), _) => format!("{}\n\n{lines}", access.about(Place::Remote)),
+        (None, true) => lines,
+        (None, false) => "`durable-streams projects create --remote` makes a project, \
                           `durable-streams token --remote --scope write` a token for it."
             .to_owned(),
     };
@@ -169,7 +171,8 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
                 "url": urls.first(),
                 "urls": urls,
                 "access": access,
-                "snippets": snippets,
+                "variables": snippets.as_ref().map(Snippets::variables),
+                "snippets": snippets.as_ref().map_or(&[][..], Snippets::lines),
             }),
         ),
     );

@@ -30,7 +30,7 @@ fn rebuild(ui: &Ui, here: &Here, mut after: Option<String>, flags: &ServerFlags)
     ui.counting("Looking for streams in the bucket", |count| {
         loop {
             let page = server.rebuild(after.as_deref());
-            let page = page.map_err(|error| unfinished(error, after.as_deref(), found))?;
+            let page = page.map_err(|error| unfinished(ui, error, after.as_deref(), found))?;
             found += page.found;
             count(found);
             match page.next {
@@ -50,14 +50,14 @@ fn rebuild(ui: &Ui, here: &Here, mut after: Option<String>, flags: &ServerFlags)
 }
 
 /// Says where to go on.
-fn unfinished(error: Error, after: Option<&str>, found: u64) -> anyhow::Error {
+fn unfinished(ui: &Ui, error: Error, after: Option<&str>, found: u64) -> anyhow::Error {
     let Some(after) = after else {
         return error.into();
     };
     let go_on = format!("`durable-streams directory rebuild --after '{after}'` goes on from here");
     if matches!(error, Error::Interrupted) {
         // Nothing else is said of an interrupt.
-        eprintln!("Found {found} streams so far; {go_on}");
+        ui.note(format!("Found {found} streams so far; {go_on}"));
         return error.into();
     }
     let error = anyhow::Error::from(error);

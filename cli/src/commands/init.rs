@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use dialoguer::{Confirm, Input, Password, Select};
+use dialoguer::{Confirm, Input, Select};
 use serde_json::{Value, json};
 
 use super::{deploy, dev};
@@ -18,7 +18,9 @@ use crate::{
     },
     cloudflare::{Credentials, PERMISSIONS, Secret, TOKENS},
     error::problem,
-    git, interrupt, local, name,
+    git, interrupt,
+    local::listen::Listen,
+    name,
     project::{self, Here},
     registry,
     runtime_source::RuntimeSource,
@@ -58,8 +60,12 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
         branch,
         dir,
     };
+    let listen = Listen {
+        port: args.port,
+        ..Listen::default()
+    };
     if args.dev {
-        local::check_port(args.port)?;
+        listen.find()?;
     }
 
     let staged = scaffold::stage(ui, &project, ask)?;
@@ -78,7 +84,7 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
     let document = document(&project, &staged, git, false);
     if args.dev {
         ui.note(written(&project, &staged));
-        return dev::run_with(ui, &Here::at(&project.dir), args.port, &document);
+        return dev::run_with(ui, &Here::at(&project.dir), listen, &document);
     }
     ui.result(
         format!(
@@ -89,16 +95,16 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
         &document,
     );
     if ask {
-        go_on(ui, &project, args.port)?;
+        go_on(ui, &project, listen)?;
     }
     Ok(())
 }
 
 /// Offers the rest of the way: a try on this machine, then Cloudflare with a first project.
-fn go_on(ui: &Ui, project: &NewProject, port: u16) -> Result<()> {
+fn go_on(ui: &Ui, project: &NewProject, listen: Listen) -> Result<()> {
     let dir = &project.dir;
     if yes("Build and serve it now? Ctrl-C ends that", true)? {
-        dev::run(ui, &Here::at(dir), port)?;
+        dev::run(ui, &Here::at(dir), listen)?;
         interrupt::forget_interrupt();
     }
     if yes("Deploy it to Cloudflare?", false)? {
@@ -143,7 +149,7 @@ fn credentials(ui: &Ui) -> Result<Credentials> {
         "A token of {TOKENS} is needed, with the permissions {PERMISSIONS}.\n\
          It is kept nowhere: later runs take it from CLOUDFLARE_API_TOKEN."
     ));
-    let token = Password::new().with_prompt("Token").interact()?;
+    let token = ui.password("Token")?;
     Credentials::token(&Secret::new(&token), "typed in")
 }
 

@@ -7,9 +7,10 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::{
+    args::Logs,
     cloudflare::{Account, Error, Tail},
     deployment::Deployment,
-    interrupt,
+    interrupt, mask,
     project::Here,
     ui::Ui,
 };
@@ -18,30 +19,32 @@ use crate::{
 const STABLE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Shows events until Ctrl-C. With `--json`, each is a document on a line of its own.
-pub fn run(ui: &Ui, here: &Here) -> Result<()> {
+/// Shows events until Ctrl-C. With `--json`, each is a document on a line of its own. Requests bring
+/// tokens along, in their URLs too: none is shown.
+pub fn run(ui: &Ui, here: &Here, args: &Logs) -> Result<()> {
     interrupt::note_interrupts();
     let deployment = Deployment::open(ui, here)?;
     let name = &deployment.project.name;
     let account = &deployment.account;
-    let mut tail = account.open_tail(name)?;
+    let filters = args.filters();
+    let mut tail = account.open_tail(name, &filters)?;
     ui.note(format!("Watching {name}; Ctrl-C stops it"));
     loop {
         let opened = Instant::now();
-        let outcome = show(ui, account, &mut tail);
+        let outcome = show(ui, account, &mut tail, args);
         account.close_tail(name, tail)?;
         match outcome {
             Err(Error::Interrupted) => return Ok(()),
             outcome => outcome?,
         }
-        // Cloudflare closes a log after some hours.
+        // A log comes to its end after some hours.
         if opened.elapsed() < STABLE {
             match account.pause(PAUSE) {
                 Err(Error::Interrupted) => return Ok(()),
                 outcome => outcome?,
             }
         }
-        tail = match account.open_tail(name) {
+        tail = match account.open_tail(name, &filters) {
             Err(Error::Interrupted) => return Ok(()),
             outcome => outcome?,
         };
@@ -49,9 +52,17 @@ pub fn run(ui: &Ui, here: &Here) -> Result<()> {
 }
 
 /// Shows events until the log is closed.
-fn show(ui: &Ui, account: &Account, tail: &mut Tail) -> std::result::Result<(), Error> {
-    while let Some(event) = account.next_event(tail)? {
-        ui.event(text(&event), &event);
+fn show(
+    ui: &Ui,
+    account: &Account,
+    tail: &mut Tail,
+    args: &Logs,
+) -> std::result::Result<(), Error> {
+    while let Some(mut event) = account.next_event(tail)? {
+        if args.takes(&event) {
+            mask::document(&mut event);
+            ui.event(text(&event), &event);
+        }
     }
     Ok(())
 }

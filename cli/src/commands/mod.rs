@@ -10,13 +10,18 @@ mod dev;
 mod directory;
 mod doctor;
 mod init;
+mod login;
 mod logs;
 mod projects;
 mod provision;
+mod rollback;
+mod secret;
 mod status;
+mod stream;
 mod subscriptions;
 mod token;
 mod upgrade;
+mod usage;
 
 use std::{path::Path, process::ExitCode};
 
@@ -38,17 +43,24 @@ pub fn run(command: Command, ui: &Ui, here: &Here) -> Result<ExitCode> {
     match command {
         Command::Init(args) => init::run(ui, args)?,
         Command::Upgrade(args) => return upgrade::run(ui, here, &args),
-        Command::Dev(args) => dev::run(ui, here, args.port)?,
+        Command::Dev(args) => dev::run(ui, here, args.listen())?,
         Command::Build => build::run(ui, here)?,
         Command::Provision(args) => provision::run(ui, here, &args)?,
         Command::Deploy(args) => deploy::run(ui, here, &args, None)?,
         Command::Status => return status::run(ui, here),
         Command::Destroy(args) => destroy::run(ui, here, &args)?,
-        Command::Logs => logs::run(ui, here)?,
+        Command::Logs(args) => logs::run(ui, here, &args)?,
+        Command::Usage(args) => usage::run(ui, here, &args)?,
+        Command::Rollback(args) => rollback::run(ui, here, &args)?,
+        Command::Secret(secrets) => secret::run(ui, here, &secrets)?,
+        Command::Login(args) => login::login(ui, here, &args)?,
+        Command::Logout => login::logout(ui)?,
+        Command::Whoami => login::whoami(ui, here)?,
         Command::CreateProject(args) => create_project::run(ui, here, &args)?,
         Command::Projects(args) => projects::run(ui, here, &args)?,
         Command::Token(args) => token::run(ui, here, &args)?,
         Command::Subscriptions(args) => subscriptions::run(ui, here, &args)?,
+        Command::Stream(args) => stream::run(ui, here, &args)?,
         Command::Directory(args) => directory::run(ui, here, &args)?,
         Command::Doctor(args) => return doctor::run(ui, here, &args),
         Command::Completions(args) => completions::run(ui, &args),

@@ -11,17 +11,20 @@ use crate::{
     ui::Ui,
 };
 
-/// Makes what is missing, and adopts what is there.
+/// Makes what is missing.
 pub fn run(ui: &Ui, here: &Here, args: &Provision) -> Result<()> {
     interrupt::note_interrupts();
     let mut deployment = Deployment::open(ui, here)?;
     if !args.dry_run {
         deployment.hold("provision")?;
     }
-    let mut resources = deployment.preflight()?.resources;
+    deployment.consent = args.ownership.consent();
+    let mut findings = deployment.preflight()?;
     if !args.dry_run {
-        deployment.provision(&mut resources)?;
+        deployment.claim(&findings)?;
+        deployment.provision(&mut findings.resources)?;
     }
+    let resources = findings.resources;
     ui.result(
         text(&resources, args.dry_run),
         &json!({

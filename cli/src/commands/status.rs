@@ -8,8 +8,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::{
-    cloudflare::Settings,
-    deployment::{Deployment, Findings, Health, addresses, ask},
+    deployment::{Deployment, Difference, Findings, Health, addresses, ask},
     interrupt,
     project::Here,
     ui::Ui,
@@ -21,6 +20,9 @@ struct Check {
     what: String,
     ok: bool,
     found: String,
+    /// What exactly is not the same.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    differences: Vec<Difference>,
 }
 
 impl Check {
@@ -29,6 +31,7 @@ impl Check {
             what: what.into(),
             ok,
             found: found.into(),
+            differences: Vec::new(),
         }
     }
 }
@@ -58,7 +61,7 @@ pub fn run(ui: &Ui, here: &Here) -> Result<ExitCode> {
                 .unwrap_or("at an unknown time");
             let found = format!("was deployed {when}");
             checks.push(Check::new(worker, true, found));
-            checks.extend(compare(&deployment, &findings));
+            checks.extend(compare(&deployment, &findings)?);
         }
     }
     let urls = addresses(&deployment.project, findings.subdomain.as_deref());
@@ -98,7 +101,7 @@ pub fn run(ui: &Ui, here: &Here) -> Result<ExitCode> {
 }
 
 /// What is deployed against what is here.
-fn compare(deployment: &Deployment, findings: &Findings) -> Vec<Check> {
+fn compare(deployment: &Deployment, findings: &Findings) -> Result<Vec<Check>> {
     let mut checks = vec![match deployment.missing_migrations(findings) {
         Ok(None) => Check::new("migrations", true, "are all carried out"),
         Ok(Some(_)) => Check::new("migrations", false, "the next deploy carries some out"),
@@ -107,11 +110,28 @@ fn compare(deployment: &Deployment, findings: &Findings) -> Vec<Check> {
     if let Err(error) = deployment.check_placement(findings) {
         checks.push(Check::new("jurisdiction", false, error.to_string()));
     }
-    let settings: &Settings = &findings.settings;
-    let same = deployment.has_same_settings(settings);
-    checks.push(match same {
-        true => Check::new("settings", true, "are those of wrangler.toml"),
-        false => Check::new("settings", false, "differ from wrangler.toml: deploy them"),
+    checks.push(match deployment.serves_newest()? {
+        true => Check::new("version", true, "is the newest"),
+        false => Check::new(
+            "version",
+            false,
+            "is not the newest: `durable-streams rollback --list` lists them, and a deploy serves \
+             what is here",
+        ),
+    });
+    let mut differences = deployment.differences(&findings.settings);
+    differences.extend(deployment.differences_in_serving()?);
+    let file = deployment.project.manifest();
+    let file = file.name();
+    checks.push(match differences.is_empty() {
+        true => Check::new("settings", true, format!("are those of {file}")),
+        false => {
+            let found = format!("differ from {file}: deploy them");
+            Check {
+                differences,
+                ..Check::new("settings", false, found)
+            }
+        }
     });
     checks.push(match deployment.upload() {
         // Nothing is wrong with a checkout in which nothing was built.
@@ -121,7 +141,7 @@ fn compare(deployment: &Deployment, findings: &Findings) -> Vec<Check> {
         }
         Ok(_) => Check::new("code", false, "is not that of build/: deploy it"),
     });
-    checks
+    Ok(checks)
 }
 
 fn text(deployment: &Deployment, checks: &[Check]) -> String {
@@ -137,6 +157,8 @@ fn text(deployment: &Deployment, checks: &[Check]) -> String {
             false => style("differs").red(),
         };
         lines.push(format!("{mark} {}: {}", check.what, check.found));
+        let differences = check.differences.iter();
+        lines.extend(differences.map(|one| format!("          {}", one.text())));
     }
     lines.join("\n")
 }

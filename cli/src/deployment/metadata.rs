@@ -3,10 +3,9 @@
 use std::collections::BTreeSet;
 
 use anyhow::Result;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::{
-    cloudflare::Settings,
     error::problem,
     project::{
         SCRIPT,
@@ -18,6 +17,9 @@ use crate::{
 const SECRETS: &[&str] = &["secret_text", "secret_key"];
 /// Kinds that `keep_vars` adds.
 const VARS: &[&str] = &["plain_text", "json"];
+
+/// The kind of a binding of a dataset of Analytics Engine.
+pub const DATASET: &str = "analytics_engine";
 
 /// The description of a project, without migrations: those depend on what is deployed.
 pub fn metadata(wrangler: &Wrangler) -> Value {
@@ -81,7 +83,7 @@ fn bindings(wrangler: &Wrangler) -> Vec<Value> {
         binding
     });
     let datasets = wrangler.analytics_engine_datasets.iter().map(|dataset| {
-        let mut binding = json!({ "name": dataset.binding, "type": "analytics_engine" });
+        let mut binding = json!({ "name": dataset.binding, "type": DATASET });
         if let Some(name) = &dataset.dataset {
             binding["dataset"] = json!(name);
         }
@@ -171,51 +173,10 @@ pub fn check_classes(wrangler: &Wrangler) -> Result<()> {
     Ok(())
 }
 
-/// Whether a deployed worker has these settings.
-pub fn matches(metadata: &Value, deployed: &Settings) -> bool {
-    let wanted = metadata["bindings"]
-        .as_array()
-        .map_or(&[][..], Vec::as_slice);
-    let kept: Vec<&Value> = metadata["keep_bindings"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .collect();
-    let is_there = |wanted: &Value| deployed.bindings.iter().any(|one| includes(one, wanted));
-    let is_wanted = |one: &Value| {
-        wanted.iter().any(|wanted| wanted["name"] == one["name"]) || kept.contains(&&one["type"])
-    };
-    // Cloudflare leaves out what has not been set.
-    let is_same = |key: &str| match (metadata.get(key), deployed.rest.get(key)) {
-        (Some(wanted), Some(found)) => includes(found, wanted),
-        _ => true,
-    };
-    wanted.iter().all(is_there)
-        && deployed.bindings.iter().all(is_wanted)
-        && metadata["compatibility_date"].as_str() == deployed.compatibility_date.as_deref()
-        && metadata["compatibility_flags"] == json!(deployed.compatibility_flags)
-        && ["observability", "limits", "placement", "logpush"]
-            .into_iter()
-            .all(is_same)
-}
-
-/// Whether `found` says all that `wanted` says; it may say more.
-fn includes(found: &Value, wanted: &Value) -> bool {
-    match (found, wanted) {
-        (Value::Object(found), Value::Object(wanted)) => includes_all(found, wanted),
-        _ => found == wanted,
-    }
-}
-
-fn includes_all(found: &Map<String, Value>, wanted: &Map<String, Value>) -> bool {
-    wanted
-        .iter()
-        .all(|(key, value)| found.get(key).is_some_and(|found| includes(found, value)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{cloudflare::Settings, deployment::difference};
 
     fn wrangler(more: &str) -> Wrangler {
         let text = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
@@ -321,7 +282,9 @@ new_sqlite_classes = ["Second"]
         let var = json!({ "name": "A", "type": "plain_text", "text": "1" });
         let secret = json!({ "name": "S", "type": "secret_text" });
         let all = json!([var, object, secret]);
-        let same = |bindings: Value, more: Value| matches(&metadata, &settings(bindings, more));
+        let same = |bindings: Value, more: Value| {
+            difference::differences(&metadata, &settings(bindings, more)).is_empty()
+        };
         assert!(same(all.clone(), json!({})));
         assert!(same(
             all.clone(),

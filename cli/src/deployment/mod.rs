@@ -1,13 +1,26 @@
 //! A project on Cloudflare: what is there, what it takes to get there, and back.
 
+mod access;
 mod address;
+mod bindings;
+mod consent;
+mod difference;
+mod emptying;
 mod metadata;
+mod ownership;
 mod placement;
 mod record;
+mod removal;
+mod rename;
 mod resources;
 
 pub use address::{Health, addresses, ask, wait_until_healthy};
-pub use record::{Record, recorded};
+pub use bindings::Thing;
+pub use consent::{Consent, Rename, is_typed};
+pub use difference::Difference;
+pub use emptying::empty;
+pub use record::{Mark, Record, Worker};
+pub use removal::Wanted;
 pub use resources::{Kind, Resource};
 
 use std::{fs, rc::Rc};
@@ -15,10 +28,11 @@ use std::{fs, rc::Rc};
 use anyhow::Result;
 use serde_json::Value;
 
+use self::rename::Renaming;
 use crate::{
-    cloudflare::{Account, Credentials, Module, Script, Settings, Upload},
+    cloudflare::{Account, Credentials, Deployed, Module, Script, Settings, Upload},
     error::problem,
-    project::{self, Here, Lock, Project, Work},
+    project::{self, Here, Lock, Project, Work, wrangler::Wrangler},
     ui::Ui,
 };
 
@@ -33,6 +47,10 @@ pub struct Deployment<'a> {
     pub account: Rc<Account>,
     /// What the project has made there.
     pub record: Record,
+    /// What was asked for by name, beyond that.
+    pub consent: Consent,
+    /// The worker is to write no data points, whatever wrangler.toml says.
+    pub without_metrics: bool,
     /// Held while something is changed.
     lock: Option<Lock>,
 }
@@ -44,6 +62,8 @@ pub struct Findings {
     pub script: Option<Script>,
     /// What it is bound to.
     pub settings: Settings,
+    /// The worker of an earlier name, and what becomes of it.
+    pub renaming: Option<Renaming>,
     /// The migrations it lacks, as the API takes them.
     pub migrations: Option<Value>,
     /// Buckets and namespaces.
@@ -68,6 +88,8 @@ impl<'a> Deployment<'a> {
             project,
             account,
             record,
+            consent: Consent::default(),
+            without_metrics: false,
             lock: None,
         })
     }
@@ -88,13 +110,22 @@ impl<'a> Deployment<'a> {
         Ok(())
     }
 
-    /// Everything that can be found out and checked before anything is built or changed.
-    pub fn preflight(&self) -> Result<Findings> {
+    /// Everything that can be found out and checked before anything is built or changed. What a person
+    /// has to decide is asked here.
+    pub fn preflight(&mut self) -> Result<Findings> {
         self.check_settings()?;
-        let mut findings = self.look()?;
-        if findings.script.is_some() {
-            self.check_owner(&findings.settings)?;
+        let scripts = self.account.scripts();
+        let scripts = scripts.map_err(|error| self.all_obstacles(error.into()))?;
+        let renaming = self.renaming(&scripts)?;
+        if let Some(renaming) = &renaming
+            && renaming.choice == Rename::KeepBoth
+        {
+            rename::separate(&mut self.project.wrangler, &renaming.settings);
         }
+        let findings = self.look_among(scripts);
+        let mut findings = findings.map_err(|error| self.all_obstacles(error))?;
+        findings.renaming = renaming;
+        self.check_owners(&mut findings)?;
         self.check_placement(&findings)?;
         findings.migrations = self.expected_migrations(&findings)?;
         if findings.subdomain.is_none() && self.project.wrangler.on_workers_dev() {
@@ -105,34 +136,27 @@ impl<'a> Deployment<'a> {
 
     /// What is there, without judging it.
     pub fn look(&self) -> Result<Findings> {
-        let mut findings = self.look_at_worker()?;
-        if self.project.wrangler.on_workers_dev() {
-            findings.subdomain = self.account.subdomain()?;
-        }
-        findings.resources = resources::look(&self.account, &self.project)?;
-        Ok(findings)
+        self.look_among(self.account.scripts()?)
     }
 
-    /// What is there, of a project that may be half gone.
-    pub fn look_whatever_is_there(&self) -> Result<Findings> {
-        let mut findings = self.look_at_worker()?;
-        findings.resources = resources::look_whatever_is_there(&self.account, &self.project)?;
-        Ok(findings)
-    }
-
-    fn look_at_worker(&self) -> Result<Findings> {
+    fn look_among(&self, scripts: Vec<Script>) -> Result<Findings> {
         let name = &self.project.name;
-        let script = self.account.script(name)?;
+        let script = scripts.into_iter().find(|script| script.id == *name);
         let settings = match script {
             Some(_) => self.account.settings(name)?,
             None => Settings::default(),
         };
+        let subdomain = match self.project.wrangler.on_workers_dev() {
+            true => self.account.subdomain()?,
+            false => None,
+        };
         Ok(Findings {
             script,
             settings,
+            renaming: None,
             migrations: None,
-            resources: Vec::new(),
-            subdomain: None,
+            resources: resources::look(&self.account, &self.project)?,
+            subdomain,
         })
     }
 
@@ -144,7 +168,7 @@ impl<'a> Deployment<'a> {
         let (Err(_), Some(prospect)) = (&missing, self.project.prospect()?) else {
             return missing;
         };
-        match metadata::migrations(&prospect, deployed_tag(findings)) {
+        match missing_migrations(&prospect, findings) {
             Ok(_) => Ok(None),
             Err(_) => missing,
         }
@@ -152,7 +176,7 @@ impl<'a> Deployment<'a> {
 
     /// The migrations the deployed worker lacks, as the API takes them.
     pub fn missing_migrations(&self, findings: &Findings) -> Result<Option<Value>> {
-        metadata::migrations(&self.project.wrangler, deployed_tag(findings))
+        missing_migrations(&self.project.wrangler, findings)
     }
 
     /// Refuses settings that would be lost, and names those that have no effect.
@@ -168,29 +192,17 @@ impl<'a> Deployment<'a> {
                 "remove them, or deploy with `npx wrangler deploy`, which knows them",
             ));
         }
-        for environment in wrangler.environments() {
+        self.project.check_environment(self.ui)?;
+        let others = wrangler.environments();
+        if self.project.environment.is_none() && !others.is_empty() {
             self.ui.warn(format!(
-                "`env.{environment}` of wrangler.toml is left out: the top level is what is deployed"
+                "no environment was named, and so this is about the top level; `--env NAME` is about one \
+                 of `{}`",
+                others.join("`, `")
             ));
         }
         placement::check(wrangler)?;
         metadata::check_classes(wrangler)
-    }
-
-    /// Refuses to put this worker in the place of one that has nothing to do with it.
-    fn check_owner(&self, settings: &Settings) -> Result<()> {
-        let classes: Vec<&str> = self.project.wrangler.own_classes().collect();
-        if self.is_own(settings) || classes.is_empty() {
-            return Ok(());
-        }
-        Err(problem(
-            format!(
-                "the account has another worker named {}: it has none of this project's classes ({})",
-                self.project.name,
-                classes.join(", ")
-            ),
-            "change `name` in wrangler.toml, or delete that worker in the dashboard",
-        ))
     }
 
     /// Refuses to look for streams and their data in another jurisdiction than they are in.
@@ -198,19 +210,10 @@ impl<'a> Deployment<'a> {
         let wrangler = &self.project.wrangler;
         if findings.script.is_some() {
             placement::check_streams(wrangler, &findings.settings)?;
+            let name = &self.project.name;
+            placement::check_same_bucket(wrangler, name, &findings.settings, &self.consent)?;
         }
         placement::check_buckets(wrangler, &self.record.created().buckets)
-    }
-
-    /// Whether the deployed worker is this project's: made by it, or with its classes.
-    pub fn is_own(&self, settings: &Settings) -> bool {
-        let is_made = self.record.created().worker.as_ref() == Some(&self.project.name);
-        let classes: Vec<&str> = self.project.wrangler.own_classes().collect();
-        let has_class = settings.bindings.iter().any(|binding| {
-            let class = binding.get("class_name").and_then(Value::as_str);
-            class.is_some_and(|class| classes.contains(&class))
-        });
-        is_made || has_class
     }
 
     fn no_subdomain(&self) -> anyhow::Error {
@@ -250,12 +253,22 @@ impl<'a> Deployment<'a> {
             })
         };
         Ok(Upload {
-            metadata: metadata::metadata(&self.project.wrangler),
+            metadata: self.metadata(),
             modules: vec![
                 module(project::SCRIPT, "application/javascript+module")?,
                 module(project::WASM, "application/wasm")?,
             ],
         })
+    }
+
+    /// The description of the worker that goes with an upload.
+    fn metadata(&self) -> Value {
+        let mut metadata = metadata::metadata(&self.project.wrangler);
+        if let (true, Some(bindings)) = (self.without_metrics, metadata["bindings"].as_array_mut())
+        {
+            bindings.retain(|binding| binding["type"] != metadata::DATASET);
+        }
+        metadata
     }
 
     /// Whether what is deployed is what would be uploaded.
@@ -269,28 +282,63 @@ impl<'a> Deployment<'a> {
     /// etag is still that upload's, so that a change made elsewhere is noticed.
     pub fn has_same_code(&self, upload: &Upload, findings: &Findings) -> bool {
         let script = findings.script.as_ref();
-        script.is_some_and(|script| self.record.is_last_upload(upload, script))
+        script.is_some_and(|script| self.record.uploaded.is(upload, script))
     }
 
     /// Whether the deployed worker has the settings of wrangler.toml.
     pub fn has_same_settings(&self, settings: &Settings) -> bool {
-        metadata::matches(&metadata::metadata(&self.project.wrangler), settings)
+        self.differences(settings).is_empty()
+    }
+
+    /// Whether the newest version serves alone. After a rollback an earlier one does.
+    pub fn serves_newest(&self) -> Result<bool> {
+        let name = &self.project.name;
+        let deployments = self.account.deployments(name)?;
+        let versions = self.account.versions(name)?;
+        let serving = deployments.first().and_then(Deployed::only);
+        Ok(serving == versions.first().map(|version| version.id.as_str()))
+    }
+
+    /// Whether requests reach the deployed worker otherwise than wrangler.toml says.
+    pub fn differences_in_serving(&self) -> Result<Vec<Difference>> {
+        let wrangler = &self.project.wrangler;
+        let found = self.account.workers_dev(&self.project.name)?;
+        let mut differences = Vec::new();
+        let on = wrangler.on_workers_dev();
+        if on != found.enabled {
+            differences.push(Difference::new(
+                "workers_dev",
+                Some(on),
+                Some(found.enabled),
+            ));
+        }
+        if let Some(previews) = wrangler.preview_urls
+            && previews != found.previews_enabled
+        {
+            let found = found.previews_enabled;
+            differences.push(Difference::new("preview_urls", Some(previews), Some(found)));
+        }
+        Ok(differences)
+    }
+
+    /// What the deployed worker is set to otherwise than wrangler.toml says.
+    pub fn differences(&self, settings: &Settings) -> Vec<Difference> {
+        difference::differences(&self.metadata(), settings)
     }
 
     /// Uploads the worker. Should somebody else have migrated it meanwhile, the migrations are
     /// worked out anew, once.
     pub fn put(&mut self, upload: &Upload, findings: &Findings) -> Result<()> {
         let name = self.project.name.clone();
-        if findings.script.is_none() {
-            self.record.forget_upload();
-            self.record
-                .note(|created| created.worker = Some(name.clone()))?;
-        }
+        self.intend(findings)?;
         let mut sent = upload.clone();
         metadata::set_migrations(&mut sent.metadata, findings.migrations.as_ref());
         let uploaded = match self.account.upload(&name, &sent) {
             Err(error) if error.is_outdated_migration() && findings.migrations.is_some() => {
                 let script = self.account.script(&name)?;
+                if findings.script.is_none() && script.is_some() {
+                    self.check_made_meanwhile(upload)?;
+                }
                 let deployed = script
                     .as_ref()
                     .map(|script| script.migration_tag.as_deref());
@@ -303,14 +351,15 @@ impl<'a> Deployment<'a> {
             }
             outcome => outcome?,
         };
-        self.record.note_upload(upload, &uploaded)
+        self.record.uploaded.note(upload, &uploaded)?;
+        self.settle(&uploaded)
     }
 
     /// Sees to it that requests reach the worker; says whether that changed anything.
     pub fn expose(&mut self) -> Result<bool> {
         let on_workers_dev = self.expose_on_workers_dev()?;
         let routes = self.project.wrangler.all_routes();
-        if self.record.has_routes(&routes) {
+        if self.record.uploaded.has_routes(&routes) {
             return Ok(on_workers_dev);
         }
         let name = &self.project.name;
@@ -325,7 +374,7 @@ impl<'a> Deployment<'a> {
         if !domains.is_empty() {
             self.account.set_domains(name, &domains)?;
         }
-        self.record.note_routes(&routes)?;
+        self.record.uploaded.note_routes(&routes)?;
         Ok(true)
     }
 
@@ -352,8 +401,14 @@ impl<'a> Deployment<'a> {
     }
 }
 
-/// The last migration of the deployed worker, when there is one, and has one.
-fn deployed_tag(findings: &Findings) -> Option<Option<&str>> {
-    let script = findings.script.as_ref();
-    script.map(|script| script.migration_tag.as_deref())
+/// The migrations a worker lacks, with these settings: all of them, where it is not deployed, unless it
+/// takes over another's classes.
+fn missing_migrations(wrangler: &Wrangler, findings: &Findings) -> Result<Option<Value>> {
+    match (&findings.script, &findings.renaming) {
+        (Some(script), _) => metadata::migrations(wrangler, Some(script.migration_tag.as_deref())),
+        (None, Some(renaming)) if renaming.choice == Rename::CarryOver => {
+            rename::migrations(wrangler, &renaming.from, &renaming.settings)
+        }
+        (None, _) => metadata::migrations(wrangler, None),
+    }
 }

@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::record::bucket_of;
+use super::{consent::Consent, record::MadeBucket};
 use crate::{
     cloudflare::Settings, error::problem, project::wrangler::Wrangler, settings::JURISDICTION,
 };
@@ -67,15 +67,13 @@ pub fn check_streams(wrangler: &Wrangler, deployed: &Settings) -> Result<()> {
 }
 
 /// Refuses to make a second bucket in the place of one that the project has made elsewhere.
-pub fn check_buckets(wrangler: &Wrangler, made: &[String]) -> Result<()> {
+pub fn check_buckets(wrangler: &Wrangler, made: &[MadeBucket]) -> Result<()> {
     for bucket in &wrangler.r2_buckets {
         let Some(name) = &bucket.bucket_name else {
             continue;
         };
-        let elsewhere = made.iter().map(|made| bucket_of(made));
-        let elsewhere = elsewhere
-            .filter(|made| made.name == *name)
-            .find(|made| made.jurisdiction != bucket.jurisdiction);
+        let mut same = made.iter().filter(|made| made.name == *name);
+        let elsewhere = same.find(|made| made.jurisdiction != bucket.jurisdiction);
         if let Some(elsewhere) = elsewhere {
             return Err(problem(
                 format!(
@@ -91,6 +89,44 @@ pub fn check_buckets(wrangler: &Wrangler, made: &[String]) -> Result<()> {
     Ok(())
 }
 
+/// Refuses to bind the streams of a deployed worker to another bucket than the one that holds what has
+/// moved of them.
+pub fn check_same_bucket(
+    wrangler: &Wrangler,
+    worker: &str,
+    deployed: &Settings,
+    consent: &Consent,
+) -> Result<()> {
+    let wanted = wrangler.r2_buckets.iter().find(|one| one.binding == R2);
+    let is_r2 = |one: &&Value| one["name"] == R2 && one["type"] == "r2_bucket";
+    let bound = deployed.bindings.iter().find(is_r2);
+    let bound = bound.and_then(|one| one["bucket_name"].as_str());
+    let (Some(wanted), Some(bound)) = (wanted, bound) else {
+        return Ok(());
+    };
+    let name = wanted.bucket_name.as_deref().unwrap_or_default();
+    if name == bound || consent.names(name) {
+        return Ok(());
+    }
+    Err(problem(
+        format!(
+            "the bucket {bound} holds what has moved of the streams of {worker}, and wrangler.toml \
+             binds {}: none of that would be found",
+            match name {
+                "" => "another one",
+                name => name,
+            }
+        ),
+        match name {
+            "" => format!("set `bucket_name = \"{bound}\"` in the `[[r2_buckets]]` of {R2}"),
+            name => format!(
+                "set `bucket_name = \"{bound}\"` in the `[[r2_buckets]]` of {R2}; or, if {name} holds \
+                 all of it by now, add `--adopt {name}`"
+            ),
+        },
+    ))
+}
+
 fn place(jurisdiction: Option<&str>) -> String {
     match jurisdiction {
         Some(word) => format!("in jurisdiction `{word}`"),
@@ -103,6 +139,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::cloudflare::Bucket;
 
     fn wrangler(vars: &str, bucket: &str) -> Wrangler {
         let text = format!(
@@ -156,12 +193,43 @@ mod tests {
     }
 
     #[test]
+    fn streams_stay_with_their_bucket() {
+        let bound = |bucket: &str| Settings {
+            bindings: vec![json!({ "name": "R2", "type": "r2_bucket", "bucket_name": bucket })],
+            ..Settings::default()
+        };
+        let check = |deployed: &Settings, adopt: &[&str]| {
+            let consent = Consent {
+                adopt: adopt.iter().map(|name| (*name).to_owned()).collect(),
+                rename: None,
+            };
+            check_same_bucket(&wrangler("", ""), "w", deployed, &consent)
+        };
+        check(&bound("b"), &[]).unwrap();
+        check(&Settings::default(), &[]).unwrap();
+        let error = check(&bound("other"), &[]).unwrap_err();
+        assert!(
+            error.to_string().contains("the bucket other holds"),
+            "{error}"
+        );
+        check(&bound("other"), &["b"]).unwrap();
+        check(&bound("other"), &["other"]).unwrap_err();
+    }
+
+    #[test]
     fn a_bucket_that_was_made_elsewhere_is_not_made_again() {
-        let made = |name: &str| vec![name.to_owned()];
-        check_buckets(&in_jurisdiction("eu"), &made("eu/b")).unwrap();
-        check_buckets(&in_jurisdiction("eu"), &made("other")).unwrap();
-        check_buckets(&wrangler("", ""), &made("b")).unwrap();
-        check_buckets(&wrangler("", ""), &made("eu/b")).unwrap_err();
-        check_buckets(&in_jurisdiction("us"), &made("b")).unwrap_err();
+        let made = |name: &str, jurisdiction: Option<&str>| {
+            let bucket = Bucket {
+                name: name.to_owned(),
+                jurisdiction: jurisdiction.map(str::to_owned),
+            };
+            vec![MadeBucket::new(&bucket, None, false)]
+        };
+        let eu = Some("eu");
+        check_buckets(&in_jurisdiction("eu"), &made("b", eu)).unwrap();
+        check_buckets(&in_jurisdiction("eu"), &made("other", None)).unwrap();
+        check_buckets(&wrangler("", ""), &made("b", None)).unwrap();
+        check_buckets(&wrangler("", ""), &made("b", eu)).unwrap_err();
+        check_buckets(&in_jurisdiction("us"), &made("b", None)).unwrap_err();
     }
 }

@@ -3,9 +3,12 @@
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use super::record::{Record, recorded};
+use super::{
+    bindings::Thing,
+    record::{Created, MadeBucket, MadeNamespace, Mark, Record},
+};
 use crate::{
-    cloudflare::{Account, Bucket},
+    cloudflare::{Account, Bucket, Namespace},
     error::problem,
     project::{Project, edit},
     settings,
@@ -40,15 +43,21 @@ pub struct Resource {
     pub exists: bool,
     /// This run made it.
     pub created: bool,
+    /// It was there before, and was asked for by name.
+    #[serde(skip_serializing_if = "is_no")]
+    pub adopted: bool,
     /// wrangler.toml names it.
     #[serde(skip)]
-    is_written: bool,
+    pub is_written: bool,
+    /// When it was made, if it is a bucket and is there.
+    #[serde(skip)]
+    pub created_on: Option<String>,
 }
 
 /// Looks for all of them. An id in wrangler.toml that the account does not have is refused: the
 /// worker would be bound to nothing.
 pub fn look(account: &Account, project: &Project) -> Result<Vec<Resource>> {
-    let resources = look_whatever_is_there(account, project)?;
+    let resources = look_for_all(account, project)?;
     let lost = resources
         .iter()
         .find(|one| one.is_written && !one.exists && one.id.is_some());
@@ -70,7 +79,7 @@ pub fn look(account: &Account, project: &Project) -> Result<Vec<Resource>> {
 
 /// Looks for all of them. One request looks for all namespaces, as the ids of missing ones are
 /// unknown.
-pub fn look_whatever_is_there(account: &Account, project: &Project) -> Result<Vec<Resource>> {
+fn look_for_all(account: &Account, project: &Project) -> Result<Vec<Resource>> {
     let wrangler = &project.wrangler;
     let mut resources = Vec::new();
     for bucket in &wrangler.r2_buckets {
@@ -85,9 +94,14 @@ pub fn look_whatever_is_there(account: &Account, project: &Project) -> Result<Ve
             id: None,
             jurisdiction: bucket.jurisdiction.clone(),
             created: false,
+            adopted: false,
             is_written,
+            created_on: None,
         };
-        resource.exists = account.has_bucket(&resource.bucket())?;
+        if let Some(found) = account.find_bucket(&resource.bucket())? {
+            resource.exists = true;
+            resource.created_on = found.creation_date;
+        }
         resources.push(resource);
     }
     if wrangler.kv_namespaces.is_empty() {
@@ -111,23 +125,78 @@ pub fn look_whatever_is_there(account: &Account, project: &Project) -> Result<Ve
             jurisdiction: None,
             exists: found.is_some(),
             created: false,
+            adopted: false,
             is_written: namespace.id.is_some(),
+            created_on: None,
         });
     }
     Ok(resources)
 }
 
 /// The name wrangler chooses, too.
-fn default_name(worker: &str, binding: &str) -> String {
+pub(super) fn default_name(worker: &str, binding: &str) -> String {
     format!("{worker}-{}", binding.to_lowercase().replace('_', "-"))
 }
 
 impl Resource {
+    /// It as a thing of the account. A namespace that is not there has no id.
+    pub fn thing(&self) -> Thing {
+        match self.kind {
+            Kind::Bucket => Thing::Bucket(self.bucket()),
+            Kind::Namespace => Thing::Namespace {
+                id: self.id.clone().unwrap_or_default(),
+                title: self.name.clone(),
+            },
+        }
+    }
+
     /// What it is and what it is called.
     pub fn title(&self) -> String {
+        self.thing().title()
+    }
+
+    /// Whether a record lists it, and not another of its name.
+    pub fn is_listed(&self, created: &Created) -> bool {
         match self.kind {
-            Kind::Bucket => format!("R2 bucket {}", self.bucket()),
-            Kind::Namespace => format!("KV namespace {}", self.name),
+            Kind::Bucket => created
+                .bucket(&self.bucket())
+                .is_some_and(|made| made.mark.fits(&self.mark())),
+            Kind::Namespace => created.namespace(&self.namespace()).is_some(),
+        }
+    }
+
+    fn mark(&self) -> Mark {
+        Mark {
+            id: None,
+            created: self.created_on.clone(),
+        }
+    }
+
+    fn namespace(&self) -> Namespace {
+        Namespace {
+            id: self.id.clone().unwrap_or_default(),
+            title: self.name.clone(),
+        }
+    }
+
+    /// Writes down that it is used by this project, with what is known of it by now.
+    fn note(&self, record: &mut Record) -> Result<()> {
+        let adopted = self.adopted;
+        match self.kind {
+            Kind::Bucket => record.note(|created| {
+                let bucket = self.bucket();
+                let adopted = created.bucket(&bucket).map_or(adopted, |one| one.adopted);
+                created.put_bucket(MadeBucket::new(&bucket, self.created_on.as_ref(), adopted));
+            }),
+            Kind::Namespace => record.note(|created| {
+                let there = created.namespace(&self.namespace());
+                let adopted = there.map_or(adopted, |one| one.adopted);
+                created.put_namespace(MadeNamespace {
+                    title: self.name.clone(),
+                    id: self.id.clone(),
+                    adopted,
+                });
+            }),
         }
     }
 
@@ -155,6 +224,8 @@ impl Resource {
         if !self.exists {
             let location = project.wrangler.word(settings::LOCATION_HINT);
             self.create(ui, account, location, record)?;
+        } else if self.adopted || self.is_listed(record.created()) {
+            self.note(record)?;
         }
         if self.is_written {
             return Ok(());
@@ -195,22 +266,26 @@ impl Resource {
         location: Option<&str>,
         record: &mut Record,
     ) -> Result<()> {
-        let name = self.name.clone();
         let what = format!("Creating the {}", self.title());
+        self.note(record)?;
         match self.kind {
             Kind::Bucket => {
                 let bucket = self.bucket();
-                record.note(|created| add(&mut created.buckets, &recorded(&bucket)))?;
-                ui.step(&what, || Ok(account.create_bucket(&bucket, location)?))?;
+                let made = ui.step(&what, || Ok(account.create_bucket(&bucket, location)?))?;
+                let found = match made {
+                    Some(made) => Some(made),
+                    None => account.find_bucket(&bucket)?,
+                };
+                self.created_on = found.and_then(|found| found.creation_date);
             }
             Kind::Namespace => {
-                record.note(|created| add(&mut created.namespaces, &name))?;
-                let made = ui.step(&what, || Ok(account.create_namespace(&name)?))?;
+                let name = &self.name;
+                let made = ui.step(&what, || Ok(account.create_namespace(name)?))?;
                 let namespace = match made {
                     Some(namespace) => namespace,
                     None => {
                         let mut all = account.namespaces()?.into_iter();
-                        all.find(|one| one.title == name).ok_or_else(|| {
+                        all.find(|one| one.title == *name).ok_or_else(|| {
                             problem(
                                 format!(
                                     "the KV namespace {name} exists, says Cloudflare, and is not \
@@ -224,16 +299,16 @@ impl Resource {
                 self.id = Some(namespace.id);
             }
         }
+        self.note(record)?;
         self.exists = true;
         self.created = true;
         Ok(())
     }
 }
 
-fn add(names: &mut Vec<String>, name: &str) {
-    if !names.iter().any(|there| there == name) {
-        names.push(name.to_owned());
-    }
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
+fn is_no(yes: &bool) -> bool {
+    !yes
 }
 
 #[cfg(test)]

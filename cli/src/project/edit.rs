@@ -1,83 +1,41 @@
-//! Writes into `wrangler.toml` without touching comments, order or anything else in it.
+//! Writes names and ids into a project's settings, without touching anything else there.
 
-use std::{fs, io::Write, path::Path};
+use anyhow::{Context, Result};
 
-use anyhow::{Context, Result, bail};
-use toml_edit::{DocumentMut, Item, TableLike, Value, value};
+use super::manifest::Manifest;
 
 /// Sets `key` in the entry of `table` whose `binding` is this one; without a value, removes it.
-pub fn set(path: &Path, table: &str, binding: &str, key: &str, text: Option<&str>) -> Result<()> {
-    let before =
-        fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    let after = changed(&before, table, binding, key, text)
-        .with_context(|| format!("cannot write `{key}` into {}", path.display()))?;
-    if after == before {
-        return Ok(());
-    }
-    replace(path, &after).with_context(|| format!("cannot write {}", path.display()))
-}
-
-/// Puts a new text in the place of a file, whole or not at all. Its permissions stay.
-pub(super) fn replace(path: &Path, text: &str) -> Result<()> {
-    // A link stays a link: what it leads to is replaced.
-    let path = path.canonicalize()?;
-    let folder = path.parent().context("it is in no folder")?;
-    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-    beside.write_all(text.as_bytes())?;
-    beside
-        .as_file()
-        .set_permissions(fs::metadata(&path)?.permissions())?;
-    beside.persist(&path)?;
-    Ok(())
-}
-
-fn changed(text: &str, table: &str, binding: &str, key: &str, new: Option<&str>) -> Result<String> {
-    let mut document: DocumentMut = text.parse()?;
-    let item = document.get_mut(table).context("there is no such table")?;
-    let named = |entry: &dyn TableLike| {
-        let name = entry.get("binding").and_then(|name| name.as_str());
-        name == Some(binding)
-    };
-    let missing = || format!("`{table}` has no entry with the binding `{binding}`");
-    match item {
-        Item::ArrayOfTables(tables) => {
-            let entry = tables.iter_mut().find(|entry| named(*entry));
-            put(entry.with_context(missing)?, key, new);
-        }
-        Item::Value(Value::Array(array)) => {
-            let mut tables = array.iter_mut().filter_map(Value::as_inline_table_mut);
-            let entry = tables.find(|entry| named(*entry)).with_context(missing)?;
-            put(entry, key, new);
-            // Only here: in a table of its own that would remove comments.
-            entry.fmt();
-        }
-        _ => bail!(missing()),
-    }
-    Ok(document.to_string())
-}
-
-fn put(entry: &mut dyn TableLike, key: &str, new: Option<&str>) {
-    match (new, entry.get_mut(key).and_then(Item::as_value_mut)) {
-        (Some(new), Some(old)) => {
-            let decor = old.decor().clone();
-            *old = new.into();
-            *old.decor_mut() = decor;
-        }
-        (Some(new), None) => {
-            entry.insert(key, value(new));
-        }
-        (None, _) => {
-            entry.remove(key);
-        }
+pub fn set(
+    manifest: &Manifest,
+    table: &str,
+    binding: &str,
+    key: &str,
+    text: Option<&str>,
+) -> Result<()> {
+    let mut document = manifest.read()?.document;
+    let before = document.to_string();
+    let settings = document.settings().map_err(anyhow::Error::msg)?;
+    let path = manifest.place(&settings, table);
+    document
+        .set(&path, binding, key, text)
+        .with_context(|| format!("cannot write `{key}` into {}", manifest.name()))?;
+    let after = document.to_string();
+    match after == before {
+        true => Ok(()),
+        false => manifest.write(&after),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const TABLES: &str = r#"# Mine.
 name = "x" # here
+main = "build/index.js"
+compatibility_date = "2026-04-01"
 
 # Projects.
 [[kv_namespaces]]
@@ -90,10 +48,46 @@ binding = "OTHER"
 
 [vars]
 A = "1"
+
+# The same, to try things.
+[[env.staging.kv_namespaces]]
+binding = "REGISTRY" # too
+"#;
+    const OBJECTS: &str = r#"{
+  // Mine.
+  "name": "x", // here
+  "main": "build/index.js",
+  "compatibility_date": "2026-04-01",
+  "kv_namespaces": [
+    /* The first. */
+    { "binding": "REGISTRY" }, // why
+    {
+      "id": "old", // kept
+      "binding": "OTHER",
+    },
+  ],
+  "env": { "staging": { "kv_namespaces": [{ "binding": "REGISTRY" }] } }, // too
+}
 "#;
 
+    /// What the file says after a change.
+    fn changed(
+        file: &str,
+        text: &str,
+        environment: Option<&str>,
+        binding: &str,
+        id: Option<&str>,
+    ) -> Result<String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(file);
+        fs::write(&path, text).unwrap();
+        let manifest = Manifest::find(dir.path(), environment.map(str::to_owned)).unwrap();
+        set(&manifest, "kv_namespaces", binding, "id", id)?;
+        Ok(fs::read_to_string(&path).unwrap())
+    }
+
     fn set_id(text: &str, binding: &str, id: Option<&str>) -> String {
-        changed(text, "kv_namespaces", binding, "id", id).unwrap()
+        changed("wrangler.toml", text, None, binding, id).unwrap()
     }
 
     #[test]
@@ -112,18 +106,51 @@ A = "1"
 
     #[test]
     fn inline_tables_are_written_too() {
-        let text = "kv_namespaces = [{ binding = \"REGISTRY\" }] # x\n";
-        let after = set_id(text, "REGISTRY", Some("abc"));
+        let head = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
+        let text = format!("{head}kv_namespaces = [{{ binding = \"REGISTRY\" }}] # x\n");
+        let after = set_id(&text, "REGISTRY", Some("abc"));
         assert_eq!(
             after,
-            "kv_namespaces = [{ binding = \"REGISTRY\", id = \"abc\" }] # x\n"
+            text.replace("\"REGISTRY\"", "\"REGISTRY\", id = \"abc\"")
         );
     }
 
     #[test]
+    fn an_environment_has_its_own() {
+        let set = |text, id| changed("wrangler.toml", text, Some("staging"), "REGISTRY", id);
+        let after = set(TABLES, Some("abc")).unwrap();
+        assert_eq!(after, TABLES.replace("# too\n", "# too\nid = \"abc\"\n"));
+        assert_eq!(set(&after, None).unwrap(), TABLES);
+    }
+
+    #[test]
+    fn json_keeps_its_comments() {
+        let set = |text, environment, binding, id| {
+            changed("wrangler.jsonc", text, environment, binding, id).unwrap()
+        };
+        // An object that gets longer gets lines.
+        let lines = "{\n      \"binding\": \"REGISTRY\",\n      \"id\": \"abc\"\n    }, // why";
+        let after = set(OBJECTS, None, "REGISTRY", Some("abc"));
+        let expected = OBJECTS.replace("{ \"binding\": \"REGISTRY\" }, // why", lines);
+        assert_eq!(after, expected);
+        let gone = set(&after, None, "REGISTRY", None);
+        assert_eq!(gone, expected.replace(",\n      \"id\": \"abc\"", ""));
+        let after = set(OBJECTS, None, "OTHER", Some("new"));
+        assert_eq!(after, OBJECTS.replace("\"old\"", "\"new\""));
+        let after = set(OBJECTS, Some("staging"), "REGISTRY", Some("abc"));
+        let (before, own) = after.split_once("\"env\"").unwrap();
+        assert!(OBJECTS.starts_with(before), "{after}");
+        assert!(own.contains("\"id\": \"abc\""), "{after}");
+        assert!(own.ends_with(", // too\n}\n"), "{after}");
+    }
+
+    #[test]
     fn a_binding_that_is_not_there_is_named() {
-        let error = changed(TABLES, "kv_namespaces", "NONE", "id", Some("x")).unwrap_err();
-        assert!(error.to_string().contains("`NONE`"), "{error}");
+        for (file, text) in [("wrangler.toml", TABLES), ("wrangler.json", OBJECTS)] {
+            let error = changed(file, text, None, "NONE", Some("x")).unwrap_err();
+            let error = format!("{error:#}");
+            assert!(error.contains(file) && error.contains("`NONE`"), "{error}");
+        }
     }
 
     #[cfg(unix)]
@@ -134,7 +161,8 @@ A = "1"
         let path = dir.path().join("wrangler.toml");
         fs::write(&path, TABLES).unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
-        set(&path, "kv_namespaces", "REGISTRY", "id", Some("abc")).unwrap();
+        let manifest = Manifest::find(dir.path(), None).unwrap();
+        set(&manifest, "kv_namespaces", "REGISTRY", "id", Some("abc")).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o640);
         assert!(fs::read_to_string(&path).unwrap().contains("\"abc\""));

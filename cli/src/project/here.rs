@@ -7,7 +7,7 @@ use std::{
 
 use anyhow::{Context, Result};
 
-use super::layout::MANIFEST;
+use super::manifest::Manifest;
 use crate::error::problem;
 
 /// The variable that chooses an environment where no option does, as for wrangler.
@@ -18,7 +18,7 @@ const ENVIRONMENT: &str = "CLOUDFLARE_ENV";
 pub struct Here {
     /// The project's folder, or one in it.
     pub dir: PathBuf,
-    /// A name below `env` in `wrangler.toml`; nothing for the top level.
+    /// A name below `env` in the settings; nothing for the top level.
     pub environment: Option<String>,
 }
 
@@ -49,10 +49,8 @@ impl Here {
             .canonicalize()
             .with_context(|| format!("cannot find the folder {}", self.dir.display()))?;
         check_path(&dir)?;
-        let is_root = |dir: &&Path| {
-            let has = |file: &str| dir.join(file).is_file();
-            has(MANIFEST) && has("Cargo.toml")
-        };
+        let is_root =
+            |dir: &&Path| Manifest::find(dir, None).is_some() && dir.join("Cargo.toml").is_file();
         Ok(dir.ancestors().find(is_root).map(Path::to_owned))
     }
 
@@ -62,7 +60,7 @@ impl Here {
             problem(
                 format!(
                     "{} is in no project: neither it nor a folder above it has a Cargo.toml with a \
-                     wrangler.toml beside it",
+                     wrangler.toml, wrangler.jsonc or wrangler.json beside it",
                     self.dir.canonicalize().unwrap_or_else(|_| self.dir.clone()).display()
                 ),
                 "go to a project's folder, name it with -C, or make one with `durable-streams init`",

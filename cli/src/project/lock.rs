@@ -142,6 +142,11 @@ pub fn holder(project: &Project, work: Work) -> Option<Holder> {
     is_held.then(|| written(project, work))
 }
 
+/// Where whoever served last did so, if that is known: it may have been killed a moment ago.
+pub fn last_url(project: &Project) -> Option<String> {
+    written(project, Work::Serve).url
+}
+
 fn written(project: &Project, work: Work) -> Holder {
     let path = path(project, work).with_extension("json");
     let text = fs::read_to_string(path).unwrap_or_default();

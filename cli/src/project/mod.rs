@@ -1,9 +1,14 @@
 //! A scaffolded project on disk, as its `wrangler.toml` describes it.
 
+mod document;
 pub mod edit;
+mod environment;
 mod here;
+mod jsonc;
 mod layout;
 mod lock;
+mod manifest;
+mod toml;
 mod upgrade;
 pub mod wrangler;
 
@@ -13,14 +18,15 @@ use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
 
 pub use here::{Here, check_path};
-pub use layout::{MANIFEST, SCRIPT, WASM};
-pub use lock::{Lock, Work, holder};
+pub use layout::{MANIFESTS, SCRIPT, WASM};
+pub use lock::{Lock, Work, holder, last_url};
 
 use self::{
     layout::{BUILD_DIR, MACHINE_DIR},
+    manifest::{Manifest, Read},
     wrangler::Wrangler,
 };
-use crate::error::problem;
+use crate::{error::problem, ui::Ui};
 
 /// A scaffolded project.
 #[derive(Debug)]
@@ -33,25 +39,32 @@ pub struct Project {
     pub name: String,
     /// What its `wrangler.toml` says.
     pub wrangler: Wrangler,
+    manifest: Manifest,
+    /// What the environment lacks and the top level has.
+    missing: Vec<String>,
+    warnings: Vec<String>,
 }
 
 impl Project {
     /// Opens the project that a command works in.
     pub fn open(here: &Here) -> Result<Self> {
         let root = here.root()?;
-        let manifest = root.join(MANIFEST);
-        let text = read(&manifest)?;
-        let wrangler = Wrangler::parse(&text).map_err(|wrong| {
-            problem(
-                format!("{}: {wrong}", manifest.display()),
-                "mend the file; `durable-streams init` writes one that is right",
-            )
-        })?;
+        let manifest = Manifest::find(&root, here.environment.clone());
+        let manifest = manifest.with_context(|| format!("{} has changed", root.display()))?;
+        let Read {
+            wrangler,
+            missing,
+            warnings,
+            ..
+        } = manifest.read()?;
         Ok(Self {
             root,
             environment: here.environment.clone(),
             name: wrangler.name.clone(),
             wrangler,
+            manifest,
+            missing,
+            warnings,
         })
     }
 
@@ -73,24 +86,51 @@ impl Project {
         self.root.join(BUILD_DIR)
     }
 
-    /// Its `wrangler.toml`.
-    pub fn manifest(&self) -> PathBuf {
-        self.root.join(MANIFEST)
+    /// Its `wrangler.toml`, or what stands in its place.
+    pub fn manifest(&self) -> Manifest {
+        self.manifest.clone()
+    }
+
+    /// Says what the environment's settings are likely to be meant otherwise in. Without streams
+    /// they are refused: its worker would answer nothing.
+    pub fn check_environment(&self, ui: &Ui) -> Result<()> {
+        let file = self.manifest.name();
+        for warning in &self.warnings {
+            ui.warn(format!("{file}: {warning}"));
+        }
+        let (Some(name), [_, ..]) = (&self.environment, &self.missing[..]) else {
+            return Ok(());
+        };
+        let missing = self.missing.join("`, `");
+        let lacks = format!(
+            "`env.{name}` has no `{missing}`, and an environment does not inherit that from the top \
+             level"
+        );
+        if self.missing.iter().any(|key| key == "durable_objects") {
+            return Err(problem(
+                format!("{file}: {lacks}: its worker would have no streams"),
+                format!(
+                    "say it once more in the environment, as in `[[env.{name}.durable_objects.bindings]]`; \
+                     give its bucket another `bucket_name` and its namespace no `id`, or none"
+                ),
+            ));
+        }
+        ui.warn(format!("{file}: {lacks}"));
+        Ok(())
     }
 
     /// Adds to `wrangler.toml` what the bundle has and an older release did not know, and says what
     /// that was. Nothing is written for a `dry_run`, but what would be counts from then on.
     pub fn upgrade(&mut self, dry_run: bool) -> Result<Vec<String>> {
-        let manifest = self.manifest();
         let script = read(&self.build_dir().join(SCRIPT))?;
         let has = |class: &str| upgrade::exports(&script, class);
-        let Some(upgrade) = upgrade::upgrade(&read(&manifest)?, has)? else {
+        let Some(upgrade) = upgrade::upgrade(&self.manifest, self.manifest.read()?, has)? else {
             return Ok(Vec::new());
         };
-        self.wrangler = Wrangler::parse(&upgrade.text).map_err(anyhow::Error::msg)?;
+        let text = upgrade.document.to_string();
+        self.wrangler = self.manifest.understand(upgrade.document)?.wrangler;
         if !dry_run {
-            edit::replace(&manifest, &upgrade.text)
-                .with_context(|| format!("cannot write {}", manifest.display()))?;
+            self.manifest.write(&text)?;
         }
         Ok(upgrade.added)
     }
@@ -98,9 +138,9 @@ impl Project {
     /// What `wrangler.toml` will say if the bundle, which is not built yet, has all that one of today
     /// may have.
     pub fn prospect(&self) -> Result<Option<Wrangler>> {
-        let upgrade = upgrade::upgrade(&read(&self.manifest())?, |_| true)?;
-        let wrangler = upgrade.map(|upgrade| Wrangler::parse(&upgrade.text));
-        wrangler.transpose().map_err(anyhow::Error::msg)
+        let upgrade = upgrade::upgrade(&self.manifest, self.manifest.read()?, |_| true)?;
+        let read = upgrade.map(|upgrade| self.manifest.understand(upgrade.document));
+        Ok(read.transpose()?.map(|read| read.wrangler))
     }
 
     /// Settings of `wrangler.toml` that a local run does not follow.
@@ -165,8 +205,9 @@ impl Project {
 /// A `wrangler.toml` with what it lacks of the classes of today, and what that was; nothing where it
 /// lacks none.
 pub fn with_later_classes(text: &str) -> Result<Option<(String, Vec<String>)>> {
-    let upgrade = upgrade::upgrade(text, |_| true)?;
-    Ok(upgrade.map(|upgrade| (upgrade.text, upgrade.added)))
+    let manifest = Manifest::to_be();
+    let upgrade = upgrade::upgrade(&manifest, manifest.parse(text)?, |_| true)?;
+    Ok(upgrade.map(|upgrade| (upgrade.document.to_string(), upgrade.added)))
 }
 
 fn read(path: &Path) -> Result<String> {
@@ -275,6 +316,71 @@ enabled = true
             let (_dir, project) = project(text);
             let error = project.unwrap_err().to_string();
             assert!(error.contains(fault), "{error}");
+        }
+    }
+
+    /// The environment of a project.
+    fn open_in(dir: &Path, environment: &str) -> Result<Project> {
+        Project::open(&Here {
+            environment: Some(environment.to_owned()),
+            ..Here::at(dir)
+        })
+    }
+
+    #[test]
+    fn an_environment_is_a_worker_of_its_own() {
+        let (dir, _) = project(&format!(
+            r#"{WRANGLER}
+[[env.staging.durable_objects.bindings]]
+name = "STREAMS"
+class_name = "StreamDO"
+[env.staging.vars]
+DEBUG_TIMING = "0"
+[env.live]
+name = "live"
+"#
+        ));
+        let staging = open_in(dir.path(), "staging").unwrap();
+        assert_eq!(staging.name, "my-streams-staging");
+        assert_eq!(staging.reopened().unwrap().name, staging.name);
+        let options = staging.worker_options();
+        assert_eq!(options["name"], "my-streams-staging");
+        assert_eq!(options["durableObjects"]["STREAMS"]["useSQLite"], true);
+        assert_eq!(options["bindings"], json!({ "DEBUG_TIMING": "0" }));
+        assert_eq!(options["r2Buckets"], json!({}));
+        assert_eq!(
+            staging.missing,
+            ["analytics_engine_datasets", "kv_namespaces", "r2_buckets"]
+        );
+        let live = open_in(dir.path(), "live").unwrap();
+        assert_eq!(live.name, "live");
+        assert!(live.missing.contains(&"durable_objects".to_owned()));
+        let error = open_in(dir.path(), "lvie").unwrap_err();
+        assert!(
+            error.to_string().contains("it has `live`, `staging`"),
+            "{error}"
+        );
+        assert!(crate::error::hint(&error).unwrap().contains("[env.lvie]"));
+    }
+
+    #[test]
+    fn json_is_read_first_and_named() {
+        let (dir, _) = project(WRANGLER);
+        let json = r#"{
+            // As wrangler reads it.
+            "name": "of-json", "main": "build/index.js", "compatibility_date": "2026-04-01",
+            "vars": { "A": null, },
+        }"#;
+        std::fs::write(dir.path().join("wrangler.jsonc"), json).unwrap();
+        let project = Project::open(&Here::at(dir.path())).unwrap();
+        assert_eq!(project.name, "of-json");
+        assert!(project.warnings[0].contains("wrangler.toml is not read"));
+        for wrong in ["{ name: \"x\" }", "[]", ""] {
+            std::fs::write(dir.path().join("wrangler.json"), wrong).unwrap();
+            let error = Project::open(&Here::at(dir.path()))
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains("wrangler.json:"), "{error}");
         }
     }
 

@@ -1,10 +1,14 @@
-//! What later releases brought, put into the `wrangler.toml` of a project that was made before.
+//! What later releases brought, put into the settings of a project that was made before.
 
 use anyhow::Result;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, InlineTable, Item, Table, Value, value};
 
-use super::wrangler::Wrangler;
+use super::{
+    document::{Document, Entry},
+    manifest::{Manifest, Read},
+    wrangler::Wrangler,
+};
 use crate::settings;
+
 /// The class that every project of this kind has.
 const FIRST: &str = "StreamDO";
 
@@ -29,19 +33,28 @@ const LATER: &[Class] = &[
     },
 ];
 
-/// A `wrangler.toml` with what it lacked.
-#[derive(Debug, PartialEq, Eq)]
+/// Settings with what they lacked.
+#[derive(Debug)]
 pub struct Upgrade {
-    /// Its text; all that was there is as it was.
-    pub text: String,
+    /// Their file; all that was there is as it was.
+    pub document: Document,
     /// What was added, for a person.
     pub added: Vec<String>,
 }
 
-/// Adds bindings and a migration for the classes that the worker has and its `wrangler.toml` does not
-/// know. Nothing is added where the directory is switched off, and nothing that is there is changed.
-pub fn upgrade(text: &str, has: impl Fn(&str) -> bool) -> Result<Option<Upgrade>> {
-    let wrangler = Wrangler::parse(text).map_err(anyhow::Error::msg)?;
+/// Adds bindings and a migration for the classes that the worker has and its settings do not know,
+/// where those of its environment are. Nothing is added where the directory is switched off, and
+/// nothing that is there is changed.
+pub fn upgrade(
+    manifest: &Manifest,
+    read: Read,
+    has: impl Fn(&str) -> bool,
+) -> Result<Option<Upgrade>> {
+    let Read {
+        mut document,
+        wrangler,
+        ..
+    } = read;
     let is_off = wrangler.word(settings::DIRECTORY) == Some("off");
     if is_off || !wrangler.own_classes().any(|class| class == FIRST) {
         return Ok(None);
@@ -58,10 +71,19 @@ pub fn upgrade(text: &str, has: impl Fn(&str) -> bool) -> Result<Option<Upgrade>
     if new.is_empty() {
         return Ok(None);
     }
-    let mut document: DocumentMut = text.parse()?;
+    let settings = document.settings().map_err(anyhow::Error::msg)?;
+    let bindings = [
+        manifest.place(&settings, "durable_objects"),
+        vec!["bindings"],
+    ]
+    .concat();
     let mut added = Vec::new();
     for class in &new {
-        bind(&mut document, class);
+        let entry = [
+            ("name", Entry::Text(class.binding)),
+            ("class_name", Entry::Text(class.name)),
+        ];
+        document.push(&bindings, &entry, Some(class.purpose))?;
         added.push(format!("the binding {} of {}", class.binding, class.name));
     }
     let made = wrangler.made_classes();
@@ -72,13 +94,14 @@ pub fn upgrade(text: &str, has: impl Fn(&str) -> bool) -> Result<Option<Upgrade>
         .collect();
     if !unmade.is_empty() {
         let tag = next_tag(&wrangler);
-        migrate(&mut document, &tag, &unmade);
+        let entry = [
+            ("tag", Entry::Text(&tag)),
+            ("new_sqlite_classes", Entry::Texts(&unmade)),
+        ];
+        document.push(&manifest.place(&settings, "migrations"), &entry, None)?;
         added.push(format!("the migration {tag} for {}", unmade.join(" and ")));
     }
-    Ok(Some(Upgrade {
-        text: document.to_string(),
-        added,
-    }))
+    Ok(Some(Upgrade { document, added }))
 }
 
 /// Whether a bundled script has a word: it keeps the names of what it exports.
@@ -100,74 +123,6 @@ fn next_tag(wrangler: &Wrangler) -> String {
         number += 1;
     }
     format!("v{number}")
-}
-
-fn bind(document: &mut DocumentMut, class: &Class) {
-    let objects = document.entry("durable_objects");
-    let objects = objects.or_insert_with(|| {
-        let mut table = Table::new();
-        table.set_implicit(true);
-        Item::Table(table)
-    });
-    let entry = [("name", class.binding), ("class_name", class.name)];
-    let entry = entry.map(|(key, text)| (key, Value::from(text)));
-    if let Some(objects) = objects.as_table_like_mut() {
-        let bindings = objects.entry("bindings");
-        push(
-            bindings.or_insert_with(no_tables),
-            &entry,
-            Some(class.purpose),
-        );
-    }
-}
-
-fn migrate(document: &mut DocumentMut, tag: &str, classes: &[&str]) {
-    let entry = [
-        ("tag", Value::from(tag)),
-        (
-            "new_sqlite_classes",
-            Value::from(Array::from_iter(classes.iter().copied())),
-        ),
-    ];
-    let migrations = document.entry("migrations");
-    push(migrations.or_insert_with(no_tables), &entry, None);
-}
-
-fn no_tables() -> Item {
-    Item::ArrayOfTables(ArrayOfTables::new())
-}
-
-/// Puts one more table at the end of a list, in the way the list is written.
-fn push(list: &mut Item, entry: &[(&str, Value)], comment: Option<&str>) {
-    match list {
-        Item::ArrayOfTables(tables) => {
-            let mut table = Table::new();
-            for (key, item) in entry {
-                table.insert(key, value(item.clone()));
-            }
-            let comment = comment.map_or(String::new(), |text| format!("# {text}\n"));
-            table.decor_mut().set_prefix(format!("\n{comment}"));
-            tables.push(table);
-        }
-        Item::Value(Value::Array(array)) => {
-            let mut table = InlineTable::from_iter(entry.iter().cloned());
-            table.fmt();
-            // On a line of its own, where the others are.
-            let indent = array.iter().last().and_then(|last| {
-                let prefix = last.decor().prefix()?.as_str()?;
-                prefix.contains('\n').then(|| prefix.to_owned())
-            });
-            match indent {
-                Some(indent) => {
-                    let mut table = Value::InlineTable(table);
-                    table.decor_mut().set_prefix(indent);
-                    array.push_formatted(table);
-                }
-                None => array.push(table),
-            }
-        }
-        _ => {}
-    }
 }
 
 #[cfg(test)]
@@ -196,11 +151,25 @@ A = "1"
 "#;
     const SCRIPT: &str = "export{Te as StreamDO,a as DirectoryDO,b as SubscriptionDO,N as default}";
 
-    fn upgrade_for(text: &str, script: &str) -> Result<Option<Upgrade>> {
-        upgrade(text, |class| exports(script, class))
+    /// The new text and what was added.
+    fn upgrade_in(
+        file: &str,
+        environment: Option<&str>,
+        text: &str,
+        script: &str,
+    ) -> Result<Option<(String, Vec<String>)>> {
+        let dir = tempfile::tempdir()?;
+        std::fs::write(dir.path().join(file), text)?;
+        let manifest = Manifest::find(dir.path(), environment.map(str::to_owned)).unwrap();
+        let upgrade = upgrade(&manifest, manifest.read()?, |class| exports(script, class))?;
+        Ok(upgrade.map(|upgrade| (upgrade.document.to_string(), upgrade.added)))
     }
 
-    fn upgraded(text: &str) -> Upgrade {
+    fn upgrade_for(text: &str, script: &str) -> Result<Option<(String, Vec<String>)>> {
+        upgrade_in("wrangler.toml", None, text, script)
+    }
+
+    fn upgraded(text: &str) -> (String, Vec<String>) {
         upgrade_for(text, SCRIPT).unwrap().unwrap()
     }
 
@@ -231,7 +200,7 @@ new_sqlite_classes = ["DirectoryDO", "SubscriptionDO"]
 
 # Mine."#,
             );
-        let Upgrade { text, added } = upgraded(OLD);
+        let (text, added) = upgraded(OLD);
         assert_eq!(text, expected);
         assert_eq!(
             added,
@@ -252,14 +221,14 @@ new_sqlite_classes = ["DirectoryDO", "SubscriptionDO"]
              Never change",
         );
         assert_eq!(
-            upgraded(&mine).added,
+            upgraded(&mine).1,
             [
                 "the binding SUBSCRIPTIONS of SubscriptionDO",
                 "the migration v2 for SubscriptionDO",
             ]
         );
         let made = OLD.replace("[\"StreamDO\"]", "[\"StreamDO\", \"DirectoryDO\"]");
-        assert!(upgraded(&made).added.ends_with(&[
+        assert!(upgraded(&made).1.ends_with(&[
             "the binding SUBSCRIPTIONS of SubscriptionDO".to_owned(),
             "the migration v2 for SubscriptionDO".to_owned(),
         ]));
@@ -268,7 +237,7 @@ new_sqlite_classes = ["DirectoryDO", "SubscriptionDO"]
     #[test]
     fn a_tag_is_one_that_no_migration_has() {
         let more = "[[migrations]]\ntag = \"v3\"\nnew_sqlite_classes = [\"Own\"]\n\n# Mine.";
-        let text = upgraded(&OLD.replace("# Mine.", more)).text;
+        let text = upgraded(&OLD.replace("# Mine.", more)).0;
         let wrangler = Wrangler::parse(&text).unwrap();
         let tags: Vec<&str> = wrangler
             .migrations
@@ -299,7 +268,83 @@ migrations = [
                 "] },\n  { tag = \"v2\", new_sqlite_classes = [\"DirectoryDO\", \
                  \"SubscriptionDO\"] },\n",
             );
-        assert_eq!(upgraded(text).text, expected);
+        assert_eq!(upgraded(text).0, expected);
+    }
+
+    #[test]
+    fn an_environment_gets_what_it_lacks_and_no_other_does() {
+        let staging = r#"
+[env.staging]
+[[env.staging.durable_objects.bindings]]
+name = "STREAMS"
+class_name = "StreamDO"
+[env.staging.vars] # why
+A = "2"
+"#;
+        let old = format!("{OLD}{staging}");
+        let upgrade = |text: &str| upgrade_in("wrangler.toml", Some("staging"), text, SCRIPT);
+        let (text, added) = upgrade(&old).unwrap().unwrap();
+        assert_eq!(
+            added,
+            [
+                "the binding DIRECTORIES of DirectoryDO",
+                "the binding SUBSCRIPTIONS of SubscriptionDO",
+                "the migration v2 for DirectoryDO and SubscriptionDO",
+            ]
+        );
+        // The migrations are the top level's, and the bindings are not.
+        let (top, own) = text.split_once("[env.staging]").unwrap();
+        assert!(
+            top.contains("tag = \"v2\"") && !top.contains("DIRECTORIES"),
+            "{text}"
+        );
+        assert!(own.contains("[[env.staging.durable_objects.bindings]]\nname = \"DIRECTORIES\""));
+        assert!(
+            own.ends_with("[env.staging.vars] # why\nA = \"2\"\n"),
+            "{text}"
+        );
+        assert_eq!(upgrade(&text).unwrap(), None);
+        // The top level has the migration by now.
+        let (_, added) = upgrade_for(&text, SCRIPT).unwrap().unwrap();
+        assert_eq!(
+            added,
+            [
+                "the binding DIRECTORIES of DirectoryDO",
+                "the binding SUBSCRIPTIONS of SubscriptionDO",
+            ]
+        );
+
+        let own = "[[env.staging.migrations]]\ntag = \"s1\"\nnew_sqlite_classes = [\"StreamDO\"]\n";
+        let (text, _) = upgrade(&format!("{old}{own}")).unwrap().unwrap();
+        let (top, _) = text.split_once("[env.staging]").unwrap();
+        assert!(OLD.starts_with(top.trim_end()), "{text}");
+        assert!(
+            text.contains("[[env.staging.migrations]]\ntag = \"v2\""),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn json_is_upgraded_too() {
+        let text = r#"{
+  "name": "x", // mine
+  "main": "build/index.js",
+  "compatibility_date": "2026-04-01",
+  "durable_objects": {
+    "bindings": [
+      { "name": "STREAMS", "class_name": "StreamDO" } // why
+    ]
+  },
+  "migrations": [{ "tag": "v1", "new_sqlite_classes": ["StreamDO"] }]
+}
+"#;
+        let upgraded = |text| upgrade_in("wrangler.jsonc", None, text, SCRIPT).unwrap();
+        let (after, added) = upgraded(text).unwrap();
+        assert_eq!(added.len(), 3);
+        for kept in ["// mine", "// why", "\"DIRECTORIES\"", "\"v2\""] {
+            assert!(after.contains(kept), "{after}");
+        }
+        assert_eq!(upgraded(&after), None);
     }
 
     #[test]

@@ -205,12 +205,40 @@ impl Route {
 }
 
 impl Wrangler {
-    /// Reads the text of a `wrangler.toml`.
+    /// Reads the settings that count in an environment.
+    pub fn of(settings: Map<String, Value>) -> Result<Self, String> {
+        let wrangler: Self = serde_path_to_error::deserialize(Value::Object(settings)).map_err(
+            |error| match error.path().iter().next() {
+                Some(_) => error.to_string(),
+                None => error.into_inner().to_string(),
+            },
+        )?;
+        wrangler.check()?;
+        Ok(wrangler)
+    }
+
+    /// Reads the text of a `wrangler.toml` without environments.
+    #[cfg(test)]
     pub fn parse(text: &str) -> Result<Self, String> {
-        let wrangler: Self = toml_edit::de::from_str(text)
-            .map_err(|error| error.to_string().trim_end().to_owned())?;
-        match &wrangler.main {
-            Some(main) if main == &format!("{BUILD_DIR}/{SCRIPT}") => Ok(wrangler),
+        Self::of(toml_edit::de::from_str(text).map_err(|error| error.to_string())?)
+    }
+
+    fn check(&self) -> Result<(), String> {
+        let is_first = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
+        let is_name =
+            self.name.starts_with(is_first) && self.name.chars().all(|c| is_first(c) || c == '-');
+        if !is_name {
+            return Err(format!(
+                "the worker's `name` would be `{}`, but has to be of lower case letters, digits, `-` and \
+                 `_`",
+                self.name
+            ));
+        }
+        if self.route.is_some() && !self.routes.is_empty() {
+            return Err("`route` and `routes` exclude each other".to_owned());
+        }
+        match &self.main {
+            Some(main) if main == &format!("{BUILD_DIR}/{SCRIPT}") => Ok(()),
             main => Err(format!(
                 "`main` is {}, but the bundle's script is `{BUILD_DIR}/{SCRIPT}`",
                 main.as_ref()
@@ -255,6 +283,19 @@ impl Wrangler {
         classes
     }
 
+    /// Whether the worker gets something by this name.
+    pub fn binds(&self, name: &str) -> bool {
+        let objects = self.durable_objects.bindings.iter().map(|one| &one.name);
+        let buckets = self.r2_buckets.iter().map(|one| &one.binding);
+        let namespaces = self.kv_namespaces.iter().map(|one| &one.binding);
+        let datasets = self
+            .analytics_engine_datasets
+            .iter()
+            .map(|one| &one.binding);
+        let mut names = objects.chain(buckets).chain(namespaces).chain(datasets);
+        self.vars.contains_key(name) || names.any(|one| one == name)
+    }
+
     /// What a setting of the worker says.
     pub fn word(&self, word: Word) -> Option<&'static str> {
         let value = self.vars.get(word.name).and_then(Value::as_str);
@@ -271,6 +312,11 @@ impl Wrangler {
     pub fn on_workers_dev(&self) -> bool {
         self.workers_dev
             .unwrap_or_else(|| self.all_routes().is_empty())
+    }
+
+    /// How it wants to be served locally.
+    pub fn dev(&self) -> Option<&Value> {
+        self.rest.get("dev")
     }
 
     /// Settings that a local run does not follow.
@@ -380,24 +426,50 @@ odd = 1
     fn routes_are_patterns_or_tables() {
         let wrangler = parse(
             r#"
-routes = ["a.example/*", { pattern = "b.example", custom_domain = true }]
-route = { pattern = "c.example/*", zone_name = "c.example" }
+routes = [
+  "a.example/*",
+  { pattern = "b.example", custom_domain = true },
+  { pattern = "c.example/*", zone_name = "c.example" },
+]
 "#,
         );
         let routes = serde_json::to_value(wrangler.all_routes()).unwrap();
         assert_eq!(
             routes,
             serde_json::json!([
-                { "pattern": "c.example/*", "zone_name": "c.example" },
                 { "pattern": "a.example/*" },
                 { "pattern": "b.example" },
+                { "pattern": "c.example/*", "zone_name": "c.example" },
             ])
         );
+        assert_eq!(parse("route = \"a.example/*\"").all_routes().len(), 1);
         assert!(!wrangler.on_workers_dev());
         assert!(parse("").on_workers_dev());
         assert!(!parse("workers_dev = false").on_workers_dev());
         let odd = format!("{SMALL}routes = [{{ pattern = \"a\", odd = 1 }}]");
         Wrangler::parse(&odd).unwrap_err();
+        let both = format!("{SMALL}route = \"a/*\"\nroutes = [\"b/*\"]");
+        assert!(
+            Wrangler::parse(&both)
+                .unwrap_err()
+                .contains("exclude each other")
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_path() {
+        for (more, wrong) in [
+            ("workers_dev = 1", "workers_dev: invalid type: integer `1`"),
+            (
+                "[[kv_namespaces]]\nid = \"x\"",
+                "kv_namespaces[0]: missing field `binding`",
+            ),
+        ] {
+            let error = Wrangler::parse(&format!("{SMALL}{more}")).unwrap_err();
+            assert!(error.starts_with(wrong), "{error}");
+        }
+        let error = Wrangler::parse(&SMALL.replace("\"x\"", "\"My Streams\"")).unwrap_err();
+        assert!(error.contains("`My Streams`"), "{error}");
     }
 
     #[test]

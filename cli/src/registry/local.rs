@@ -40,7 +40,8 @@ impl LocalStore {
     /// Opens the namespace, which is empty before the first run.
     pub fn start(ui: &Ui, project: &Project) -> Result<Self> {
         let lock = Lock::wait(ui, project, Work::Registry, "projects")?;
-        let namespace = project.namespace(BINDING).ok_or_else(no_namespace)?;
+        let namespace =
+            local::data::namespace(project, BINDING, &lock)?.ok_or_else(no_namespace)?;
         let script = toolchain::node_script(ui, "registry.mjs", SCRIPT)?;
         let mut command = Command::new("node");
         command
@@ -59,7 +60,6 @@ impl LocalStore {
         store.say(&json!({
             "kvNamespaces": { BINDING: namespace },
             "defaultPersistRoot": project.root.join(local::STATE),
-            "compatibilityDate": project.compatibility_date(),
             // Otherwise miniflare asks a server of Cloudflare where this machine is.
             "cf": false,
         }))?;

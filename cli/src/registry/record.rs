@@ -81,7 +81,7 @@ impl Record {
             (_, [] | [_]) => {
                 return Err(problem(
                     "the project has no secret beside its primary one",
-                    "`projects rotate` first; `projects delete` removes the project",
+                    "`durable-streams projects rotate` first; `durable-streams projects delete` removes the project",
                 ));
             }
             (Some(id), ids) => ids.iter().position(|found| found == id).ok_or_else(|| {

@@ -112,30 +112,12 @@ pub struct Answer {
 impl Server {
     /// The server that a command's options name, of the project in a folder.
     pub fn open(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Self> {
-        let project = Project::open(here)?;
-        let account = match flags.place.remote {
-            true => Some(account(ui, &project)?),
-            false => None,
-        };
-        let url = match (&flags.url, &account) {
-            (Some(url), _) => url.clone(),
-            (None, None) => address::local(&project)?,
-            (None, Some(account)) => address::remote(&project, account)?,
-        };
-        if auth::of(&project.root)? == Auth::None {
-            return Self::new(ui, &url, flags.project.clone(), None);
-        }
-        let mut registry = match account {
-            Some(account) => Registry::remote(account, &project)?,
-            None => Registry::open(ui, &project, Place::Local)?,
-        };
-        let name = match &flags.project {
-            Some(name) => name.clone(),
-            None if registry.find(&project.name)?.is_some() => project.name.clone(),
-            None => registry.only()?,
-        };
-        let secret = registry.get(&name)?.primary()?.clone();
-        Self::new(ui, &url, Some(name), Some(secret))
+        let Located {
+            url,
+            project,
+            secret,
+        } = locate(ui, here, flags)?;
+        Self::new(ui, &url, project, secret)
     }
 
     /// The root of a project, or of all streams, at a URL; with a secret that signs tokens, where
@@ -287,6 +269,52 @@ impl Server {
             http::trace(&request.method, &request.path, status, took);
         }
     }
+}
+
+/// Where the streams of a project are, and what signs the tokens for them.
+#[derive(Debug)]
+pub struct Located {
+    /// The server.
+    pub url: String,
+    /// The project; none where it is about all streams.
+    pub project: Option<String>,
+    /// Its secret, where tokens are needed.
+    pub secret: Option<Secret>,
+}
+
+/// Finds the server that a command's options name, of the project in a folder.
+pub fn locate(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Located> {
+    let project = Project::open(here)?;
+    let account = match flags.place.remote {
+        true => Some(account(ui, &project)?),
+        false => None,
+    };
+    let url = match (&flags.url, &account) {
+        (Some(url), _) => url.clone(),
+        (None, None) => address::local(&project)?,
+        (None, Some(account)) => address::remote(&project, account)?,
+    };
+    if auth::of(&project.root)? == Auth::None {
+        return Ok(Located {
+            url,
+            project: flags.project.clone(),
+            secret: None,
+        });
+    }
+    let mut registry = match account {
+        Some(account) => Registry::remote(account, &project)?,
+        None => Registry::open(ui, &project, Place::Local)?,
+    };
+    let name = match &flags.project {
+        Some(name) => name.clone(),
+        None => registry.usual(&project.name)?,
+    };
+    let secret = registry.get(&name)?.primary()?.clone();
+    Ok(Located {
+        url,
+        project: Some(name),
+        secret: Some(secret),
+    })
 }
 
 /// The account of a project, with credentials from the environment.

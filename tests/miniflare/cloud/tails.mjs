@@ -1,7 +1,7 @@
 // Logs of workers, as they come.
 import { createHash, randomBytes } from "node:crypto"
 import { script } from "./scripts.mjs"
-import { now } from "./state.mjs"
+import { cloud } from "./state.mjs"
 
 const tails = new Map()
 
@@ -37,7 +37,7 @@ export const routes = [
       script(s)
       const id = randomBytes(16).toString("hex")
       tails.set(id, new Set())
-      return { id, url: `ws://${host}/__fake/tails/${id}`, expires_at: now() }
+      return { id, url: `ws://${host}/__fake/tails/${id}`, expires_at: new Date(Date.now() + (cloud.tailLife ?? 21_600_000)).toISOString() }
     },
   ],
   ["DELETE", "/workers/scripts/:s/tails/:t", (s, t) => tails.delete(t) && null],

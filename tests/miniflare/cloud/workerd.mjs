@@ -40,7 +40,7 @@ function freePort() {
 }
 
 /** The options of a deployed worker, from nothing but what was uploaded. */
-function worker(name, { metadata, folder, modules, classes, secrets }) {
+function worker(name, { metadata, folder, modules, secrets }, scripts) {
   const options = {
     name,
     compatibilityDate: metadata.compatibility_date,
@@ -65,8 +65,11 @@ function worker(name, { metadata, folder, modules, classes, secrets }) {
     if (binding.type === "analytics_engine")
       options.analyticsEngineDatasets[name] = { dataset: binding.dataset }
     if (binding.type === "durable_object_namespace") {
-      const className = binding.class_name
-      options.durableObjects[name] = { className, useSQLite: classes[className] === "sqlite" }
+      const { class_name: className, script_name: scriptName } = binding
+      const { classes, keys } = scripts[scriptName ?? options.name]
+      const useSQLite = classes[className] === "sqlite"
+      const unsafeUniqueKey = keys[className]
+      options.durableObjects[name] = { className, scriptName, useSQLite, unsafeUniqueKey }
     }
   }
   return options
@@ -80,7 +83,7 @@ export async function run(scripts) {
     workers: [
       ...Object.entries(scripts)
         .filter(([, script]) => script.enabled)
-        .map(([name, script]) => worker(name, script)),
+        .map(([name, script]) => worker(name, script, scripts)),
       {
         name: "keeper",
         modules: true,

@@ -156,7 +156,7 @@ fn all_that_a_project_has_is_removed_page_by_page_before_it() -> Result<()> {
     let unsaid = unsaid.fails(&["has more than 3 streams", "--streams keep"])?;
     assert!(stage.is_there()?);
     let ran = stage
-        .delete(&server, &["--streams", "remove", "--verbose"])?
+        .delete(&server, &["--streams", "remove", "--yes", "--verbose"])?
         .ok()?;
     assert!(
         ran.stdout.contains("7 streams and 2 subscriptions"),
@@ -202,12 +202,12 @@ fn a_project_stays_until_all_is_removed_and_a_second_run_goes_on() -> Result<()>
         "3 streams were removed",
     ];
     stage
-        .delete(&server, &["--streams", "remove"])?
+        .delete(&server, &["--streams", "remove", "--yes"])?
         .fails(&says)?;
     assert!(stage.is_there()?);
     set(None)?;
     let ran = stage
-        .delete(&server, &["--streams", "remove", "--json"])?
+        .delete(&server, &["--streams", "remove", "--yes", "--json"])?
         .ok()?;
     assert_eq!(
         ran.json()?["removed"],
@@ -223,7 +223,9 @@ fn streams_are_kept_when_that_is_said_and_where_nothing_is_known() -> Result<()>
     let holdings = with(&["a"]);
     let server = serve(&holdings);
     let create = ["create-project", "chat", "--remote"];
-    let ran = stage.delete(&server, &["--streams", "keep"])?.ok()?;
+    let ran = stage
+        .delete(&server, &["--streams", "keep", "--yes"])?
+        .ok()?;
     assert!(ran.stdout.contains("which had 1 stream."), "{}", ran.stdout);
     assert!(ran.stdout.contains("stays stored"), "{}", ran.stdout);
     assert_eq!(
@@ -236,19 +238,27 @@ fn streams_are_kept_when_that_is_said_and_where_nothing_is_known() -> Result<()>
         .lock()
         .map_err(|_| anyhow::anyhow!("poisoned"))?
         .is_off = true;
-    let remove = ["--streams", "remove"];
+    let remove = ["--streams", "remove", "--yes"];
     stage
         .delete(&server, &remove)?
         .fails(&["cannot be found out: DIRECTORY_OFF"])?;
     assert!(stage.is_there()?);
-    let ran = stage.delete(&server, &[])?.ok()?;
+    let ran = stage.delete(&server, &["--yes"])?.ok()?;
     assert!(ran.stderr.contains("DIRECTORY_OFF"), "{}", ran.stderr);
     assert!(ran.stderr.contains("stay stored"), "{}", ran.stderr);
     assert!(!stage.is_there()?);
 
     // A project without streams asks for nothing.
     stage.cloud.run(&stage.dir, &create)?.ok()?;
-    stage.delete(&serve(&with(&[])), &[])?.ok()?;
+    let empty = serve(&with(&[]));
+    // But nothing is deleted that nobody confirms.
+    for args in [&[][..], &["--streams", "keep"], &["--streams", "remove"]] {
+        let refused = stage.delete(&empty, args)?;
+        refused.fails(&["nobody is there to confirm", "--yes"])?;
+    }
+    assert!(stage.is_there()?);
+    assert!(empty.lines().iter().all(|line| line.starts_with("GET ")));
+    stage.delete(&empty, &["--yes"])?.ok()?;
     assert!(!stage.is_there()?);
     Ok(())
 }

@@ -61,6 +61,8 @@ const ENDPOINTS: &[Endpoint] = &[
     early("is served", "GET", "/scripts/my-streams/subdomain$"),
     early("serve", "POST", "/scripts/my-streams/subdomain$"),
     late("tail", "POST", "/tails$", &["logs"]),
+    late("token", "GET", "/user/tokens/verify$", &["whoami"]),
+    late("data points", "POST", "/analytics_engine/sql$", &["usage"]),
     late("delete worker", "DELETE", "/services/my-streams$", DESTROY),
     late("objects", "GET", "/objects$", DESTROY),
     late("delete object", "DELETE", "/objects/", DESTROY),
@@ -148,6 +150,13 @@ fn numbers() -> Vec<(&'static Endpoint, &'static str, Value)> {
         refuse("upload", 412, 10079, "Migration tag precondition failed"),
         refuse("upload", 400, 10074, "Class StreamDO exists already"),
         refuse("upload", 400, 10021, "Uncaught Error: no at index.js:1"),
+        refuse(
+            "upload",
+            403,
+            10089,
+            "workers.api.error.no_access_to_analytics_engine",
+        ),
+        refuse("workers", 400, 6003, "Invalid request headers"),
         refuse("upload", 413, 10027, "workers.api.error.script_too_large"),
         refuse(
             "tail",

@@ -48,8 +48,9 @@ fn a_jurisdiction_holds_streams_and_bucket_from_the_first_deploy_to_the_last() -
     assert_eq!(binding(&cloud, "JURISDICTION")?["text"], "eu");
     assert_eq!(binding(&cloud, "LOCATION_HINT")?["text"], "weur");
     assert_eq!(binding(&cloud, "R2")?["jurisdiction"], "eu");
-    let record = fs::read_to_string(dir.join(".durable-streams.json"))?;
-    assert!(record.contains("\"eu/my-streams\""), "{record}");
+    let record: Value = serde_json::from_slice(&fs::read(dir.join(".durable-streams.json"))?)?;
+    let account = &record["accounts"]["0123456789abcdef0123456789abcdef"];
+    assert_eq!(account["buckets"][0]["jurisdiction"], "eu", "{record}");
 
     let status = cloud.run(&dir, &["status"])?.stdout;
     assert!(

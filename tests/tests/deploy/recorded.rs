@@ -207,6 +207,8 @@ fn a_first_deploy_sends_what_wrangler_sends() -> Result<()> {
             "GET A/storage/kv/namespaces?direction=asc&order=title&per_page=1000",
             // The title is the worker's name and the binding's, so that two projects of one account
             // do not meet; with `kv namespace create` it is what a person types.
+            // Whether the account ever opened Analytics Engine is known before anything is made.
+            "POST A/analytics_engine/sql",
             "POST A/storage/kv/namespaces",
             // Compared below.
             "PUT A/workers/scripts/streams-demo?bindings_inherit=strict&excludeScript=true",
@@ -329,9 +331,10 @@ fn what_is_removed_is_removed_as_wrangler_does_it() -> Result<()> {
         [
             "GET /client/v4/accounts?page=1",
             "GET A/workers/scripts",
-            "GET A/workers/scripts/streams-demo/settings",
             "GET A/r2/buckets/streams-demo-bucket",
             "GET A/storage/kv/namespaces?direction=asc&order=title&per_page=1000",
+            // What each worker of the account is bound to stays.
+            "GET A/workers/scripts/streams-demo/settings",
             // Only an empty bucket can be removed.
             "GET A/r2/buckets/streams-demo-bucket/objects?per_page=1000",
         ]

@@ -86,7 +86,19 @@ fn provisioning_adopts_what_is_there_and_writes_the_id_beside_the_comments() -> 
     let id = made["result"]["id"].as_str().unwrap_or_default();
     let before = manifest(&dir)?;
 
-    let document = cloud.run(&dir, &["provision", "--json"])?.ok()?.json()?;
+    // They are somebody's, until they are asked for by name.
+    for args in [&["provision"], DEPLOY] {
+        let says = ["R2 bucket my-streams already", "--adopt my-streams"];
+        cloud.run(&dir, args)?.fails(&says)?;
+        let mut one = args.to_vec();
+        one.extend(["--adopt", "my-streams"]);
+        let says = ["KV namespace my-streams-registry already"];
+        cloud.run(&dir, &one)?.fails(&says)?;
+    }
+    assert_eq!(manifest(&dir)?, before);
+    let adopt = ["--adopt", "my-streams", "--adopt", "my-streams-registry"];
+    let adopting = [&["provision", "--json"], &adopt[..]].concat();
+    let document = cloud.run(&dir, &adopting)?.ok()?.json()?;
     for resource in document["resources"].as_array().into_iter().flatten() {
         assert_eq!(resource["created"], false, "{resource}");
     }
@@ -98,12 +110,24 @@ fn provisioning_adopts_what_is_there_and_writes_the_id_beside_the_comments() -> 
 
     // They were there before the project: they stay when it goes.
     cloud.run(&dir, DEPLOY)?.ok()?;
-    cloud.run(&dir, &["destroy", "--yes"])?.ok()?;
+    let said = cloud.run(&dir, &["destroy", "--yes"])?.ok()?;
+    let stays = "Stays: R2 bucket my-streams: it was there before this project used it";
+    assert!(said.stderr.contains(stays), "{said:?}");
     let state = cloud.state()?;
     assert_eq!(state["scripts"], json!({}));
     assert_eq!(state["buckets"][0]["name"], "my-streams");
     assert_eq!(state["namespaces"][0]["id"], id);
     assert_eq!(manifest(&dir)?, expected);
+    // Unless they are asked for here, too.
+    let removing = [&["destroy", "--yes"], &adopt[..]].concat();
+    cloud.run(&dir, &removing)?.ok()?;
+    let state = cloud.state()?;
+    assert_eq!(
+        (&state["buckets"], &state["namespaces"]),
+        (&json!([]), &json!([]))
+    );
+    assert_eq!(manifest(&dir)?, before);
+    assert!(!dir.join(".durable-streams.json").exists());
     Ok(())
 }
 
@@ -115,7 +139,8 @@ fn a_namespace_on_the_last_page_is_found() -> Result<()> {
     let ours = json!({ "id": "ours", "title": "my-streams-registry" });
     let all: Vec<Value> = others.chain([ours]).collect();
     cloud.set(json!({ "namespaces": all }))?;
-    let document = cloud.run(&dir, &["provision", "--json"])?.ok()?.json()?;
+    let adopting = ["provision", "--json", "--adopt", "my-streams-registry"];
+    let document = cloud.run(&dir, &adopting)?.ok()?.json()?;
     assert_eq!(document["resources"][1]["id"], "ours");
     assert!(manifest(&dir)?.contains("id = \"ours\""));
     Ok(())
@@ -155,11 +180,14 @@ fn two_deploys_at_once_end_as_one() -> Result<()> {
     ] {
         fs::copy(dir.join(file), other.join(file))?;
     }
+    // Whoever comes second finds what the other checkout has made, and says that it is the same.
+    let adopt = ["--adopt", "my-streams", "--adopt", "my-streams-registry"];
+    let deploy = [DEPLOY, &adopt[..]].concat();
     let runs: Vec<Result<Ran>> = std::thread::scope(|scope| {
         let dirs = [&dir, &dir, &other, &other];
         let running: Vec<_> = dirs
             .into_iter()
-            .map(|dir| scope.spawn(|| cloud.run(dir, DEPLOY)))
+            .map(|dir| scope.spawn(|| cloud.run(dir, &deploy)))
             .collect();
         running
             .into_iter()
@@ -197,16 +225,17 @@ fn another_worker_of_the_same_name_is_left_alone() -> Result<()> {
         "classes": {}, "secrets": {}, "modules": [], "etag": "x",
     });
     cloud.set(json!({ "scripts": { "my-streams": script } }))?;
-    let refused = cloud
-        .run(&dir, DEPLOY)?
-        .fails(&["another worker named my-streams"])?;
+    let refused = cloud.run(&dir, DEPLOY)?.fails(&[
+        "another worker my-streams",
+        "none of this project's classes",
+    ])?;
     assert!(
         refused.json()?["error"]["hint"]
             .as_str()
-            .is_some_and(|hint| hint.contains("`name`"))
+            .is_some_and(|hint| hint.contains("`name`") && hint.contains("--adopt my-streams"))
     );
     let said = cloud.run(&dir, &["destroy", "--yes"])?.ok()?;
-    assert!(said.stderr.contains("it is not this project's"), "{said:?}");
+    assert!(said.stderr.contains("no record of making it"), "{said:?}");
     assert!(cloud.requests()?.iter().all(|one| one.method == "GET"));
     Ok(())
 }

@@ -43,12 +43,14 @@ fn no_output_and_no_file_holds_the_token() -> Result<()> {
     let scratch = Scratch::new("secrets-output")?;
     let cloud = Cloud::answering(&scratch)?;
     let dir = small_project(&scratch, "my-streams")?;
-    let commands: [&[&str]; 6] = [
+    let commands: [&[&str]; 8] = [
         &["provision", "--dry-run"],
         &["provision"],
         &["deploy", "--no-build"],
         &["deploy", "--no-build"],
         &["status"],
+        &["whoami"],
+        &["usage"],
         &["destroy", "--yes"],
     ];
     let shown: [&[&str]; 4] = [&[], &["--verbose"], &["--json"], &["--json", "--verbose"]];

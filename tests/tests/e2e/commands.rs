@@ -83,7 +83,14 @@ fn copies_are_made_changed_and_removed_with_their_project() -> Result<()> {
     let listed = project.run(&["subscriptions", "list"])?;
     assert_eq!(listed, "inbox: copy into inbox/7, of 1 stream; active\n");
 
-    let delete = ["projects", "delete", "my-projects", "--streams", "remove"];
+    let delete = [
+        "projects",
+        "delete",
+        "my-projects",
+        "--yes",
+        "--streams",
+        "remove",
+    ];
     wait_until("all streams are listed", || {
         let call = client.call(Method::GET, "/v1/stream/my-projects/__ds/streams");
         let listed: Value = serde_json::from_slice(&call.send()?.expect(200)?.body)?;
@@ -156,7 +163,7 @@ fn subscriptions_are_made_seen_at_work_and_removed_with_their_project() -> Resul
     assert_eq!(number("jwks.json", "keys")?, Some(2));
     ask(&project, &[&rotate[..], &["--now"]].concat())?;
     assert_eq!(number("jwks.json", "keys")?, Some(1));
-    ask(&project, &["subscriptions", "delete", "broken"])?;
+    ask(&project, &["subscriptions", "delete", "broken", "--yes"])?;
     let found = ask(&project, &["directory", "rebuild"])?;
     assert_eq!(found["found"], 0, "nothing has moved to R2");
 
@@ -173,7 +180,7 @@ fn subscriptions_are_made_seen_at_work_and_removed_with_their_project() -> Resul
     wait_until("all streams are listed", || {
         Ok(number("streams", "streams")? == Some(3))
     })?;
-    let delete = ["projects", "delete", "my-projects"];
+    let delete = ["projects", "delete", "my-projects", "--yes"];
     let unsaid = project.run(&delete);
     let unsaid = unsaid.unwrap_or_else(|error| error.to_string());
     assert!(unsaid.contains("has 3 streams"), "{unsaid}");

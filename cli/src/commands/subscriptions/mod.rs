@@ -3,12 +3,10 @@
 mod text;
 
 use anyhow::Result;
-use dialoguer::Confirm;
 use serde_json::{Value, json};
 
 use crate::{
     args::{CreateSubscription, Delivery, Keys, ServerFlags, Since, SomeStreams, Subscriptions},
-    error::problem,
     interrupt,
     project::Here,
     server::Server,
@@ -26,8 +24,8 @@ pub fn run(ui: &Ui, here: &Here, args: &Subscriptions) -> Result<()> {
         Subscriptions::Remove(args) => remove(ui, &open(ui, here, &args.server)?, args),
         Subscriptions::Delete { id, yes, server } => delete(ui, &open(ui, here, server)?, id, *yes),
         Subscriptions::Retry { id, server } => retry(ui, &open(ui, here, server)?, id),
-        Subscriptions::Keys(Keys::Rotate { now, server }) => {
-            rotate(ui, &open(ui, here, server)?, *now)
+        Subscriptions::Keys(Keys::Rotate { now, yes, server }) => {
+            rotate(ui, &open(ui, here, server)?, *now, *yes)
         }
     }
 }
@@ -157,15 +155,11 @@ fn remove(ui: &Ui, server: &Server, args: &SomeStreams) -> Result<()> {
 }
 
 fn delete(ui: &Ui, server: &Server, id: &str, yes: bool) -> Result<()> {
-    if ui.can_ask() && !yes {
-        confirm(
-            format!(
-                "Delete the subscription {id} ({})? How far it has come is lost",
-                server.scope()
-            ),
-            "nothing was deleted",
-        )?;
-    }
+    let question = format!(
+        "Delete the subscription {id} ({})? How far it has come is lost",
+        server.scope()
+    );
+    ui.confirm(yes, &question, "nothing was deleted")?;
     server.unsubscribe(id)?;
     ui.result(
         format!(
@@ -189,9 +183,10 @@ fn retry(ui: &Ui, server: &Server, id: &str) -> Result<()> {
     Ok(())
 }
 
-fn rotate(ui: &Ui, server: &Server, now: bool) -> Result<()> {
-    if ui.can_ask() && now {
-        confirm(
+fn rotate(ui: &Ui, server: &Server, now: bool, yes: bool) -> Result<()> {
+    if now {
+        ui.confirm(
+            yes,
             "Take the old key away at once? Receivers that have looked keys up refuse what they get \
              until they look again, up to 5 minutes",
             "nothing was changed",
@@ -207,15 +202,4 @@ fn rotate(ui: &Ui, server: &Server, now: bool) -> Result<()> {
         &made,
     );
     Ok(())
-}
-
-fn confirm(prompt: impl Into<String>, otherwise: &str) -> Result<()> {
-    match Confirm::new()
-        .with_prompt(prompt)
-        .default(false)
-        .interact()?
-    {
-        true => Ok(()),
-        false => Err(problem(otherwise, "")),
-    }
 }

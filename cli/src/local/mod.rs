@@ -1,8 +1,14 @@
 //! A worker served on this machine: a Node process that drives workerd.
 
+pub mod data;
+pub mod date;
+pub mod exports;
+pub mod listen;
+mod requests;
+
 use std::{
-    io::{BufRead, BufReader, ErrorKind, Write},
-    net::{Ipv4Addr, TcpListener},
+    io::{BufRead, BufReader, Write},
+    net::SocketAddr,
     process::{Child, ChildStdin, Command, Stdio},
     sync::mpsc::{Receiver, RecvTimeoutError, channel},
     thread,
@@ -13,17 +19,19 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use requests::Request;
+
 use crate::{
     dev_vars::DevVars,
-    error::problem,
     interrupt::{self, Interrupted},
     process,
     project::Project,
     settings::DEV,
     toolchain::Toolchain,
+    ui::Ui,
 };
 
-const SCRIPT: &str = include_str!("../assets/local.mjs");
+const SCRIPT: &str = include_str!("../../assets/local.mjs");
 /// The folder wrangler keeps local data in, so that `wrangler dev` works on the same data.
 pub const STATE: &str = ".wrangler/state/v3";
 /// Far more than workerd needs, even on a busy machine.
@@ -41,6 +49,21 @@ enum Event {
     Failed { message: String },
     /// workerd is gone.
     Died,
+    /// A request was answered.
+    Request(Request),
+}
+
+/// What is served, and where.
+#[derive(Debug, Clone, Copy)]
+pub struct Serving<'a> {
+    /// The project, with its bundle.
+    pub project: &'a Project,
+    /// What the worker is given beyond `wrangler.toml`.
+    pub dev_vars: &'a DevVars,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The name that its Durable Objects were made under.
+    pub objects_of: &'a str,
 }
 
 /// A worker that is served.
@@ -50,21 +73,17 @@ pub struct Server {
     stdin: Option<ChildStdin>,
     events: Receiver<Event>,
     started: Instant,
+    shows_requests: bool,
 }
 
 impl Server {
     /// Starts serving a project's bundle and returns when it answers requests.
-    pub fn start(
-        project: &Project,
-        dev_vars: &DevVars,
-        toolchain: &Toolchain,
-        port: u16,
-    ) -> Result<Self> {
+    pub fn start(ui: &Ui, toolchain: &Toolchain, what: Serving) -> Result<Self> {
         let script = toolchain.place_script("local.mjs", SCRIPT)?;
         let mut command = Command::new("node");
         command
             .arg(script)
-            .current_dir(&project.root)
+            .current_dir(&what.project.root)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped());
         let mut node = process::spawn(&mut command)?;
@@ -73,7 +92,9 @@ impl Server {
         let (sender, events) = channel();
         thread::spawn(move || {
             for line in BufReader::new(stdout).lines().map_while(Result::ok) {
-                match serde_json::from_str::<Event>(&line) {
+                match serde_json::from_str(&line) {
+                    // At once, whatever the rest of the program is at.
+                    Ok(Event::Request(request)) => eprintln!("{request}"),
                     Ok(event) => drop(sender.send(event)),
                     Err(_) => eprintln!("{line}"),
                 }
@@ -84,16 +105,18 @@ impl Server {
             stdin,
             events,
             started: Instant::now(),
+            shows_requests: !ui.quiet(),
         };
-        server.load(project, dev_vars, port)?;
+        server.load(what)?;
         Ok(server)
     }
 
     /// Serves another bundle, or other settings, in place of what is served now.
-    pub fn load(&mut self, project: &Project, dev_vars: &DevVars, port: u16) -> Result<()> {
+    pub fn load(&mut self, what: Serving) -> Result<()> {
+        let mut options = options(what);
+        options["logRequests"] = json!(self.shows_requests);
         let stdin = self.stdin.as_mut().context("the server was stopped")?;
-        writeln!(stdin, "{}", options(project, dev_vars, port))
-            .context("the server does not listen")?;
+        writeln!(stdin, "{options}").context("the server does not listen")?;
         let asked = Instant::now();
         loop {
             if interrupt::interrupted() {
@@ -111,7 +134,7 @@ impl Server {
                         START_LIMIT.as_secs()
                     )
                 }
-                Err(RecvTimeoutError::Timeout) => {}
+                Ok(Event::Request(_)) | Err(RecvTimeoutError::Timeout) => {}
             }
         }
     }
@@ -147,28 +170,16 @@ impl Drop for Server {
     }
 }
 
-/// The port to serve on, if it is free. Port 0 stands for any free one.
-pub fn check_port(port: u16) -> Result<u16> {
-    match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
-        Ok(listener) => Ok(listener.local_addr()?.port()),
-        Err(error) => {
-            let why = match error.kind() {
-                ErrorKind::AddrInUse => "another program is using it".to_owned(),
-                ErrorKind::PermissionDenied => "this user may not use it".to_owned(),
-                _ => error.to_string(),
-            };
-            Err(problem(
-                format!("port {port} of 127.0.0.1 is not free: {why}"),
-                "name another with --port, or let `--port 0` take a free one",
-            ))
-        }
-    }
-}
-
-fn options(project: &Project, dev_vars: &DevVars, port: u16) -> Value {
+fn options(what: Serving) -> Value {
+    let Serving {
+        project,
+        dev_vars,
+        address,
+        objects_of,
+    } = what;
     let mut options = project.worker_options();
-    options["host"] = json!("127.0.0.1");
-    options["port"] = json!(port);
+    options["host"] = json!(address.ip());
+    options["port"] = json!(address.port());
     options["defaultPersistRoot"] = json!(project.root.join(STATE));
     // Whoever wants it otherwise says so.
     if project.wrangler.vars.get(DEV.name).is_none() {
@@ -179,7 +190,16 @@ fn options(project: &Project, dev_vars: &DevVars, port: u16) -> Value {
     }
     // Otherwise miniflare asks a server of Cloudflare where this machine is.
     options["cf"] = json!(false);
-    options["logRequests"] = json!(false);
+    if objects_of != project.name {
+        let objects = options["durableObjects"].as_object_mut();
+        for (_, object) in objects.into_iter().flatten() {
+            let key = format!(
+                "{objects_of}-{}",
+                object["className"].as_str().unwrap_or_default()
+            );
+            object["unsafeUniqueKey"] = json!(key);
+        }
+    }
     options
 }
 
@@ -188,29 +208,40 @@ mod tests {
     use super::*;
     use crate::project::Here;
 
-    #[test]
-    fn a_local_run_is_for_development_unless_that_is_said_otherwise() {
+    fn options_of(more: &str, objects_of: &str) -> Value {
         let dir = tempfile::tempdir().unwrap();
         let base = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
-        let dev = |more: &str| {
-            std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
-            std::fs::write(dir.path().join("wrangler.toml"), format!("{base}{more}")).unwrap();
-            let project = Project::open(&Here::at(dir.path())).unwrap();
-            options(&project, &DevVars::default(), 0)["bindings"]["DEV"].clone()
-        };
+        std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
+        std::fs::write(dir.path().join("wrangler.toml"), format!("{base}{more}")).unwrap();
+        options(Serving {
+            project: &Project::open(&Here::at(dir.path())).unwrap(),
+            dev_vars: &DevVars::default(),
+            address: "[::]:80".parse().unwrap(),
+            objects_of,
+        })
+    }
+
+    #[test]
+    fn a_local_run_is_for_development_unless_that_is_said_otherwise() {
+        let dev = |more: &str| options_of(more, "x")["bindings"]["DEV"].clone();
         assert_eq!(dev(""), "1");
         assert_eq!(dev("[vars]\nDEV = \"0\""), "0");
     }
 
     #[test]
-    fn a_port_in_use_is_refused_and_zero_takes_a_free_one() {
-        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let port = taken.local_addr().unwrap().port();
-        let error = check_port(port).unwrap_err();
-        assert!(error.to_string().contains(&port.to_string()), "{error}");
-        assert!(crate::error::hint(&error).unwrap().contains("--port"));
-        drop(taken);
-        assert_eq!(check_port(port).unwrap(), port);
-        assert_ne!(check_port(0).unwrap(), 0);
+    fn objects_are_served_under_the_name_they_were_made_with() {
+        let objects = "[[durable_objects.bindings]]\nname = \"A\"\nclass_name = \"B\"";
+        let key = |objects_of| options_of(objects, objects_of)["durableObjects"]["A"].clone();
+        assert_eq!(key("x").get("unsafeUniqueKey"), None);
+        assert_eq!(key("old")["unsafeUniqueKey"], "old-B");
+    }
+
+    #[test]
+    fn it_listens_where_it_is_told_to() {
+        let options = options_of("", "x");
+        assert_eq!(
+            (&options["host"], &options["port"]),
+            (&json!("::"), &json!(80))
+        );
     }
 }

@@ -1,0 +1,283 @@
+//! `login`, `logout` and `whoami`: what we are known to Cloudflare by, and what that may do.
+
+use std::io::{IsTerminal, Read};
+
+use anyhow::{Context, Result};
+use console::style;
+use dialoguer::{Confirm, Password};
+use serde_json::{Value, json};
+
+use crate::{
+    args::Login,
+    cloudflare::{
+        Ability, Access, Account, Credentials, Kept, Listed, Owner, Secret, Verified, login_path,
+        permissions::{self, token_page},
+    },
+    error::problem,
+    interrupt,
+    project::{Here, Project},
+    ui::Ui,
+};
+
+/// Where a token that is typed in or read from stdin is said to come from.
+const GIVEN: &str = "given to login";
+/// Far longer than any token.
+const LONGEST: u64 = 4096;
+
+/// Shows the page that makes a token, looks at what the token may do, and keeps it.
+pub fn login(ui: &Ui, here: &Here, args: &Login) -> Result<()> {
+    interrupt::note_interrupts();
+    let path = login_path().context("there is no folder for it: HOME is not set")?;
+    let credentials = Credentials::token(&token(ui, args)?, GIVEN)?;
+    let found = Found::look(ui, here, credentials.clone())?;
+    let lacks = found.obstacles();
+    if !lacks.is_empty() {
+        ui.note(found.text());
+        check_anyway(ui, args, &lacks)?;
+    }
+    let kept = credentials.to_be_kept(Some(found.account.id.clone()));
+    kept.write(&path)?;
+    let mut document = found.document();
+    document["kept"] = json!(path);
+    let note = match overriding() {
+        Some(name) => format!("\n{name} is set, and goes before it."),
+        None => String::new(),
+    };
+    ui.result(
+        format!(
+            "{}\nThe token is kept in {}, for you alone; `durable-streams logout` removes it.{note}",
+            found.text(),
+            path.display()
+        ),
+        &document,
+    );
+    Ok(())
+}
+
+/// Removes the token that is kept here. At Cloudflare it goes on to count.
+pub fn logout(ui: &Ui) -> Result<()> {
+    let path = login_path().context("there is no folder for it: HOME is not set")?;
+    let removed = Kept::remove(&path)?;
+    let text = match removed {
+        true => format!(
+            "Removed {}. Cloudflare takes the token until it is deleted at {}",
+            path.display(),
+            permissions::TOKENS
+        ),
+        false => "Nobody has logged in here".to_owned(),
+    };
+    ui.result(text, &json!({ "removed": removed }));
+    Ok(())
+}
+
+/// Says what we are known by, in which account, and what that may do there.
+pub fn whoami(ui: &Ui, here: &Here) -> Result<()> {
+    interrupt::note_interrupts();
+    let found = Found::look(ui, here, Credentials::find()?)?;
+    let mut text = found.text();
+    if !found.obstacles().is_empty() {
+        let page = token_page(permissions::ALL);
+        text.push_str(&format!("\nA token with all permissions is made at {page}"));
+    }
+    ui.result(text, &found.document());
+    Ok(())
+}
+
+/// The token: from stdin, or typed in by somebody who has been told where one is made.
+fn token(ui: &Ui, args: &Login) -> Result<Secret> {
+    let page = token_page(permissions::ALL);
+    if args.token_stdin {
+        return from_stdin();
+    }
+    if !ui.can_ask() {
+        return Err(problem(
+            "there is no terminal to ask for a token",
+            format!(
+                "make one at {page} and give it to `durable-streams login --token-stdin`, or set \
+                 CLOUDFLARE_API_TOKEN"
+            ),
+        ));
+    }
+    ui.note(format!(
+        "This page makes a token that may do what is needed. Choose the account there, and copy what \
+         it shows in the end:\n\n  {page}\n"
+    ));
+    let token = Password::new().with_prompt("Token").interact()?;
+    Ok(Secret::new(&token))
+}
+
+fn from_stdin() -> Result<Secret> {
+    let mut stdin = std::io::stdin();
+    if stdin.is_terminal() {
+        return Err(problem(
+            "--token-stdin: stdin is a terminal, which would show the token",
+            "leave --token-stdin out to be asked, or pipe the token in",
+        ));
+    }
+    let mut text = String::new();
+    let mut limited = Read::take(&mut stdin, LONGEST);
+    limited
+        .read_to_string(&mut text)
+        .context("--token-stdin: stdin holds no text")?;
+    Ok(Secret::new(&text))
+}
+
+/// A token that lacks something may still do what somebody wants.
+fn check_anyway(ui: &Ui, args: &Login, lacks: &str) -> Result<()> {
+    let question = "Keep it all the same?";
+    if args.yes
+        || ui.can_ask()
+            && Confirm::new()
+                .with_prompt(question)
+                .default(false)
+                .interact()?
+    {
+        return Ok(());
+    }
+    Err(problem(
+        format!("the token is not kept: {lacks}"),
+        format!(
+            "this page makes a token with all that is needed: {}; `--yes` keeps this one",
+            token_page(permissions::ALL)
+        ),
+    ))
+}
+
+/// The variable that goes before what is kept.
+fn overriding() -> Option<&'static str> {
+    use crate::environment::{API_KEY, API_TOKEN};
+    let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
+    [API_KEY, API_TOKEN].into_iter().find(is_set)
+}
+
+/// What was found out.
+#[derive(Debug)]
+struct Found {
+    account: Account,
+    owner: Option<(Owner, Verified)>,
+    email: Option<String>,
+    accounts: Option<Vec<Listed>>,
+    abilities: Vec<Ability>,
+}
+
+impl Found {
+    /// Asks Cloudflare, in the account that a deploy from here goes to.
+    fn look(ui: &Ui, here: &Here, credentials: Credentials) -> Result<Self> {
+        let project = match here.find()? {
+            Some(_) => Some(Project::open(here)?),
+            None => None,
+        };
+        let named = project.and_then(|project| project.wrangler.account_id);
+        let is_token = credentials.is_token();
+        let account = Account::open(ui, credentials, named.as_deref())?;
+        let look = || {
+            let owner = is_token.then(|| account.verify()).transpose()?;
+            anyhow::Ok((
+                owner,
+                account.email()?,
+                account.seen()?,
+                account.abilities()?,
+            ))
+        };
+        let (owner, email, accounts, mut abilities) = ui.step("Asking Cloudflare", look)?;
+        abilities.push(Ability {
+            permission: permissions::SETTINGS,
+            access: match accounts {
+                Some(_) => Access::Granted,
+                None => Access::Lacking,
+            },
+        });
+        Ok(Self {
+            account,
+            owner,
+            email,
+            accounts,
+            abilities,
+        })
+    }
+
+    /// What is lacking, in a row; empty if nothing is.
+    fn obstacles(&self) -> String {
+        let lacking = self.abilities.iter().filter_map(|one| match one.access {
+            Access::Lacking => Some(format!("it lacks `{}`", one.permission)),
+            _ => None,
+        });
+        lacking.collect::<Vec<_>>().join(", ")
+    }
+
+    fn name(&self) -> Option<&str> {
+        let mut accounts = self.accounts.iter().flatten();
+        let found = accounts.find(|account| account.id == self.account.id);
+        found.map(|account| account.name.as_str())
+    }
+
+    fn text(&self) -> String {
+        let kind = match &self.owner {
+            Some((Owner::User, _)) => "a user's API token, ",
+            Some((Owner::Account, _)) => "an API token of the account, ",
+            None => "",
+        };
+        let mut lines = vec![format!("credentials  {kind}{}", self.account.credentials())];
+        if let Some((_, verified)) = &self.owner {
+            let until = verified.expires_on.as_deref();
+            let until = until.map_or(String::new(), |until| format!(", until {until}"));
+            lines.push(format!("status       {}{until}", verified.status));
+        }
+        lines.extend(
+            self.email
+                .iter()
+                .map(|email| format!("user         {email}")),
+        );
+        let name = self
+            .name()
+            .map_or(String::new(), |name| format!(" ({name})"));
+        lines.push(format!("account      {}{name}", self.account.id));
+        let others = self.accounts.iter().flatten();
+        let others = others.filter(|other| other.id != self.account.id);
+        lines.extend(
+            others.map(|other| format!("             sees also {} ({})", other.id, other.name)),
+        );
+        lines.extend(self.abilities.iter().map(|one| self.line(one)));
+        lines.join("\n")
+    }
+
+    fn line(&self, ability: &Ability) -> String {
+        let dashboard = self.account.dashboard();
+        let (mark, more) = match &ability.access {
+            Access::Granted => (style("ok     ").green(), String::new()),
+            Access::Lacking => (style("lacking").red(), String::new()),
+            Access::Closed if ability.permission == permissions::R2 => (
+                style("closed ").yellow(),
+                format!("; enable R2 at {dashboard}/r2/overview"),
+            ),
+            Access::Closed => (
+                style("closed ").yellow(),
+                format!("; open {dashboard}/workers/analytics-engine once"),
+            ),
+            Access::Unknown(why) => (style("unknown").yellow(), format!("; {why}")),
+        };
+        let Ability { permission, .. } = ability;
+        format!("{mark} {permission}, for {}{more}", permission.why)
+    }
+
+    fn document(&self) -> Value {
+        let owner = self.owner.as_ref();
+        let permissions = self
+            .abilities
+            .iter()
+            .map(|one| json!({ "permission": one.permission.name, "access": one.access }));
+        json!({
+            "credentials": self.account.credentials(),
+            "owner": owner.map(|(owner, _)| match owner {
+                Owner::User => "user",
+                Owner::Account => "account",
+            }),
+            "status": owner.map(|(_, verified)| &verified.status),
+            "expiresOn": owner.and_then(|(_, verified)| verified.expires_on.as_ref()),
+            "email": self.email,
+            "account": self.account.id,
+            "accounts": self.accounts,
+            "permissions": permissions.collect::<Vec<_>>(),
+        })
+    }
+}

@@ -1,0 +1,136 @@
+//! What every command on streams works with: a client of the right server, and what drives it.
+
+use std::env;
+
+use anyhow::{Context, Result};
+use tokio::runtime::Runtime;
+
+use super::who::{Nobody, Tokens, Who};
+use crate::{
+    args::StreamFlags,
+    error::problem,
+    http,
+    project::Here,
+    server,
+    stream::{Authorize, Client, Error, Root},
+    ui::Ui,
+};
+
+/// The variables that other programs for Durable Streams read, too.
+const URL: &str = "STREAM_URL";
+const AUTHORIZATION: &str = "STREAM_AUTH";
+
+/// A client, and what drives it.
+#[derive(Debug)]
+pub struct Desk {
+    /// Asks the server.
+    pub client: Client,
+    runtime: Runtime,
+}
+
+impl Desk {
+    /// The server that the options name, or else the environment, or else the project of this folder.
+    pub fn open(ui: &Ui, here: &Here, flags: &StreamFlags) -> Result<Self> {
+        let (root, who) = find(ui, here, flags)?;
+        Ok(Self {
+            client: client(ui, root, who)?,
+            runtime: http::runtime()?,
+        })
+    }
+
+    /// The same, which does not give up soon: for work that takes long.
+    pub fn patient(self) -> Self {
+        Self {
+            client: self.client.with_tries(8),
+            ..self
+        }
+    }
+
+    /// Drives something to its end, or until we are asked to end.
+    pub fn run<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        http::run(&self.runtime, work)?
+    }
+}
+
+fn client(ui: &Ui, root: Root, who: Box<dyn Authorize>) -> Result<Client> {
+    let client = Client::new(http::client(root.as_str())?, root, who);
+    Ok(match ui.verbose() {
+        true => client.observed(Box::new(http::trace)),
+        false => client,
+    })
+}
+
+fn find(ui: &Ui, here: &Here, flags: &StreamFlags) -> Result<(Root, Box<dyn Authorize>)> {
+    let given = match &flags.token {
+        Some(source) => Some(Who::read(ui, source)?),
+        None => None,
+    };
+    let server = &flags.server;
+    let is_ours = server.project.is_some() || server.place.remote || server.place.local;
+    let named = match &server.url {
+        Some(url) => Some(url.clone()),
+        None if is_ours => None,
+        None => variable(URL),
+    };
+    let (root, who): (Root, Box<dyn Authorize>) = match named {
+        Some(url) if !is_ours => {
+            let who = given.or_else(|| variable(AUTHORIZATION).map(Who::value));
+            (
+                Root::parse(&url)?,
+                who.map_or(Box::new(Nobody), |who| Box::new(who)),
+            )
+        }
+        _ => ours(ui, here, flags, given)?,
+    };
+    Ok((root, who))
+}
+
+/// The server of a project, with tokens that are made for each request.
+fn ours(
+    ui: &Ui,
+    here: &Here,
+    flags: &StreamFlags,
+    given: Option<Who>,
+) -> Result<(Root, Box<dyn Authorize>)> {
+    if here.find()?.is_none() {
+        return Err(problem(
+            "no server is named, and this folder is in no project",
+            format!(
+                "name a server with --url or {URL}, as in --url http://localhost:4437, go to a project's \
+                 folder, or name it with -C"
+            ),
+        ));
+    }
+    let found = server::locate(ui, here, &flags.server)?;
+    let root = Root::parse(&found.url)?;
+    let root = match &found.project {
+        Some(project) => root.below(project),
+        None => root,
+    };
+    let who: Box<dyn Authorize> = match (given, found.project, found.secret) {
+        (Some(who), ..) => Box::new(who),
+        (None, Some(project), Some(secret)) => Box::new(Tokens::new(project, secret)),
+        (None, ..) => Box::new(Nobody),
+    };
+    Ok((root, who))
+}
+
+fn variable(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+/// Names the stream that an error is about.
+pub trait About<T> {
+    /// The same, with the stream before it.
+    fn about(self, stream: &str) -> Result<T>;
+}
+
+impl<T> About<T> for Result<T, Error> {
+    fn about(self, stream: &str) -> Result<T> {
+        match self {
+            // It says what is wrong with the name.
+            Err(error @ Error::Invalid(_)) => Err(error.into()),
+            outcome => outcome.with_context(|| stream.to_owned()),
+        }
+    }
+}

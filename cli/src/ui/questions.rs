@@ -1,0 +1,50 @@
+//! Questions to whoever sits at the terminal.
+
+use anyhow::Result;
+use dialoguer::{Confirm, Select};
+
+use super::{Ui, password};
+use crate::{error::problem, interrupt};
+
+impl Ui {
+    /// Lets what cannot be taken back be confirmed: by `yes`, which the option `--yes` says, or by a
+    /// person. Where neither is there it is refused, so that no script loses anything unasked.
+    /// `otherwise` says what has become of it when the answer is no.
+    pub fn confirm(&self, yes: bool, question: &str, otherwise: &str) -> Result<()> {
+        if yes {
+            return Ok(());
+        }
+        if !self.can_ask() {
+            return Err(problem(
+                format!("nobody is there to confirm this: {question}"),
+                "add --yes, or run it on a terminal",
+            ));
+        }
+        match self.yes_or_no(question, false)? {
+            true => Ok(()),
+            false => Err(problem(otherwise, "")),
+        }
+    }
+
+    /// Asks a question with two answers. Only where somebody [can be asked](Ui::can_ask).
+    pub fn yes_or_no(&self, question: &str, default: bool) -> Result<bool> {
+        interrupt::note_interrupts();
+        let question = Confirm::new().with_prompt(question).default(default);
+        Ok(question.interact()?)
+    }
+
+    /// Asks for one of several ways, and gives its place among them. Only where somebody
+    /// [can be asked](Ui::can_ask).
+    pub fn choose(&self, question: &str, ways: &[&str], default: usize) -> Result<usize> {
+        interrupt::note_interrupts();
+        let question = Select::new().with_prompt(question).items(ways);
+        Ok(question.default(default).interact()?)
+    }
+
+    /// Asks for something that is not shown while it is typed. Only where somebody
+    /// [can be asked](Ui::can_ask).
+    pub fn password(&self, question: &str) -> Result<String> {
+        interrupt::note_interrupts();
+        password::ask(question)
+    }
+}
