@@ -26,6 +26,7 @@ fn help_names_every_command() {
     let help = place.run(&["--help"]).succeeds().stdout;
     for command in [
         "init",
+        "upgrade",
         "dev",
         "build",
         "provision",

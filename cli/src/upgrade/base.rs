@@ -19,6 +19,9 @@ use crate::{
 /// Files with what they hold.
 pub type Files = BTreeMap<PathBuf, Vec<u8>>;
 
+/// The first state that projects name: who names none was written from an earlier one.
+const NAMED: usize = 5;
+
 /// Fills in a state of the template as a project's answers say.
 pub fn fill(
     state: usize,
@@ -55,7 +58,7 @@ pub fn recognise(root: &Path, origin: &Origin, workshop: &Path) -> Result<(usize
         return Err(not_ours(root));
     }
     let mut nearest: Option<(usize, usize, Files)> = None;
-    for state in 1..=template::STATE {
+    for state in 1..NAMED {
         let date = origin.compatibility_date.as_deref();
         let base = fill(state, origin, &origin.runtime, date, workshop)?;
         let ours = contents(root, base.keys().cloned())?;

@@ -6,6 +6,7 @@ mod base;
 mod merge;
 mod own;
 mod place;
+mod together;
 mod versions;
 
 use std::path::{Path, PathBuf};
@@ -179,10 +180,16 @@ fn merge_known<'a>(
         Some(moved.as_bytes()),
         Some(theirs.as_bytes()),
     );
-    match change {
-        Change::Nothing if moved != now => Ok(Change::Content(moved.into_bytes(), 0)),
-        change => Ok(change),
-    }
+    Ok(match change {
+        Change::Nothing if moved != now => Change::Content(moved.into_bytes(), 0),
+        Change::Content(marked, conflicts @ 1..) if extension(name) == Some("toml") => {
+            match together::added_together(&base, &moved, &theirs) {
+                Some(both) => Change::Content(both.into_bytes(), 0),
+                None => Change::Content(marked, conflicts),
+            }
+        }
+        change => change,
+    })
 }
 
 /// A file with what is known to have changed, done to what it means and not to its lines: versions, and

@@ -5,6 +5,7 @@ mod delete_project;
 mod emptying;
 mod environments;
 mod faults;
+mod init;
 mod interrupted;
 mod journey;
 mod logs;
