@@ -40,7 +40,7 @@ fn a_first_deploy_and_a_rename_leave_projects_and_streams_where_they_are() -> Re
         stream.append(n.to_string())?;
     }
     wait_until("some of it has moved to the bucket", || {
-        Ok(!storage::objects(&state, "streams/")?.is_empty())
+        Ok(storage::objects(&state, "streams/").is_ok_and(|moved| !moved.is_empty()))
     })?;
     let secret = project.run(&["projects", "show", "my-projects", "--json"])?;
 
