@@ -7,6 +7,7 @@ use super::record::{Record, recorded};
 use crate::{
     cloudflare::{Account, Bucket},
     error::problem,
+    local,
     project::{Project, edit},
     settings,
     ui::Ui,
@@ -183,6 +184,7 @@ impl Resource {
             }
         }
         self.is_written = true;
+        local::data::follow(ui, project);
         Ok(())
     }
 

@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::STATE;
-use crate::project::{Lock, Project, Work, holder};
+use crate::{
+    project::{Lock, Project, Work, holder},
+    ui::Ui,
+};
 
 /// Beside the data, so that both are removed together.
 const RECORD: &str = "durable-streams.json";
@@ -103,6 +106,23 @@ pub fn namespace(project: &Project, binding: &str, lock: &Lock) -> Result<Option
     let record = Record::read(&project.root.join(STATE));
     let noted = record.of(project).namespaces.remove(binding);
     Ok(current.map(|current| noted.unwrap_or(current)))
+}
+
+/// Moves what there is once a name has changed, so that `wrangler dev` finds it at once. Where
+/// somebody works on it, the next local run does.
+pub fn follow(ui: &Ui, project: &Project) {
+    let is_free = project.root.join(STATE).is_dir() && holder(project, Work::Serve).is_none();
+    if !is_free {
+        return;
+    }
+    let moved = match Lock::attempt(project, Work::Registry, "deploy") {
+        Ok(Ok(lock)) => settle(project, &lock),
+        Ok(Err(_)) => return,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = moved {
+        ui.report(&error.context("the data of local runs stays under its old name"));
+    }
 }
 
 /// Whether data has to be moved before the project, as it is now, can be served.
@@ -248,8 +268,10 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
-    use crate::project::Here;
+    use crate::{args::Cli, project::Here};
 
     struct Place(tempfile::TempDir);
 
@@ -401,6 +423,25 @@ mod tests {
             NAMESPACES.carry(&place.state(), &from, &to, false).unwrap();
             assert_eq!(place.content(&NAMESPACES, &to).unwrap(), "all");
         }
+    }
+
+    #[test]
+    fn a_deploy_moves_what_there_is_and_makes_nothing() {
+        let place = Place::new();
+        let cli = Cli::try_parse_from(["durable-streams", "--quiet", "doctor"]).unwrap();
+        let ui = Ui::new(&cli.global);
+        let deployed = place.project("x", Some("0abc"), "x");
+        follow(&ui, &deployed);
+        assert!(!place.state().exists());
+        place.fill(&NAMESPACES, "REGISTRY", "mine");
+        let serving = Lock::attempt(&deployed, Work::Serve, "dev")
+            .unwrap()
+            .unwrap();
+        follow(&ui, &deployed);
+        assert_eq!(place.content(&NAMESPACES, "REGISTRY").unwrap(), "mine");
+        drop(serving);
+        follow(&ui, &deployed);
+        assert_eq!(place.content(&NAMESPACES, "0abc").unwrap(), "mine");
     }
 
     #[test]
