@@ -171,16 +171,22 @@ impl Record {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// The names of a project's environment: as noted, else as before its first deploy.
+    /// The names of a project's environment: as noted, else as they are. Older releases, which noted
+    /// nothing, knew the top level alone, and no namespace had an id before its first deploy.
     fn of(&self, project: &Project) -> Names {
         let noted = self.0.get(key(project)).cloned();
-        noted.unwrap_or_else(|| Names {
-            worker: project.name.clone(),
-            namespaces: namespaces(project)
-                .into_keys()
-                .map(|binding| (binding.clone(), binding))
-                .collect(),
-            buckets: buckets(project),
+        noted.unwrap_or_else(|| {
+            let mut namespaces = namespaces(project);
+            if project.environment.is_none() {
+                for (binding, id) in &mut namespaces {
+                    id.clone_from(binding);
+                }
+            }
+            Names {
+                worker: project.name.clone(),
+                namespaces,
+                buckets: buckets(project),
+            }
         })
     }
 
@@ -404,6 +410,18 @@ mod tests {
         place.settle(&place.project("x", Some("0abc"), "x"));
         assert_eq!(place.content(&NAMESPACES, "0abc").unwrap(), "both");
         assert_eq!(place.content(&NAMESPACES, "REGISTRY").unwrap(), "both");
+    }
+
+    #[test]
+    fn an_environment_that_never_ran_here_begins_with_nothing() {
+        let place = Place::new();
+        place.settle(&place.project("x", None, "x"));
+        place.fill(&NAMESPACES, "REGISTRY", "of the top level");
+        let mut staging = place.project("x-staging", Some("0abc"), "x");
+        staging.environment = Some("staging".to_owned());
+        place.settle(&staging);
+        assert_eq!(place.content(&NAMESPACES, "0abc"), None);
+        assert!(place.content(&NAMESPACES, "REGISTRY").is_some());
     }
 
     #[test]
