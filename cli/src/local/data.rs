@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -212,22 +212,29 @@ impl Record {
 }
 
 impl Kind {
-    /// Moves what lies under one name to another, unless there is something. The file that makes it
-    /// count comes last: broken off and done again, it ends right.
+    /// Moves what lies under one name to another, unless there is something: a run that only looked
+    /// has left a file, and no values. The file that makes it count comes last: broken off and done
+    /// again, it ends right.
     fn carry(&self, state: &Path, from: &str, to: &str, keep: bool) -> io::Result<()> {
         let folder = state.join(self.folder);
         let file = |name: &str, end: &str| -> PathBuf {
             let id = object_id(self.class, name);
             folder.join(self.class).join(format!("{id}.sqlite{end}"))
         };
-        if !file(from, "").exists() || file(to, "").exists() {
+        let values = (folder.join(from), folder.join(to));
+        let is_there = file(to, "").exists();
+        if !file(from, "").exists() || is_there && has_values(&values.1) {
             return Ok(());
+        }
+        if is_there {
+            for end in ["", "-wal", "-shm"] {
+                remove(&file(to, end))?;
+            }
         }
         let transfer = |from: &Path, to: &Path| match keep {
             true => copy(from, to),
             false => fs::rename(from, to),
         };
-        let values = (folder.join(from), folder.join(to));
         let logs = ["-shm", "-wal", ""].map(|end| (file(from, end), file(to, end)));
         for (from, to) in std::iter::once(values).chain(logs) {
             if from.exists() && (keep || !to.exists()) {
@@ -256,6 +263,17 @@ fn object_id(class: &str, name: &str) -> String {
     let first = half(name.as_bytes());
     let bytes = first.iter().copied().chain(half(&first));
     bytes.map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn has_values(namespace: &Path) -> bool {
+    fs::read_dir(namespace.join("blobs")).is_ok_and(|mut values| values.next().is_some())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
 }
 
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
@@ -397,6 +415,18 @@ mod tests {
         place.settle(&place.project("x", Some("0abc"), "x"));
         assert_eq!(place.content(&NAMESPACES, "REGISTRY").unwrap(), "one");
         assert_eq!(place.content(&NAMESPACES, "0abc").unwrap(), "two");
+    }
+
+    #[test]
+    fn where_somebody_only_looked_there_is_nothing() {
+        let place = Place::new();
+        place.fill(&NAMESPACES, "REGISTRY", "one");
+        for end in ["", "-wal", "-shm"] {
+            fs::write(place.file(&NAMESPACES, "0abc", end), "empty").unwrap();
+        }
+        place.settle(&place.project("x", Some("0abc"), "x"));
+        assert_eq!(place.content(&NAMESPACES, "0abc").unwrap(), "one");
+        assert!(!place.file(&NAMESPACES, "0abc", "-shm").exists());
     }
 
     #[test]
