@@ -44,11 +44,25 @@ impl Key {
 
     /// What was pressed. Arrows and their like send several bytes, and mean nothing.
     fn all(bytes: &[u8]) -> Vec<Self> {
-        const ESCAPE: u8 = 0x1b;
-        match bytes.contains(&ESCAPE) {
-            true => Vec::new(),
-            false => bytes.iter().copied().filter_map(Self::of).collect(),
+        let mut keys = Vec::new();
+        let mut rest = bytes.iter().copied();
+        while let Some(byte) = rest.next() {
+            match byte {
+                ESCAPE => skip_sequence(&mut rest),
+                byte => keys.extend(Self::of(byte)),
+            }
         }
+        keys
+    }
+}
+
+/// The first byte of what a key without a letter sends.
+const ESCAPE: u8 = 0x1b;
+
+/// Takes what follows it: a letter, or `[` or `O` with numbers up to one that ends it.
+fn skip_sequence(bytes: &mut impl Iterator<Item = u8>) {
+    if matches!(bytes.next(), Some(b'[' | b'O')) {
+        bytes.find(|byte| matches!(byte, b'@'..=b'~'));
     }
 }
 
@@ -176,7 +190,11 @@ mod tests {
         assert_eq!(Key::all(b"rB?"), [Key::Restart, Key::Build, Key::Help]);
         assert_eq!(Key::all(b"\n\x04"), [Key::Space, Key::Quit]);
         assert_eq!(Key::all(b"xyz"), []);
-        assert_eq!(Key::all(b"\x1b[B"), []);
+        for sequence in ["\x1b[B", "\x1bOR", "\x1b[15;2R", "\x1bb", "\x1b"] {
+            assert_eq!(Key::all(sequence.as_bytes()), []);
+            let more = format!("r{sequence}\x1b[Aq");
+            assert_eq!(Key::all(more.as_bytes()), [Key::Restart, Key::Quit]);
+        }
         assert_eq!(Key::all(b""), []);
     }
 

@@ -9,6 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 
 use crate::{
+    args::values::DEFAULT_PORT,
     bundle::{self, Effort},
     dev_vars::DevVars,
     error::problem,
@@ -299,8 +300,8 @@ fn find(ui: &Ui, listen: Listen) -> Result<SocketAddr> {
     let free = listen.find()?;
     if free.is_instead {
         ui.note(format!(
-            "Another program uses the usual port, {}; --port names one",
-            crate::args::values::DEFAULT_PORT
+            "Another program uses port {DEFAULT_PORT}: taking {} instead; --port names one",
+            free.address.port()
         ));
     }
     Ok(free.address)

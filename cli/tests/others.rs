@@ -12,6 +12,9 @@ fn wrong_usage_ends_with_code_2() {
     place.run(&["bild"]).fails(2, &["bild", "build"]);
     place.run(&["dev", "--port", "70000"]).fails(2, &["70000"]);
     place
+        .run(&["dev", "--host", "here"])
+        .fails(2, &["`here` is no address of this machine", "0.0.0.0"]);
+    place
         .run(&["dev", "--quiet", "--verbose"])
         .fails(2, &["--verbose"]);
     let run = place.run(&["--json", "bild"]);

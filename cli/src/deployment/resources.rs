@@ -10,6 +10,7 @@ use super::{
 use crate::{
     cloudflare::{Account, Bucket, Namespace},
     error::problem,
+    local,
     project::{Project, edit},
     settings,
     ui::Ui,
@@ -254,6 +255,7 @@ impl Resource {
             }
         }
         self.is_written = true;
+        local::data::follow(ui, project);
         Ok(())
     }
 

@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, Write},
+    io::{self, ErrorKind, Write},
     path::{Path, PathBuf},
 };
 
@@ -18,7 +18,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::STATE;
-use crate::project::{Lock, Project, Work, holder};
+use crate::{
+    project::{Lock, Project, Work, holder},
+    ui::Ui,
+};
 
 /// Beside the data, so that both are removed together.
 const RECORD: &str = "durable-streams.json";
@@ -105,6 +108,23 @@ pub fn namespace(project: &Project, binding: &str, lock: &Lock) -> Result<Option
     Ok(current.map(|current| noted.unwrap_or(current)))
 }
 
+/// Moves what there is once a name has changed, so that `wrangler dev` finds it at once. Where
+/// somebody works on it, the next local run does.
+pub fn follow(ui: &Ui, project: &Project) {
+    let is_free = project.root.join(STATE).is_dir() && holder(project, Work::Serve).is_none();
+    if !is_free {
+        return;
+    }
+    let moved = match Lock::attempt(project, Work::Registry, "deploy") {
+        Ok(Ok(lock)) => settle(project, &lock),
+        Ok(Err(_)) => return,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = moved {
+        ui.report(&error.context("the data of local runs stays under its old name"));
+    }
+}
+
 /// Whether data has to be moved before the project, as it is now, can be served.
 pub fn is_settled(project: &Project) -> bool {
     let names = Record::read(&project.root.join(STATE)).of(project);
@@ -151,16 +171,22 @@ impl Record {
         serde_json::from_str(&text).unwrap_or_default()
     }
 
-    /// The names of a project's environment: as noted, else as before its first deploy.
+    /// The names of a project's environment: as noted, else as they are. Older releases, which noted
+    /// nothing, knew the top level alone, and no namespace had an id before its first deploy.
     fn of(&self, project: &Project) -> Names {
         let noted = self.0.get(key(project)).cloned();
-        noted.unwrap_or_else(|| Names {
-            worker: project.name.clone(),
-            namespaces: namespaces(project)
-                .into_keys()
-                .map(|binding| (binding.clone(), binding))
-                .collect(),
-            buckets: buckets(project),
+        noted.unwrap_or_else(|| {
+            let mut namespaces = namespaces(project);
+            if project.environment.is_none() {
+                for (binding, id) in &mut namespaces {
+                    id.clone_from(binding);
+                }
+            }
+            Names {
+                worker: project.name.clone(),
+                namespaces,
+                buckets: buckets(project),
+            }
         })
     }
 
@@ -186,22 +212,29 @@ impl Record {
 }
 
 impl Kind {
-    /// Moves what lies under one name to another, unless there is something. The file that makes it
-    /// count comes last: broken off and done again, it ends right.
+    /// Moves what lies under one name to another, unless there is something: a run that only looked
+    /// has left a file, and no values. The file that makes it count comes last: broken off and done
+    /// again, it ends right.
     fn carry(&self, state: &Path, from: &str, to: &str, keep: bool) -> io::Result<()> {
         let folder = state.join(self.folder);
         let file = |name: &str, end: &str| -> PathBuf {
             let id = object_id(self.class, name);
             folder.join(self.class).join(format!("{id}.sqlite{end}"))
         };
-        if !file(from, "").exists() || file(to, "").exists() {
+        let values = (folder.join(from), folder.join(to));
+        let is_there = file(to, "").exists();
+        if !file(from, "").exists() || is_there && has_values(&values.1) {
             return Ok(());
+        }
+        if is_there {
+            for end in ["", "-wal", "-shm"] {
+                remove(&file(to, end))?;
+            }
         }
         let transfer = |from: &Path, to: &Path| match keep {
             true => copy(from, to),
             false => fs::rename(from, to),
         };
-        let values = (folder.join(from), folder.join(to));
         let logs = ["-shm", "-wal", ""].map(|end| (file(from, end), file(to, end)));
         for (from, to) in std::iter::once(values).chain(logs) {
             if from.exists() && (keep || !to.exists()) {
@@ -232,6 +265,17 @@ fn object_id(class: &str, name: &str) -> String {
     bytes.map(|byte| format!("{byte:02x}")).collect()
 }
 
+fn has_values(namespace: &Path) -> bool {
+    fs::read_dir(namespace.join("blobs")).is_ok_and(|mut values| values.next().is_some())
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     if !from.is_dir() {
         let part = to.with_extension("part");
@@ -248,8 +292,10 @@ fn copy(from: &Path, to: &Path) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
-    use crate::project::Here;
+    use crate::{args::Cli, project::Here};
 
     struct Place(tempfile::TempDir);
 
@@ -372,6 +418,18 @@ mod tests {
     }
 
     #[test]
+    fn where_somebody_only_looked_there_is_nothing() {
+        let place = Place::new();
+        place.fill(&NAMESPACES, "REGISTRY", "one");
+        for end in ["", "-wal", "-shm"] {
+            fs::write(place.file(&NAMESPACES, "0abc", end), "empty").unwrap();
+        }
+        place.settle(&place.project("x", Some("0abc"), "x"));
+        assert_eq!(place.content(&NAMESPACES, "0abc").unwrap(), "one");
+        assert!(!place.file(&NAMESPACES, "0abc", "-shm").exists());
+    }
+
+    #[test]
     fn what_another_environment_uses_is_copied() {
         let place = Place::new();
         let mut project = place.project("x", None, "x");
@@ -382,6 +440,18 @@ mod tests {
         place.settle(&place.project("x", Some("0abc"), "x"));
         assert_eq!(place.content(&NAMESPACES, "0abc").unwrap(), "both");
         assert_eq!(place.content(&NAMESPACES, "REGISTRY").unwrap(), "both");
+    }
+
+    #[test]
+    fn an_environment_that_never_ran_here_begins_with_nothing() {
+        let place = Place::new();
+        place.settle(&place.project("x", None, "x"));
+        place.fill(&NAMESPACES, "REGISTRY", "of the top level");
+        let mut staging = place.project("x-staging", Some("0abc"), "x");
+        staging.environment = Some("staging".to_owned());
+        place.settle(&staging);
+        assert_eq!(place.content(&NAMESPACES, "0abc"), None);
+        assert!(place.content(&NAMESPACES, "REGISTRY").is_some());
     }
 
     #[test]
@@ -401,6 +471,25 @@ mod tests {
             NAMESPACES.carry(&place.state(), &from, &to, false).unwrap();
             assert_eq!(place.content(&NAMESPACES, &to).unwrap(), "all");
         }
+    }
+
+    #[test]
+    fn a_deploy_moves_what_there_is_and_makes_nothing() {
+        let place = Place::new();
+        let cli = Cli::try_parse_from(["durable-streams", "--quiet", "doctor"]).unwrap();
+        let ui = Ui::new(&cli.global);
+        let deployed = place.project("x", Some("0abc"), "x");
+        follow(&ui, &deployed);
+        assert!(!place.state().exists());
+        place.fill(&NAMESPACES, "REGISTRY", "mine");
+        let serving = Lock::attempt(&deployed, Work::Serve, "dev")
+            .unwrap()
+            .unwrap();
+        follow(&ui, &deployed);
+        assert_eq!(place.content(&NAMESPACES, "REGISTRY").unwrap(), "mine");
+        drop(serving);
+        follow(&ui, &deployed);
+        assert_eq!(place.content(&NAMESPACES, "0abc").unwrap(), "mine");
     }
 
     #[test]

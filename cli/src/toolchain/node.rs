@@ -94,9 +94,10 @@ pub fn folder() -> Result<PathBuf> {
     Ok(cache::dir()?.join(folder_name()))
 }
 
-/// Puts a script beside the packages, where it can import them, and returns its path.
+/// Puts a script beside the packages, where it can import them, and returns its path. Another release
+/// has one of another name: it may be at work in the same cache.
 pub fn place_script(packages: &Path, name: &str, text: &str) -> Result<PathBuf> {
-    let path = packages.join(name);
+    let path = packages.join(format!("{:08x}-{name}", sum(text)));
     if fs::read_to_string(&path).is_ok_and(|there| there == text) {
         return Ok(path);
     }
@@ -115,9 +116,13 @@ fn is_complete(folder: &Path) -> bool {
 
 /// Other versions of the packages live in a folder of another name.
 fn folder_name() -> String {
+    format!("node-{:08x}", sum(LOCK))
+}
+
+fn sum(text: &str) -> u32 {
     let mut sum = flate2::Crc::new();
-    sum.update(LOCK.as_bytes());
-    format!("node-{:08x}", sum.sum())
+    sum.update(text.as_bytes());
+    sum.sum()
 }
 
 /// The version in `v20.20.2`.
@@ -137,6 +142,16 @@ mod tests {
         assert_eq!(version("v20.20.2"), Some((20, 20)));
         assert_eq!(version("v8.0.0"), Some((8, 0)));
         assert_eq!(version("20"), None);
+    }
+
+    #[test]
+    fn scripts_of_two_releases_do_not_meet() {
+        let dir = tempfile::tempdir().unwrap();
+        let place = |text| place_script(dir.path(), "a.mjs", text).unwrap();
+        let (one, other) = (place("1"), place("2"));
+        assert_ne!(one, other);
+        assert_eq!(place("1"), one);
+        assert_eq!(fs::read_to_string(one).unwrap(), "1");
     }
 
     #[test]

@@ -84,6 +84,7 @@ fn a_second_one_in_a_folder_is_refused_and_loses_nothing() -> Result<()> {
 #[test]
 fn requests_are_shown_without_what_is_secret_in_them() -> Result<()> {
     let project = Project::take(Auth::None)?;
+    project.forget_data()?;
     let dev = Dev::start(&project)?;
     let path = "/v1/stream/shown?token=hunter2";
     let call = dev.client().call(Method::GET, path);
@@ -108,6 +109,7 @@ fn requests_are_shown_without_what_is_secret_in_them() -> Result<()> {
 #[test]
 fn it_listens_where_the_manifest_says_and_options_come_first() -> Result<()> {
     let project = Project::take(Auth::None)?;
+    project.forget_data()?;
     let free = || anyhow::Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
     let (said, other) = (free()?, free()?);
     let dev = format!("\n[dev]\nip = \"0.0.0.0\"\nport = {said}\nlocal_protocol = \"https\"\n");
@@ -236,6 +238,7 @@ fn keys_do_what_they_say_and_leave_the_terminal_as_it_was() -> Result<()> {
 #[test]
 fn it_builds_beside_a_build_and_neither_takes_what_the_other_made() -> Result<()> {
     let project = Project::take(Auth::None)?;
+    project.forget_data()?;
     project.run(&["build"])?;
     let wasm = project.dir.join("build/index_bg.wasm");
     let built = fs::read(&wasm)?;
