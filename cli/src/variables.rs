@@ -4,7 +4,12 @@
 use anyhow::Result;
 use serde_json::{Map, Value};
 
-use crate::{dev_vars::DevVars, error::problem, project::Project, settings};
+use crate::{
+    dev_vars::{self, DevVars},
+    error::problem,
+    project::Project,
+    settings,
+};
 
 /// Refuses malformed settings in `wrangler.toml`.
 pub fn check(project: &Project) -> Result<()> {
@@ -40,7 +45,7 @@ pub fn is_setting(name: &str) -> bool {
 /// Refuses malformed settings there and in those of a local run.
 pub fn check_with(project: &Project, dev_vars: &DevVars) -> Result<()> {
     let mut wrong = malformed(project.manifest().name(), &project.wrangler.vars);
-    wrong.extend(malformed(dev_vars.file(), dev_vars.entries()));
+    wrong.extend(malformed(dev_vars::FILE, dev_vars.entries()));
     refuse(&wrong)
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     cell::Cell,
-    path::Path,
+    path::{Path, PathBuf},
     sync::mpsc::{Receiver, channel},
     thread,
     time::{Duration, Instant},
@@ -11,8 +11,10 @@ use std::{
 use anyhow::{Context, Result};
 use notify::{Event, EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 
-use crate::{dev_vars, project::MANIFESTS};
+use crate::dev_vars;
 
+/// Files beside `src/` that make a difference.
+const FILES: &[&str] = &["Cargo.toml", "wrangler.toml", dev_vars::FILE];
 /// Editors and formatters write more than once: wait until it is quiet this long.
 const QUIET: Duration = Duration::from_millis(150);
 /// But not longer than this.
@@ -89,13 +91,8 @@ fn matters(root: &Path, event: &Event) -> bool {
     written && event.paths.iter().any(|path| is_source(root, path))
 }
 
-/// Whether a file makes a difference: a source, or one of those beside `src/`.
-fn is_source(root: &Path, path: &Path) -> bool {
-    let beside = path.strip_prefix(root).ok().and_then(Path::to_str);
-    path.starts_with(root.join("src"))
-        || beside.is_some_and(|name| {
-            name == "Cargo.toml" || MANIFESTS.contains(&name) || name.starts_with(dev_vars::FILE)
-        })
+fn is_source(root: &Path, path: &PathBuf) -> bool {
+    path.starts_with(root.join("src")) || FILES.iter().any(|file| path == &root.join(file))
 }
 
 #[cfg(test)]
@@ -126,13 +123,7 @@ mod tests {
         }
         let watch = Watch::start(&root).unwrap();
         let write = |name: &str| fs::write(root.join(name), "x").unwrap();
-        for source in [
-            "src/lib.rs",
-            "src/deep/a.rs",
-            "Cargo.toml",
-            "wrangler.toml",
-            ".dev.vars.a",
-        ] {
+        for source in ["src/lib.rs", "src/deep/a.rs", "Cargo.toml", "wrangler.toml"] {
             assert!(notices(&watch, || write(source)), "{source}");
         }
         for product in ["build/index.js", "target/x", "Cargo.lock"] {
