@@ -31,6 +31,23 @@ pub struct Access {
     pub expires_at: u64,
 }
 
+impl Access {
+    /// What the tokens are, and where others come from, for a person.
+    pub fn about(&self, place: Place) -> String {
+        let project = &self.project;
+        let place = match place {
+            Place::Local => "",
+            Place::Remote => " --remote",
+        };
+        format!(
+            "READ and WRITE are tokens of the project {project} for a day.\n\
+             `durable-streams token -p {project} --scope read{place}` makes another,\n\
+             `durable-streams projects show {project} --show-secret{place}` shows the secret that signs \
+             them."
+        )
+    }
+}
+
 /// What the project in a folder says of itself: `package.metadata.durable-streams.auth`.
 pub fn of(root: &Path) -> Result<Auth> {
     let path = root.join("Cargo.toml");

@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use clap::error::ErrorKind;
 use serde_json::{Value, json};
 
 /// An error with the way out of it.
@@ -45,12 +44,7 @@ pub fn document(message: &str, hint: Option<&str>) -> Value {
 /// The JSON document of a wrong command line.
 pub fn usage(error: &clap::Error) -> Value {
     let text = error.to_string();
-    let message = match error.kind() {
-        // Its text is that of `--help`.
-        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".to_owned(),
-        _ => wrong(&text),
-    };
-    document(&message, Some(&ways(&text)))
+    document(&wrong(&text), Some(&ways(&text)))
 }
 
 /// What is wrong, with all that belongs to it, in one line.
@@ -112,7 +106,8 @@ mod tests {
             ),
             (
                 "projects --json",
-                "a command is missing",
+                "'durable-streams projects' requires a subcommand but one was not provided \
+                 [subcommands: list, create, show, update, rotate, remove-secret, delete, help]",
                 "`durable-streams projects --help` tells the rest",
             ),
         ] {

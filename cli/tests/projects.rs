@@ -86,6 +86,22 @@ fn wrong_usage_of_a_token_ends_with_code_2() {
         ),
         (&["projects"], "list"),
         (&["projects", "show"], "NAME"),
+        (&["projects", "update", "p"], "--cors-origin"),
+        (
+            &["projects", "update", "p", "--public", "--no-public"],
+            "--no-public",
+        ),
+        (
+            &[
+                "projects",
+                "update",
+                "p",
+                "--no-cors-origin",
+                "--cors-origin",
+                "*",
+            ],
+            "--no-cors-origin",
+        ),
     ] {
         place.run(args).fails(2, &[says]);
     }

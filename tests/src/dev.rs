@@ -1,5 +1,6 @@
 //! `durable-streams dev`, run as a person runs it: at the head of a terminal's process group.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -32,7 +33,9 @@ pub struct Document {
     pub port: u16,
     /// Tokens, where they are needed.
     pub access: Option<Access>,
-    /// Lines for a shell.
+    /// Variables for a shell.
+    pub variables: BTreeMap<String, String>,
+    /// Lines for it, which use them.
     pub snippets: Vec<Snippet>,
 }
 

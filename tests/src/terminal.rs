@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{LocalModes, tcgetattr};
 
 /// A first build takes minutes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(300);
@@ -34,6 +35,10 @@ impl Terminal {
             .read(true)
             .write(true)
             .open(name.to_str()?)?;
+        // Machines that run tests say so by `CI`, and there nobody is asked anything.
+        if !command.get_envs().any(|(name, _)| name == "CI") {
+            command.env_remove("CI");
+        }
         let child = command
             .stdin(Stdio::from(theirs.try_clone()?))
             .stdout(Stdio::from(theirs.try_clone()?))
@@ -91,7 +96,24 @@ impl Terminal {
         Ok(self.keyboard.write_all(answer.as_bytes())?)
     }
 
-    /// Presses Ctrl-C.
+    /// Whether it echoes what is typed, as shells want it.
+    pub fn shows_what_is_typed(&self) -> Result<bool> {
+        let modes = tcgetattr(&self.keyboard)?.local_modes;
+        Ok(modes.intersects(LocalModes::ECHO | LocalModes::ISIG))
+    }
+
+    /// Waits for a question, and presses Ctrl-C as soon as that is a key like others.
+    pub fn refuse(&mut self, question: &str) -> Result<()> {
+        self.wait_for(question)?;
+        let started = Instant::now();
+        while self.shows_what_is_typed()? {
+            ensure!(started.elapsed() < PATIENCE, "it does not listen");
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(self.keyboard.write_all(b"\x03")?)
+    }
+
+    /// Asks it to end, as Ctrl-C does while it asks nothing.
     pub fn interrupt(&self) -> Result<()> {
         Ok(kill_process(Pid::from_child(&self.child), Signal::INT)?)
     }

@@ -17,7 +17,7 @@ pub use self::{
     init::Init,
     machine::{Completions, Dev, Doctor},
     operate::{Rollback, Secrets},
-    projects::{CreateProject, PlaceFlags, Projects, Token},
+    projects::{CreateProject, PlaceFlags, Projects, Token, UpdateProject},
     server::{
         CreateSubscription, Delivery, Directory, Keys, ServerFlags, Since, SomeStreams, Streams,
         Subscriptions,
@@ -69,9 +69,10 @@ pub enum Command {
     /// Set, list and delete secrets of the deployed worker
     #[command(subcommand)]
     Secret(Secrets),
-    /// Make a project in the registry, with a secret that signs tokens
+    /// The older name of `projects create`
+    #[command(hide = true)]
     CreateProject(CreateProject),
-    /// List, show and change the projects in the registry
+    /// Make, list, show, change and delete the projects in the registry
     #[command(subcommand)]
     Projects(Projects),
     /// Print a token for the streams of a project

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clap::{Args, Subcommand};
+use clap::{ArgGroup, Args, Subcommand};
 
 use super::{
     Streams,
@@ -20,7 +20,7 @@ pub struct PlaceFlags {
     pub remote: bool,
 }
 
-/// Options of `create-project`.
+/// Options of `projects create`.
 #[derive(Debug, Args)]
 pub struct CreateProject {
     /// The project: the first segment of its streams' paths [default: the name of the worker]
@@ -40,6 +40,35 @@ pub struct CreateProject {
     pub place: PlaceFlags,
 }
 
+/// Options of `projects update`.
+#[derive(Debug, Args)]
+#[command(group = ArgGroup::new("change").required(true).multiple(true))]
+pub struct UpdateProject {
+    /// The project
+    pub name: String,
+    /// Let everyone read all streams without a token
+    #[arg(long, group = "change", conflicts_with = "no_public")]
+    pub public: bool,
+    /// Let nobody read without a token; streams that are public by themselves stay so
+    #[arg(long, group = "change")]
+    pub no_public: bool,
+    /// Let pages of this origin use the streams, and of no others than are given here, `*` for all;
+    /// may be given several times
+    #[arg(
+        long,
+        group = "change",
+        value_name = "ORIGIN",
+        conflicts_with = "no_cors_origin"
+    )]
+    pub cors_origin: Vec<String>,
+    /// Let no pages of other origins use the streams
+    #[arg(long, group = "change")]
+    pub no_cors_origin: bool,
+    /// Which registry.
+    #[command(flatten)]
+    pub place: PlaceFlags,
+}
+
 /// What to do with the projects in the registry.
 #[derive(Debug, Subcommand)]
 pub enum Projects {
@@ -49,14 +78,21 @@ pub enum Projects {
         #[command(flatten)]
         place: PlaceFlags,
     },
-    /// Show a project, without its secrets
+    /// Make a project, with a secret that signs tokens
+    Create(CreateProject),
+    /// Show a project
     Show {
         /// The project
         name: String,
+        /// Show the secret that signs tokens, too: whoever has it can do everything in the project
+        #[arg(long)]
+        show_secret: bool,
         /// Which registry.
         #[command(flatten)]
         place: PlaceFlags,
     },
+    /// Change who may read a project, and which pages may use it
+    Update(UpdateProject),
     /// Give a project a new secret; tokens of the old one are still taken
     Rotate {
         /// The project
@@ -102,7 +138,7 @@ pub enum Projects {
 /// Options of `token`.
 #[derive(Debug, Args)]
 pub struct Token {
-    /// The project [default: the only one]
+    /// The project [default: that of the worker's name, or the only one]
     #[arg(long, short)]
     pub project: Option<String>,
     /// What the token allows

@@ -1,4 +1,4 @@
-//! `create-project`: a project in the registry, with its first secret.
+//! `projects create`: a project in the registry, with its first secret.
 
 use anyhow::Result;
 use serde_json::json;
@@ -32,10 +32,13 @@ pub fn run(ui: &Ui, here: &Here, args: &CreateProject) -> Result<()> {
     let shown = shown.transpose()?;
     let mut text = format!("Made the project {name} ({place}).");
     if let Some(secret) = &shown {
-        text.push_str(&format!("\nIts secret, which is not shown again: {secret}"));
+        text.push_str(&format!(
+            " Its secret signs tokens, here and in your backend:\n{secret}\n\
+             `durable-streams projects show {name} --show-secret` shows it again."
+        ));
     }
     text.push_str(&format!(
-        "\nA token for it: durable-streams token --project {name} --scope write"
+        "\n`durable-streams token --project {name} --scope write` makes a token for it."
     ));
     ui.result(
         text,

@@ -18,8 +18,9 @@ use crate::{
     error::problem,
     interrupt,
     project::{Here, Lock, Project, Work},
-    registry::{self, Registry},
-    snippets, toolchain,
+    registry::{self, Place, Registry},
+    snippets::Snippets,
+    toolchain,
     ui::{self, Ui},
     variables,
 };
@@ -133,19 +134,15 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
     // Without tokens, there is nothing to paste where tokens are needed.
     let can_try = access.is_some() || auth::of(&deployment.project.root)? == Auth::None;
     let snippets = match urls.first() {
-        Some(url) if can_try => snippets::render(url, access.as_ref())?,
-        _ => Vec::new(),
+        Some(url) if can_try => Some(Snippets::new(url, access.as_ref())?),
+        _ => None,
     };
+    let lines = snippets.as_ref().map(Snippets::to_string);
+    let lines = lines.unwrap_or_default();
     let next = match (&access, can_try) {
-        (Some(access), _) => format!(
-            "The project {} has tokens for a day, to write and to read:\n{}\n{}\n\n{}",
-            access.project,
-            access.write_token,
-            access.read_token,
-            snippets::text(&snippets)
-        ),
-        (None, true) => snippets::text(&snippets),
-        (None, false) => "`durable-streams create-project --remote` makes a project, \
+        (Some(access), _) => format!("{}\n\n{lines}", access.about(Place::Remote)),
+        (None, true) => lines,
+        (None, false) => "`durable-streams projects create --remote` makes a project, \
                           `durable-streams token --remote --scope write` a token for it."
             .to_owned(),
     };
@@ -169,7 +166,8 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
                 "url": urls.first(),
                 "urls": urls,
                 "access": access,
-                "snippets": snippets,
+                "variables": snippets.as_ref().map(Snippets::variables),
+                "snippets": snippets.as_ref().map_or(&[][..], Snippets::lines),
             }),
         ),
     );

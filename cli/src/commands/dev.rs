@@ -8,8 +8,9 @@ use crate::{
     auth::{self, Access},
     local,
     project::Here,
+    registry::Place,
     session::Session,
-    snippets::{self, Snippet},
+    snippets::Snippets,
     ui::Ui,
 };
 
@@ -25,7 +26,7 @@ pub fn run_with(ui: &Ui, here: &Here, port: u16, more: &Value) -> Result<()> {
         Auth::ProjectJwt => Some(auth::local_access(ui, session.project())?),
         Auth::None => None,
     };
-    let snippets = snippets::render(&session.url(), access.as_ref())?;
+    let snippets = Snippets::new(&session.url(), access.as_ref())?;
     ui.result(
         text(&session, &snippets, access.as_ref()),
         &document(&session, &snippets, access.as_ref(), more),
@@ -33,26 +34,20 @@ pub fn run_with(ui: &Ui, here: &Here, port: u16, more: &Value) -> Result<()> {
     session.run()
 }
 
-fn text(session: &Session, snippets: &[Snippet], access: Option<&Access>) -> String {
-    let tokens = access.map(|access| {
-        format!(
-            "The project {} has tokens for a day, to write and to read:\n{}\n{}\n\n",
-            access.project, access.write_token, access.read_token
-        )
-    });
+fn text(session: &Session, snippets: &Snippets, access: Option<&Access>) -> String {
+    let tokens = access.map(|access| format!("{}\n\n", access.about(Place::Local)));
     format!(
-        "\nServing {} at {}\nCtrl-C stops it; the data stays in {}.\n\n{}{}\n",
+        "\nServing {} at {}\nCtrl-C stops it; the data stays in {}.\n\n{}{snippets}",
         session.project().name,
         session.url(),
         local::STATE,
         tokens.unwrap_or_default(),
-        snippets::text(snippets),
     )
 }
 
 fn document(
     session: &Session,
-    snippets: &[Snippet],
+    snippets: &Snippets,
     access: Option<&Access>,
     more: &Value,
 ) -> Value {
@@ -61,7 +56,8 @@ fn document(
         "port": session.port(),
         "project": { "name": session.project().name, "dir": session.project().root },
         "access": access,
-        "snippets": snippets,
+        "variables": snippets.variables(),
+        "snippets": snippets.lines(),
         "pids": { "node": session.node_pid() },
     });
     if let (Some(document), Some(more)) = (document.as_object_mut(), more.as_object()) {

@@ -3,11 +3,14 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::delete_project::{self, Deletion};
+use super::{
+    create_project,
+    delete_project::{self, Deletion},
+};
 use crate::{
-    args::{PlaceFlags, Projects},
+    args::{PlaceFlags, Projects, UpdateProject},
     project::{Here, Project},
-    registry::{Place, Record, Registry, Secret},
+    registry::{self, Place, Record, Registry, Secret},
     ui::Ui,
 };
 
@@ -15,7 +18,13 @@ use crate::{
 pub fn run(ui: &Ui, here: &Here, args: &Projects) -> Result<()> {
     match args {
         Projects::List { place } => list(ui, here, *place),
-        Projects::Show { name, place } => show(ui, here, name, *place),
+        Projects::Create(args) => create_project::run(ui, here, args),
+        Projects::Show {
+            name,
+            show_secret,
+            place,
+        } => show(ui, here, name, *show_secret, *place),
+        Projects::Update(args) => update(ui, here, args),
         Projects::Rotate {
             name,
             secret_stdin,
@@ -87,7 +96,7 @@ fn list(ui: &Ui, here: &Here, flags: PlaceFlags) -> Result<()> {
     }
     if names.is_empty() {
         lines.push(format!(
-            "There is no project yet ({place}); `durable-streams create-project` makes one."
+            "There is no project yet ({place}); `durable-streams projects create` makes one."
         ));
     }
     ui.result(
@@ -97,20 +106,61 @@ fn list(ui: &Ui, here: &Here, flags: PlaceFlags) -> Result<()> {
     Ok(())
 }
 
-fn show(ui: &Ui, here: &Here, name: &str, flags: PlaceFlags) -> Result<()> {
+fn show(ui: &Ui, here: &Here, name: &str, show_secret: bool, flags: PlaceFlags) -> Result<()> {
     let mut registry = open(ui, here, flags)?;
     let place = registry.place().name();
     let record = registry.get(name)?;
     let mut lines = vec![format!("{} ({place})", line(name, &record))];
     for (at, secret) in record.signing_secrets.iter().enumerate() {
-        let role = if at == 0 {
-            ", which signs new tokens"
-        } else {
-            ""
+        let role = match at {
+            0 => ", which signs new tokens",
+            _ => "",
         };
         lines.push(format!("  secret {}{role}", secret.id()));
     }
-    ui.result(lines.join("\n"), &document(name, place, &record));
+    let mut document = document(name, place, &record);
+    if show_secret {
+        let secret = record.primary()?;
+        ui.warn(
+            "whoever has this secret can make tokens for everything in the project: give it to \
+             backends that sign tokens, and to nobody else",
+        );
+        lines.push(secret.reveal().to_owned());
+        document["secret"] = json!(secret.reveal());
+    }
+    ui.result(lines.join("\n"), &document);
+    Ok(())
+}
+
+fn update(ui: &Ui, here: &Here, args: &UpdateProject) -> Result<()> {
+    for origin in &args.cors_origin {
+        registry::check_origin(origin)?;
+    }
+    let name = &args.name;
+    let mut registry = open(ui, here, args.place)?;
+    let place = registry.place().name();
+    let before = registry.get(name)?;
+    let mut record = before.clone();
+    if args.public || args.no_public {
+        record.is_public = args.public;
+    }
+    if args.no_cors_origin || !args.cors_origin.is_empty() {
+        record.cors_origins.clone_from(&args.cors_origin);
+    }
+    let is_changed = record != before;
+    if is_changed {
+        registry.set(name, &record)?;
+    }
+    let change = match is_changed {
+        true => "A running server follows within a minute.",
+        false => "It was so before.",
+    };
+    let mut document = document(name, place, &record);
+    document["changed"] = json!(is_changed);
+    ui.result(
+        format!("{} ({place}). {change}", line(name, &record)),
+        &document,
+    );
     Ok(())
 }
 
@@ -122,9 +172,11 @@ fn rotate(ui: &Ui, here: &Here, name: &str, from_stdin: bool, flags: PlaceFlags)
     record.rotate(new.clone())?;
     registry.set(name, &record)?;
     let shown = (!from_stdin).then(|| new.reveal());
-    let mut text = format!("The project {name} ({place}) has a new secret.");
-    if let Some(secret) = shown {
-        text.push_str(&format!("\nIt is not shown again: {secret}"));
+    let mut text =
+        format!("The project {name} ({place}) has a new secret, which signs from now on");
+    match shown {
+        Some(secret) => text.push_str(&format!(":\n{secret}")),
+        None => text.push('.'),
     }
     text.push_str(&format!(
         "\nTokens of the old one are taken until `durable-streams projects remove-secret {name}`."

@@ -45,13 +45,13 @@ pub fn run(ui: &Ui, here: &Here, args: &Token) -> Result<()> {
     Ok(())
 }
 
-/// The project, the only one if none is named, and its primary secret.
+/// The project, the [usual](Registry::usual) one if none is named, and its primary secret.
 fn registered(ui: &Ui, here: &Here, args: &Token) -> Result<(String, Secret)> {
     let project = Project::open(here)?;
     let mut registry = Registry::open(ui, &project, place(args.place))?;
     let name = match &args.project {
         Some(name) => name.clone(),
-        None => registry.only()?,
+        None => registry.usual(&project.name)?,
     };
     let secret = registry.get(&name)?.primary()?.clone();
     let allowed = match args.scope {

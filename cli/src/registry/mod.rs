@@ -82,17 +82,25 @@ impl Registry {
         Ok(names)
     }
 
-    /// The only project there is.
-    pub fn only(&mut self) -> Result<String> {
+    /// The project to work on where none is named: that of the worker's name, or else the only one
+    /// there is.
+    pub fn usual(&mut self, worker: &str) -> Result<String> {
+        // To list all takes longer: streams have keys, too.
+        if self.store.get(worker)?.is_some() {
+            return Ok(worker.to_owned());
+        }
         let names = self.names()?;
         match names.as_slice() {
             [only] => Ok(only.clone()),
             [] => Err(problem(
                 format!("there is no project yet ({})", self.place.name()),
-                "`durable-streams create-project` makes one",
+                "`durable-streams projects create` makes one",
             )),
             several => Err(problem(
-                format!("there are several projects: {}", several.join(", ")),
+                format!(
+                    "there are several projects, and none of the worker's name: {}",
+                    several.join(", ")
+                ),
                 "name one with --project",
             )),
         }
@@ -104,7 +112,7 @@ impl Registry {
             Some(record) => Ok(record),
             None => Err(problem(
                 format!("there is no project `{name}` ({})", self.place.name()),
-                "`durable-streams projects list` lists them, `durable-streams create-project` makes one",
+                "`durable-streams projects list` lists them, `durable-streams projects create` makes one",
             )),
         }
     }
@@ -278,15 +286,14 @@ mod tests {
     }
 
     #[test]
-    fn the_only_project_need_not_be_named() {
-        assert_eq!(registry(&[("a", ""), ("a/s", "")]).only().unwrap(), "a");
-        let none = registry(&[]).only().unwrap_err();
-        assert!(
-            crate::error::hint(&none)
-                .unwrap()
-                .contains("create-project")
-        );
-        let several = registry(&[("a", ""), ("b", "")]).only().unwrap_err();
+    fn the_project_of_the_workers_name_and_the_only_one_need_not_be_named() {
+        let named = registry(&[("a", ""), ("w", "")]).usual("w");
+        assert_eq!(named.unwrap(), "w");
+        assert_eq!(registry(&[("a", ""), ("a/s", "")]).usual("w").unwrap(), "a");
+        let none = registry(&[]).usual("w").unwrap_err();
+        let hint = crate::error::hint(&none).unwrap();
+        assert!(hint.contains("projects create"), "{hint}");
+        let several = registry(&[("a", ""), ("b", "")]).usual("w").unwrap_err();
         assert!(several.to_string().contains("a, b"), "{several}");
         assert!(crate::error::hint(&several).unwrap().contains("--project"));
     }

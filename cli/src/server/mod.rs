@@ -131,8 +131,7 @@ impl Server {
         };
         let name = match &flags.project {
             Some(name) => name.clone(),
-            None if registry.find(&project.name)?.is_some() => project.name.clone(),
-            None => registry.only()?,
+            None => registry.usual(&project.name)?,
         };
         let secret = registry.get(&name)?.primary()?.clone();
         Self::new(ui, &url, Some(name), Some(secret))

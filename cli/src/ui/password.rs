@@ -15,13 +15,11 @@ pub fn ask(question: &str) -> Result<String> {
 
 #[cfg(unix)]
 mod unix {
-    use std::{
-        fs::{File, OpenOptions},
-        io::{self, ErrorKind, Write},
-    };
+    use std::io::{self, ErrorKind, Write};
 
     use rustix::{
         event::{PollFd, PollFlags, Timespec, poll},
+        stdio::stdin,
         termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr},
     };
 
@@ -34,39 +32,32 @@ mod unix {
         tv_nsec: 100_000_000,
     };
 
-    /// A terminal that shows nothing of what is typed, until this is dropped.
+    /// The terminal on stdin shows nothing of what is typed, until this is dropped.
     struct Hidden {
-        terminal: File,
         before: Termios,
     }
 
     impl Hidden {
         fn new() -> io::Result<Self> {
-            let mut options = OpenOptions::new();
-            let terminal = options.read(true).write(true).open("/dev/tty");
-            // Without a controlling terminal there may be one on stdin all the same.
-            let terminal = terminal.or_else(|_| {
-                let stdin = rustix::stdio::stdin();
-                stdin.try_clone_to_owned().map(File::from)
-            })?;
-            let before = tcgetattr(&terminal)?;
+            let before = tcgetattr(stdin())?;
             let mut hidden = before.clone();
             let shown = LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG;
             hidden.local_modes.remove(shown);
-            tcsetattr(&terminal, OptionalActions::Flush, &hidden)?;
-            Ok(Self { terminal, before })
+            tcsetattr(stdin(), OptionalActions::Flush, &hidden)?;
+            Ok(Self { before })
         }
 
         /// The next byte that is typed.
         fn byte(&self) -> io::Result<u8> {
             let mut byte = [0];
             while !interrupt::interrupted() {
-                let mut ready = [PollFd::new(&self.terminal, PollFlags::IN)];
+                let terminal = stdin();
+                let mut ready = [PollFd::new(&terminal, PollFlags::IN)];
                 match poll(&mut ready, Some(&PATIENCE)) {
                     Ok(0) | Err(rustix::io::Errno::INTR) => continue,
                     outcome => outcome?,
                 };
-                return match rustix::io::read(&self.terminal, &mut byte)? {
+                return match rustix::io::read(terminal, &mut byte)? {
                     0 => Err(ErrorKind::UnexpectedEof.into()),
                     _ => Ok(byte[0]),
                 };
@@ -77,7 +68,7 @@ mod unix {
 
     impl Drop for Hidden {
         fn drop(&mut self) {
-            let _ = tcsetattr(&self.terminal, OptionalActions::Drain, &self.before);
+            let _ = tcsetattr(stdin(), OptionalActions::Drain, &self.before);
         }
     }
 
@@ -86,7 +77,6 @@ mod unix {
         let hidden = Hidden::new()?;
         let mut stderr = io::stderr();
         write!(stderr, "{question}: ")?;
-        stderr.flush()?;
         let typed = line(|| hidden.byte())?;
         writeln!(stderr)?;
         Ok(String::from_utf8(typed)?)

@@ -144,7 +144,35 @@ fn quoted(word: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::{collection::vec, prelude::*, sample::select};
+
     use super::*;
+
+    /// What a text may be made of.
+    const PIECES: &[&str] = &[
+        "`",
+        "durable-streams ",
+        "projects ",
+        "list",
+        " --local",
+        " -C",
+        "dev",
+        "é",
+        " ",
+    ];
+
+    proptest! {
+        /// A text that has them has them once, and loses nothing.
+        #[test]
+        fn what_was_kept_is_not_kept_again(pieces in vec(select(PIECES), 0..20)) {
+            let text = pieces.concat();
+            let places = places("projects list --remote -C x");
+            let kept = places.keep_in(&text);
+            prop_assert_eq!(places.keep_in(&kept), kept.clone());
+            let removed = kept.replace(" --remote", "").replace(" -C x", "");
+            prop_assert_eq!(removed, text);
+        }
+    }
 
     fn places(line: &str) -> Places {
         let mut command = Cli::command();

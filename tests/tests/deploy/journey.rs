@@ -114,9 +114,11 @@ fn init_on_a_terminal_goes_the_whole_way() -> Result<()> {
     assert_eq!(terminal.end()?.code(), Some(0));
 
     assert!(dir.join(".github/workflows/deploy.yml").exists());
-    let mut tokens = screen.lines().filter(|line| line.starts_with("ey"));
-    // Two of the local run, then to write and to read on Cloudflare.
-    let token = tokens.nth(2).context("no token")?;
+    let mut tokens = screen
+        .lines()
+        .filter_map(|line| line.strip_prefix("WRITE="));
+    // That of the local run, then that for Cloudflare.
+    let token = tokens.nth(1).context("no token")?;
     let client = with_token(&cloud, token.trim());
     let stream = Stream::create(&client, "terminal/a", "application/json")?;
     stream.append("1")?;

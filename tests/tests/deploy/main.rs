@@ -11,6 +11,7 @@ mod recorded;
 mod registry;
 mod repeated;
 mod secrets;
+mod terminal;
 mod upgrade;
 
 #[path = "../../../cli/tests/common/stand_in.rs"]

@@ -55,7 +55,10 @@ fn a_project_is_kept_in_the_namespace_of_the_worker() -> Result<()> {
         .find(|one| one.path.ends_with("/keys"));
     assert_eq!(keys.context("no keys")?.query, json!({ "prefix": "" }));
 
-    run(&["projects", "rotate", "chat"])?.ok()?;
+    let rotate = ["projects", "rotate", "chat", "--remote"];
+    let said = cloud.run(&dir, &rotate)?.ok()?.stdout;
+    // Without the option it would take a secret from the local project of this name.
+    assert!(said.contains("remove-secret chat --remote "), "{said}");
     let secrets = record(&cloud, "chat")?["signingSecrets"].clone();
     assert_eq!(secrets.as_array().map(Vec::len), Some(2));
     let token = run(&["token", "--project", "chat", "--scope", "read"])?.ok()?;
@@ -73,6 +76,65 @@ fn a_project_is_kept_in_the_namespace_of_the_worker() -> Result<()> {
 }
 
 #[test]
+fn a_project_is_changed_and_its_secret_shown_when_that_is_asked_for() -> Result<()> {
+    let scratch = Scratch::new("registry-update")?;
+    let cloud = Cloud::answering(&scratch)?;
+    let dir = small_project(&scratch, "my-streams")?;
+    cloud.run(&dir, &["provision"])?.ok()?;
+    let run = |args: &[&str]| cloud.run(&dir, &[args, &["--remote"]].concat());
+    let origins = ["--cors-origin", "https://a.example"];
+    let create = ["projects", "create", "chat", "--public"];
+    let made = run(&[&create[..], &origins].concat())?.ok()?.stdout;
+    let before = record(&cloud, "chat")?;
+    let secret = before["signingSecrets"][0].as_str().context("no secret")?;
+    assert!(made.lines().any(|line| line == secret), "{made}");
+
+    let update = |more: &[&str]| run(&[&["projects", "update", "chat"], more].concat());
+    let said = update(&["--public"])?.ok()?.stdout;
+    assert!(said.contains("It was so before"), "{said}");
+    assert_eq!(record(&cloud, "chat")?, before);
+    let closed = ["--no-public", "--cors-origin", "http://localhost:3000"];
+    let other = ["--cors-origin", "https://b.example", "--json"];
+    let document = update(&[&closed[..], &other].concat())?.ok()?.json()?;
+    assert_eq!(document["changed"], true);
+    let after = record(&cloud, "chat")?;
+    assert_eq!(after["isPublic"], false);
+    let listed = json!(["http://localhost:3000", "https://b.example"]);
+    assert_eq!(after["corsOrigins"], listed);
+    assert_eq!(after["signingSecrets"], before["signingSecrets"]);
+    let said = update(&["--no-cors-origin"])?.ok()?.stdout;
+    assert!(said.contains("no pages of other origins"), "{said}");
+    assert_eq!(record(&cloud, "chat")?["corsOrigins"], json!([]));
+    update(&["--cors-origin", "https://b.example/"])?.fails(&["`https://b.example`"])?;
+    let missing = run(&["projects", "update", "other", "--public"])?;
+    missing.fails(&["no project `other`", "projects create --remote "])?;
+
+    let show = ["projects", "show", "chat"];
+    let plain = run(&show)?.ok()?;
+    assert!(!plain.stdout.contains(secret) && !plain.stderr.contains(secret));
+    let shown = run(&[&show[..], &["--show-secret"]].concat())?.ok()?;
+    assert_eq!(shown.stdout.lines().last(), Some(secret));
+    assert!(shown.stderr.contains("warning: "), "{}", shown.stderr);
+    assert!(!shown.stderr.contains(secret));
+    let document = run(&[&show[..], &["--show-secret", "--json"]].concat())?;
+    assert_eq!(document.ok()?.json()?["secret"], secret);
+
+    // That of the worker's name is meant where none is named.
+    let project = |scope: &str| -> Result<Value> {
+        let token = run(&["token", "--scope", scope, "--json"])?.ok()?.json()?;
+        Ok(token["project"].clone())
+    };
+    assert_eq!(project("read")?, "chat");
+    run(&["projects", "create"])?.ok()?;
+    assert_eq!(project("write")?, "my-streams");
+    run(&["projects", "delete", "my-streams", "--yes"])?.ok()?;
+    run(&["projects", "create", "more"])?.ok()?;
+    let several = run(&["token", "--scope", "read"])?;
+    several.fails(&["chat, more", "--project"])?;
+    Ok(())
+}
+
+#[test]
 fn a_deploy_makes_a_first_project_once_and_shows_no_secret() -> Result<()> {
     let scratch = Scratch::new("registry-deploy")?;
     let cloud = Cloud::answering(&scratch)?;
@@ -83,11 +145,17 @@ fn a_deploy_makes_a_first_project_once_and_shows_no_secret() -> Result<()> {
     fs::write(&manifest, text.replace("\"none\"", "\"project-jwt\""))?;
     let deploy = ["deploy", "--no-build", "--create-project", "chat"];
     let first = cloud.run(&dir, &deploy)?.ok()?;
-    assert!(
-        first.stdout.contains("Authorization: Bearer ey"),
-        "{}",
-        first.stdout
-    );
+    let said = &first.stdout;
+    for line in [
+        "URL=http",
+        "READ=ey",
+        "WRITE=ey",
+        "curl -i -X PUT -H \"Authorization: Bearer $WRITE",
+    ] {
+        let lines = said.lines().filter(|one| one.starts_with(line));
+        assert_eq!(lines.count(), 1, "{line} in {said}");
+    }
+    assert_eq!(said.matches("eyJ0").count(), 2, "{said}");
     let made = record(&cloud, "chat")?;
     let secret = made["signingSecrets"][0].as_str().context("no secret")?;
     for how in ["--json", "--verbose"] {
@@ -101,6 +169,6 @@ fn a_deploy_makes_a_first_project_once_and_shows_no_secret() -> Result<()> {
         .fails(&["`a/b` cannot be a project"])?;
     // Without a project there is nothing to paste, but the way to one.
     let said = cloud.run(&dir, &["deploy", "--no-build"])?.ok()?.stdout;
-    assert!(said.contains("create-project --remote"), "{said}");
+    assert!(said.contains("projects create --remote"), "{said}");
     Ok(())
 }

@@ -161,7 +161,7 @@ fn subscriptions_are_made_seen_at_work_and_removed_with_their_project() -> Resul
     };
     ask(&project, &rotate)?;
     assert_eq!(number("jwks.json", "keys")?, Some(2));
-    ask(&project, &[&rotate[..], &["--now"]].concat())?;
+    ask(&project, &[&rotate[..], &["--now", "--yes"]].concat())?;
     assert_eq!(number("jwks.json", "keys")?, Some(1));
     ask(&project, &["subscriptions", "delete", "broken", "--yes"])?;
     let found = ask(&project, &["directory", "rebuild"])?;
