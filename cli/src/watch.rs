@@ -171,13 +171,7 @@ mod tests {
         }
         let watch = Watch::with::<RecommendedWatcher>(&root).unwrap();
         let write = |name: &str| fs::write(root.join(name), "x").unwrap();
-        for source in [
-            "src/lib.rs",
-            "src/deep/a.rs",
-            "Cargo.toml",
-            "wrangler.toml",
-            ".dev.vars.a",
-        ] {
+        for source in ["src/lib.rs", "src/deep/a.rs", "Cargo.toml", "wrangler.toml"] {
             assert!(notices(&watch, || write(source)), "{source}");
         }
         for product in ["build/index.js", "target/x", "Cargo.lock"] {

@@ -3,6 +3,7 @@
 mod access;
 mod address;
 mod bindings;
+mod compare;
 mod consent;
 mod difference;
 mod emptying;
@@ -30,7 +31,7 @@ use serde_json::Value;
 
 use self::rename::Renaming;
 use crate::{
-    cloudflare::{Account, Credentials, Deployed, Module, Script, Settings, Upload},
+    cloudflare::{Account, Credentials, Module, Script, Settings, Upload},
     error::problem,
     project::{self, Here, Lock, Project, Work, wrangler::Wrangler},
     ui::Ui,
@@ -288,42 +289,6 @@ impl<'a> Deployment<'a> {
     /// Whether the deployed worker has the settings of wrangler.toml.
     pub fn has_same_settings(&self, settings: &Settings) -> bool {
         self.differences(settings).is_empty()
-    }
-
-    /// Whether the newest version serves alone. After a rollback an earlier one does.
-    pub fn serves_newest(&self) -> Result<bool> {
-        let name = &self.project.name;
-        let deployments = self.account.deployments(name)?;
-        let versions = self.account.versions(name)?;
-        let serving = deployments.first().and_then(Deployed::only);
-        Ok(serving == versions.first().map(|version| version.id.as_str()))
-    }
-
-    /// Whether requests reach the deployed worker otherwise than wrangler.toml says.
-    pub fn differences_in_serving(&self) -> Result<Vec<Difference>> {
-        let wrangler = &self.project.wrangler;
-        let found = self.account.workers_dev(&self.project.name)?;
-        let mut differences = Vec::new();
-        let on = wrangler.on_workers_dev();
-        if on != found.enabled {
-            differences.push(Difference::new(
-                "workers_dev",
-                Some(on),
-                Some(found.enabled),
-            ));
-        }
-        if let Some(previews) = wrangler.preview_urls
-            && previews != found.previews_enabled
-        {
-            let found = found.previews_enabled;
-            differences.push(Difference::new("preview_urls", Some(previews), Some(found)));
-        }
-        Ok(differences)
-    }
-
-    /// What the deployed worker is set to otherwise than wrangler.toml says.
-    pub fn differences(&self, settings: &Settings) -> Vec<Difference> {
-        difference::differences(&self.metadata(), settings)
     }
 
     /// Uploads the worker. Should somebody else have migrated it meanwhile, the migrations are

@@ -477,7 +477,7 @@ mod tests {
     fn a_deploy_moves_what_there_is_and_makes_nothing() {
         let place = Place::new();
         let cli = Cli::try_parse_from(["durable-streams", "--quiet", "doctor"]).unwrap();
-        let ui = Ui::new(&cli.global);
+        let ui = Ui::new(&cli.global, crate::ui::Places::default());
         let deployed = place.project("x", Some("0abc"), "x");
         follow(&ui, &deployed);
         assert!(!place.state().exists());

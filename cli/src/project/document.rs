@@ -100,3 +100,109 @@ impl fmt::Display for Document {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection, option, prelude::*};
+    use serde_json::json;
+
+    use super::*;
+
+    /// The text of settings in a format.
+    fn written(settings: &Value, file: &str) -> String {
+        match file {
+            "wrangler.toml" => toml_edit::ser::to_string_pretty(settings).unwrap(),
+            "wrangler.json" => settings.to_string(),
+            _ => format!("// Mine.\n{settings:#} // The end.\n"),
+        }
+    }
+
+    fn document(settings: &Value, file: &str) -> Document {
+        Document::parse(&written(settings, file), file).unwrap()
+    }
+
+    /// What a document says once it is written and read again.
+    fn read_again(document: &Document, file: &str) -> Value {
+        let again = Document::parse(&document.to_string(), file).unwrap();
+        Value::Object(again.settings().unwrap())
+    }
+
+    fn settings() -> impl Strategy<Value = Value> {
+        let text = || any::<String>();
+        let entries = collection::btree_map(text(), option::of(text()), 1..4);
+        let vars = collection::btree_map(text(), text(), 0..3);
+        (entries.clone(), entries, vars).prop_map(|(top, own, vars)| {
+            let list = |entries: std::collections::BTreeMap<String, Option<String>>| {
+                let entries = entries.into_iter().map(|(binding, id)| match id {
+                    Some(id) => json!({ "binding": binding, "id": id }),
+                    None => json!({ "binding": binding }),
+                });
+                Value::Array(entries.collect())
+            };
+            json!({
+                "name": "x",
+                "kv_namespaces": list(top),
+                "vars": vars,
+                "env": { "staging": { "kv_namespaces": list(own) } },
+            })
+        })
+    }
+
+    const FILES: [&str; 3] = ["wrangler.toml", "wrangler.json", "wrangler.jsonc"];
+    const PATHS: [&[&str]; 2] = [&["kv_namespaces"], &["env", "staging", "kv_namespaces"]];
+
+    proptest! {
+        #[test]
+        fn a_change_changes_what_it_names_and_nothing_else(
+            before in settings(),
+            file in 0..FILES.len(),
+            path in 0..PATHS.len(),
+            which in any::<proptest::sample::Index>(),
+            new in option::of(any::<String>()),
+        ) {
+            let (file, path) = (FILES[file], PATHS[path]);
+            let mut document = document(&before, file);
+            let mut after = before.clone();
+            let mut list = &mut after;
+            for key in path {
+                list = &mut list[*key];
+            }
+            let list = list.as_array_mut().unwrap();
+            let at = which.index(list.len());
+            let entry = list[at].as_object_mut().unwrap();
+            let binding = entry["binding"].as_str().unwrap().to_owned();
+            match &new {
+                Some(new) => drop(entry.insert("id".to_owned(), json!(new))),
+                None => drop(entry.remove("id")),
+            }
+            document.set(path, &binding, "id", new.as_deref()).unwrap();
+            prop_assert_eq!(read_again(&document, file), after);
+            document.set(path, "no such binding \0", "id", None).unwrap_err();
+        }
+
+        #[test]
+        fn what_is_pushed_comes_last_and_all_else_stays(
+            before in settings(),
+            file in 0..FILES.len(),
+            path in 0..PATHS.len(),
+            tag in any::<String>(),
+            classes in collection::vec(any::<String>(), 0..3),
+        ) {
+            let (file, path) = (FILES[file], PATHS[path]);
+            let mut document = document(&before, file);
+            let names: Vec<&str> = classes.iter().map(String::as_str).collect();
+            let entry = [("tag", Entry::Text(&tag)), ("classes", Entry::Texts(&names))];
+            document.push(path, &entry, Some("Why.")).unwrap();
+            document.push(&["new", "list"], &entry, None).unwrap();
+            let entry = json!({ "tag": tag, "classes": classes });
+            let mut after = before.clone();
+            let mut list = &mut after;
+            for key in path {
+                list = &mut list[*key];
+            }
+            list.as_array_mut().unwrap().push(entry.clone());
+            after["new"] = json!({ "list": [entry] });
+            prop_assert_eq!(read_again(&document, file), after);
+        }
+    }
+}

@@ -107,6 +107,7 @@ pub fn select(
     let missing = NOT_INHERITED.iter().filter(is_missing);
     let missing: Vec<String> = missing.map(|key| (*key).to_owned()).collect();
     let mut warnings = misplaced(&own, name);
+    warnings.extend(lacking(&top, &own, name));
     warnings.extend(routed(&top, &own, name));
     warnings.extend(shared(&top, environment));
     let has_both = |table: &Map<String, Value>| ROUTES.iter().all(|key| table.contains_key(*key));
@@ -167,6 +168,39 @@ fn misplaced(own: &Map<String, Value>, name: &str) -> Vec<String> {
     misplaced
         .map(|key| format!("`env.{name}.{key}` has no effect: it belongs at the top level"))
         .collect()
+}
+
+/// Names variables and bindings of Durable Objects that the top level has besides those of its own.
+fn lacking(top: &Map<String, Value>, own: &Map<String, Value>, name: &str) -> Vec<String> {
+    fn variables(part: &Map<String, Value>) -> Option<Vec<&str>> {
+        let variables = part.get("vars")?.as_object()?;
+        Some(variables.keys().map(String::as_str).collect())
+    }
+    fn objects(part: &Map<String, Value>) -> Option<Vec<&str>> {
+        let bindings = part.get("durable_objects")?.get("bindings")?.as_array()?;
+        let names = bindings.iter().map(|one| one["name"].as_str());
+        Some(names.flatten().collect())
+    }
+    let mut warnings = Vec::new();
+    for (key, names) in [
+        ("vars", variables as fn(&Map<_, _>) -> Option<Vec<&str>>),
+        ("durable_objects", objects),
+    ] {
+        let (Some(theirs), Some(own)) = (names(top), names(own)) else {
+            continue;
+        };
+        let lacks: Vec<&str> = theirs
+            .into_iter()
+            .filter(|one| !own.contains(one))
+            .collect();
+        if !lacks.is_empty() {
+            warnings.push(format!(
+                "`env.{name}.{key}` does not have `{}` of the top level, and inherits none of it",
+                lacks.join("`, `")
+            ));
+        }
+    }
+    warnings
 }
 
 /// Names routes that lead to another worker than one would think.
@@ -250,6 +284,31 @@ mod tests {
 
     fn staging(text: &str) -> Selected {
         select(file(text), Some("staging")).unwrap()
+    }
+
+    #[test]
+    fn what_counts_is_what_counts_for_wrangler() {
+        let recorded = include_str!("recorded/environments.json");
+        let recorded: Map<String, Value> = serde_json::from_str(recorded).unwrap();
+        assert_eq!(recorded.len(), 4);
+        for (name, expected) in recorded {
+            let environment = Some(name.as_str()).filter(|name| !name.is_empty());
+            let settings = file(include_str!("recorded/wrangler.toml"));
+            let mut found = select(settings, environment).unwrap().settings;
+            if let Some(route) = found.remove("route") {
+                found.insert("routes".to_owned(), json!([route]));
+            }
+            for (key, value) in expected.as_object().unwrap() {
+                // What is not said has no value here, and an empty one there.
+                let nothing = match key.as_str() {
+                    "vars" => json!({}),
+                    "durable_objects" => json!({ "bindings": [] }),
+                    _ => json!([]),
+                };
+                let found = found.get(key).unwrap_or(&nothing);
+                assert_eq!(found, value, "{key} of `{name}`");
+            }
+        }
     }
 
     #[test]
@@ -363,6 +422,27 @@ kv_namespaces = [{ binding = "K", id = "l" }]
         for (warning, part) in selected.warnings.iter().zip(expected) {
             assert!(warning.contains(part), "{warning}");
         }
+    }
+
+    #[test]
+    fn variables_and_objects_that_are_not_repeated_are_named() {
+        let selected = staging(
+            r#"
+vars = { A = "1", B = "1" }
+durable_objects = { bindings = [{ name = "S" }, { name = "D" }] }
+[env.staging]
+vars = { B = "2" }
+durable_objects = { bindings = [{ name = "D" }] }
+"#,
+        );
+        assert_eq!(
+            selected.warnings,
+            [
+                "`env.staging.vars` does not have `A` of the top level, and inherits none of it",
+                "`env.staging.durable_objects` does not have `S` of the top level, and inherits none \
+                 of it",
+            ]
+        );
     }
 
     #[test]

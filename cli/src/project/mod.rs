@@ -101,21 +101,21 @@ impl Project {
         let (Some(name), [_, ..]) = (&self.environment, &self.missing[..]) else {
             return Ok(());
         };
-        let missing = self.missing.join("`, `");
         let lacks = format!(
-            "`env.{name}` has no `{missing}`, and an environment does not inherit that from the top \
-             level"
+            "{file}: `env.{name}` has no `{}`, and an environment does not inherit that from the top \
+             level",
+            self.missing.join("`, `")
         );
         if self.missing.iter().any(|key| key == "durable_objects") {
             return Err(problem(
-                format!("{file}: {lacks}: its worker would have no streams"),
+                format!("{lacks}: its worker would have no streams"),
                 format!(
-                    "say it once more in the environment, as in `[[env.{name}.durable_objects.bindings]]`; \
-                     give its bucket another `bucket_name` and its namespace no `id`, or none"
+                    "say it once more in `env.{name}`, with another `bucket_name` or none for the bucket, \
+                     and no `id` for the namespace: both are made"
                 ),
             ));
         }
-        ui.warn(format!("{file}: {lacks}"));
+        ui.warn(lacks);
         Ok(())
     }
 

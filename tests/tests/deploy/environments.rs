@@ -156,7 +156,7 @@ fn an_environment_that_cannot_be_meant_is_refused_before_anything_is_made() -> R
         named("staging")?.fails(&[
             "`env.staging` has no `analytics_engine_datasets`, `durable_objects`",
             "its worker would have no streams",
-            "[[env.staging.durable_objects.bindings]]",
+            "say it once more in `env.staging`",
         ])?;
         named("stagnig")?.fails(&["no environment `stagnig`: it has `live`, `staging`"])?;
     }

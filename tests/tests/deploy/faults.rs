@@ -8,9 +8,14 @@ use anyhow::{Context, Result, ensure};
 use durable_streams_tests::cloud::{Cloud, Ran, small_project};
 use durable_streams_tests::places::Scratch;
 use serde_json::{Value, json};
+use ureq::http::Method;
 
 const DEPLOY: &[&str] = &["deploy", "--no-build"];
 const DESTROY: &[&str] = &["destroy", "--yes"];
+const VERSIONS: &[&str] = &["rollback", "--list"];
+const ROLLBACK: &[&str] = &["rollback", "--yes", "--old-secrets"];
+const SECRETS: &[&str] = &["secret", "list"];
+const DELETE_SECRET: &[&str] = &["secret", "delete", "A", "--yes"];
 
 /// A request that goes wrong.
 struct Endpoint {
@@ -74,6 +79,12 @@ const ENDPOINTS: &[Endpoint] = &[
     late("delete objects", "POST", MANY, DESTROY),
     late("delete bucket", "DELETE", "/buckets/my-streams$", DESTROY),
     late("delete namespace", "DELETE", "/namespaces/", DESTROY),
+    late("deployments", "GET", "/deployments$", VERSIONS),
+    late("versions", "GET", "/versions$", VERSIONS),
+    late("version", "GET", "/versions/", ROLLBACK),
+    late("roll back", "POST", "/deployments$", ROLLBACK),
+    late("secrets", "GET", "/secrets$", SECRETS),
+    late("delete secret", "DELETE", "/secrets/", DELETE_SECRET),
 ];
 
 /// What goes wrong. Those after which the command succeeds come last.
@@ -176,6 +187,8 @@ fn numbers() -> Vec<(&'static Endpoint, &'static str, Value)> {
             10090,
             "This Worker does not exist on your account.",
         ),
+        refuse("roll back", 400, 10220, "These secrets have changed: A"),
+        refuse("delete secret", 400, 10215, "Secret edit failed."),
     ]
 }
 
@@ -206,14 +219,14 @@ fn row(
     ensure!(count > 0, "{} was not asked: {ran:?}", endpoint.name);
     let code = ran.code.context("it was killed")?;
     let mut text = format!("{} | {name} | sent {count} | exit {code}\n", endpoint.name);
-    for line in said(&ran, cloud) {
+    for line in said(&ran, cloud, dir) {
         text.push_str(&format!("    {line}\n"));
     }
     Ok(text)
 }
 
 /// Warnings, errors and ways out, without what differs from run to run.
-fn said(ran: &Ran, cloud: &Cloud) -> Vec<String> {
+fn said(ran: &Ran, cloud: &Cloud, dir: &Path) -> Vec<String> {
     let kinds = ["warning:", "error:", "help:"];
     let is_said = |line: &&str| kinds.iter().any(|kind| line.starts_with(kind));
     let host = cloud
@@ -221,12 +234,19 @@ fn said(ran: &Ran, cloud: &Cloud) -> Vec<String> {
         .base()
         .replace("http://", "")
         .replace("/deployed", "");
+    // Hints keep where the command worked.
+    let place = format!(" -C {}", dir.display());
     let same = |line: &str| {
-        let words = line.replace(&host, "HOST");
+        let words = line.replace(&host, "HOST").replace(&place, "");
         let words = words.split(' ').map(|word| {
             let bare = word.trim_end_matches(':');
-            let is_id = bare.len() == 32 && bare.bytes().all(|byte| byte.is_ascii_hexdigit());
-            if is_id { "ID:" } else { word }
+            let is_hex = |byte: u8| byte.is_ascii_hexdigit() || byte == b'-';
+            let is_id = matches!(bare.len(), 32 | 36) && bare.bytes().all(is_hex);
+            match (is_id, word == bare) {
+                (true, true) => "ID",
+                (true, false) => "ID:",
+                (false, _) => word,
+            }
         });
         words.collect::<Vec<_>>().join(" ")
     };
@@ -245,6 +265,9 @@ fn rows(number: usize, endpoint: &Endpoint, faults: &[(&str, Value)]) -> Result<
             if ["token id", "delete objects"].contains(&endpoint.name) {
                 cloud.put_objects("my-streams", "b", 150)?;
             }
+            // One more version, to come back from.
+            let secret = json!({ "name": "A", "text": "x", "type": "secret_text" });
+            cloud.api(Method::PUT, "/workers/scripts/my-streams/secrets", &secret)?;
         }
         text.push_str(&row(&cloud, &dir, endpoint, name, fault)?);
     }

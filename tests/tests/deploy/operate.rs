@@ -8,6 +8,7 @@ use std::process::Stdio;
 use anyhow::{Context, Result};
 use durable_streams_tests::cloud::{Cloud, Ran, TOKEN, small_project};
 use durable_streams_tests::places::Scratch;
+use durable_streams_tests::terminal::Terminal;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
@@ -119,6 +120,29 @@ fn a_secret_is_set_listed_and_deleted_and_never_shown() -> Result<()> {
     delete(&["OTHER"])?.fails(&["nobody is there to confirm", "--yes"])?;
     delete(&["NONE", "--yes"])?.fails(&["has no secret NONE: it has API_KEY, OTHER"])?;
     delete(&["OTHER", "--yes"])?.ok()?;
+    assert_eq!(secrets(&cloud)?, json!({ "API_KEY": VALUE }));
+    Ok(())
+}
+
+#[test]
+fn a_person_is_asked_for_the_value_and_does_not_see_it() -> Result<()> {
+    let (_scratch, cloud, dir) = deployed("operate-asked")?;
+    let run = |args: &[&str]| Terminal::run(cloud.command(&dir)?.args(args).env_remove("CI"));
+    let mut terminal = run(&["secret", "put", "API_KEY"])?;
+    terminal.answer("Value of API_KEY", &format!("{VALUE}\r"))?;
+    terminal.wait_for("reads the secret API_KEY")?;
+    assert!(!terminal.screen().contains(VALUE), "{}", terminal.screen());
+    assert!(terminal.end()?.success());
+    assert_eq!(secrets(&cloud)?, json!({ "API_KEY": VALUE }));
+
+    let mut terminal = run(&["secret", "delete", "API_KEY"])?;
+    terminal.answer("Nobody can bring its value back", "n")?;
+    terminal.wait_for("nothing was deleted")?;
+    assert!(!terminal.end()?.success());
+    let mut terminal = run(&["rollback", "--old-secrets"])?;
+    terminal.answer("serve from now on?", "n")?;
+    terminal.wait_for("nothing was changed")?;
+    assert!(!terminal.end()?.success());
     assert_eq!(secrets(&cloud)?, json!({ "API_KEY": VALUE }));
     Ok(())
 }
