@@ -2,7 +2,10 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use common::{
     Place, Run,
@@ -18,7 +21,9 @@ fn run(place: &Place, server: &StandIn, args: &[&str]) -> Run {
     let mut command = place.command(&[&["stream"], args].concat());
     command
         .env("STREAM_URL", &server.url)
-        .env_remove("STREAM_AUTH");
+        .env_remove("STREAM_AUTH")
+        // What does not end by itself fails.
+        .timeout(Duration::from_secs(60));
     Run::of(command)
 }
 
