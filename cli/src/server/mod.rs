@@ -2,6 +2,7 @@
 
 mod address;
 mod error;
+mod known;
 mod streams;
 mod subscriptions;
 
@@ -16,6 +17,7 @@ use std::{
 };
 
 use anyhow::Result;
+use known::Known;
 use reqwest::{Client, Method};
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -301,20 +303,38 @@ pub fn locate(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Located> {
             secret: None,
         });
     }
-    let mut registry = match account {
-        Some(account) => Registry::remote(account, &project)?,
-        None => Registry::open(ui, &project, Place::Local)?,
+    let asked = flags.project.as_deref();
+    let (name, secret) = match account {
+        Some(account) => registered(Registry::remote(account, &project)?, &project, asked)?,
+        None => match Known::find(&project, asked) {
+            Some(known) => (known.project, known.secret),
+            None => {
+                let registry = Registry::open(ui, &project, Place::Local)?;
+                let (name, secret) = registered(registry, &project, asked)?;
+                Known::keep(&project, asked, &name, &secret);
+                (name, secret)
+            }
+        },
     };
-    let name = match &flags.project {
-        Some(name) => name.clone(),
-        None => registry.usual(&project.name)?,
-    };
-    let secret = registry.get(&name)?.primary()?.clone();
     Ok(Located {
         url,
         project: Some(name),
         secret: Some(secret),
     })
+}
+
+/// The project that is asked for, or else that of the worker's name, or the only one, with its secret.
+fn registered(
+    mut registry: Registry,
+    project: &Project,
+    asked: Option<&str>,
+) -> Result<(String, Secret)> {
+    let name = match asked {
+        Some(name) => name.to_owned(),
+        None => registry.usual(&project.name)?,
+    };
+    let secret = registry.get(&name)?.primary()?.clone();
+    Ok((name, secret))
 }
 
 /// The account of a project, with credentials from the environment.

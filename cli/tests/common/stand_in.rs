@@ -17,10 +17,18 @@ pub struct Sent {
     pub target: String,
     /// What `Authorization` says after `Bearer`.
     pub token: Option<String>,
+    /// All headers, with their names in lower case.
+    pub headers: Vec<(String, String)>,
     pub body: Value,
 }
 
 impl Sent {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let mut found = self.headers.iter().filter(|(known, _)| known == name);
+        found.next().map(|(_, value)| value.as_str())
+    }
+
     /// The method and the target.
     pub fn line(&self) -> String {
         format!("{} {}", self.method, self.target)
@@ -36,6 +44,18 @@ pub struct StandIn {
 impl StandIn {
     /// Answers with a status and a document; null is no document.
     pub fn answering(answer: impl Fn(&Sent) -> (u16, Value) + Send + 'static) -> Self {
+        Self::saying(move |request| {
+            let (status, document) = answer(request);
+            let body = match &document {
+                Value::Null => String::new(),
+                document => document.to_string(),
+            };
+            said(status, &[("Retry-After", "0")], &body)
+        })
+    }
+
+    /// Answers with these bytes, and closes the connection behind them.
+    pub fn saying(answer: impl Fn(&Sent) -> Vec<u8> + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let sent = Arc::new(Mutex::new(Vec::new()));
@@ -47,17 +67,7 @@ impl StandIn {
                     continue;
                 };
                 kept.lock().unwrap().push(request.clone());
-                let (status, document) = answer(&request);
-                let body = match &document {
-                    Value::Null => String::new(),
-                    document => document.to_string(),
-                };
-                let head = format!(
-                    "HTTP/1.1 {status} It\r\nContent-Length: {}\r\nRetry-After: 0\r\nConnection: \
-                     close\r\n\r\n",
-                    body.len()
-                );
-                let _ = stream.write_all(format!("{head}{body}").as_bytes());
+                let _ = stream.write_all(&answer(&request));
             }
         });
         Self { url, sent }
@@ -72,20 +82,31 @@ impl StandIn {
     }
 }
 
+/// An answer as it goes over the connection.
+pub fn said(status: u16, headers: &[(&str, &str)], body: &str) -> Vec<u8> {
+    let mut text = format!("HTTP/1.1 {status} It\r\nContent-Length: {}\r\n", body.len());
+    for (name, value) in headers {
+        text.push_str(&format!("{name}: {value}\r\n"));
+    }
+    format!("{text}Connection: close\r\n\r\n{body}").into_bytes()
+}
+
 fn read(stream: &TcpStream) -> Option<Sent> {
     let mut reader = BufReader::new(stream);
     let mut first = String::new();
     reader.read_line(&mut first).ok()?;
     let mut words = first.split(' ').map(str::to_owned);
     let (method, target) = (words.next()?, words.next()?);
-    let (mut length, mut token) = (0, None);
+    let (mut length, mut token, mut headers) = (0, None, Vec::new());
     loop {
         let mut line = String::new();
         reader.read_line(&mut line).ok()?;
         let Some((name, value)) = line.trim_end().split_once(": ") else {
             break;
         };
-        match name.to_ascii_lowercase().as_str() {
+        let name = name.to_ascii_lowercase();
+        headers.push((name.clone(), value.to_owned()));
+        match name.as_str() {
             "content-length" => length = value.parse().ok()?,
             "authorization" => token = value.strip_prefix("Bearer ").map(str::to_owned),
             _ => {}
@@ -97,6 +118,7 @@ fn read(stream: &TcpStream) -> Option<Sent> {
         method,
         target,
         token,
+        headers,
         body: serde_json::from_slice(&body).unwrap_or_default(),
     })
 }

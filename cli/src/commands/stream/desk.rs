@@ -74,11 +74,11 @@ fn find(ui: &Ui, here: &Here, flags: &StreamFlags) -> Result<(Root, Box<dyn Auth
     };
     let (root, who): (Root, Box<dyn Authorize>) = match named {
         Some(url) if !is_ours => {
-            let who = given.or_else(|| variable(AUTHORIZATION).map(Who::value));
-            (
-                Root::parse(&url)?,
-                who.map_or(Box::new(Nobody), |who| Box::new(who)),
-            )
+            let root = Root::parse(&url)?;
+            match given.or_else(|| variable(AUTHORIZATION).map(Who::value)) {
+                Some(who) => (safe(root)?, Box::new(who)),
+                None => (root, Box::new(Nobody)),
+            }
         }
         _ => ours(ui, here, flags, given)?,
     };
@@ -110,9 +110,20 @@ fn ours(
     let who: Box<dyn Authorize> = match (given, found.project, found.secret) {
         (Some(who), ..) => Box::new(who),
         (None, Some(project), Some(secret)) => Box::new(Tokens::new(project, secret)),
-        (None, ..) => Box::new(Nobody),
+        (None, ..) => return Ok((root, Box::new(Nobody))),
     };
-    Ok((root, who))
+    Ok((safe(root)?, who))
+}
+
+/// A place that credentials may be sent to.
+fn safe(root: Root) -> Result<Root> {
+    match http::is_safe(root.as_str()) {
+        true => Ok(root),
+        false => Err(problem(
+            format!("`{}` is no https URL", root.as_str()),
+            "tokens would be sent there in the clear; only on this machine http will do",
+        )),
+    }
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -8,7 +8,7 @@ use indicatif::HumanBytes;
 use serde_json::json;
 
 use super::{
-    archive::{Archive, Manifest, Place},
+    archive::{Archive, Manifest},
     desk::{About, Desk},
     list,
     output::Content,
@@ -41,7 +41,7 @@ pub fn run(ui: &Ui, here: &Here, args: &ExportStreams) -> Result<()> {
     let progress = Progress::new(ui, "Exporting", names.len() as u64, None);
     let one = async |name: &String| {
         let outcome = export(&desk.client, &archive, name, &progress).await;
-        progress.stream(false);
+        progress.stream();
         (name.clone(), outcome)
     };
     let (mut done, mut gone) = (Vec::new(), Vec::new());
@@ -102,8 +102,8 @@ async fn export(
         None => Manifest::new(name, &client.root().stream(name)?, &state.content_type),
     };
     manifest.ttl_seconds = state.ttl;
-    manifest.expires_at = state.expires_at;
-    manifest.retention = state.retention;
+    manifest.expires_at = state.expires_at.clone();
+    manifest.retention = state.retention.clone();
     let mut file = place.writer(&manifest)?;
     let mut is_up_to_date = false;
     while !is_up_to_date {
@@ -112,7 +112,7 @@ async fn export(
             Err(Error::Truncated { .. }) if manifest.bytes > 0 => return Err(dropped(name)),
             outcome => outcome.about(name)?,
         };
-        let content = Content::read(state_kind(&manifest), &[page.body]).about(name)?;
+        let content = Content::read(state.kind(), &[page.body]).about(name)?;
         let bytes = content.bytes();
         file.write_all(&bytes)
             .with_context(|| format!("cannot write what {name} holds"))?;
@@ -121,18 +121,10 @@ async fn export(
         manifest.closed = page.closed;
         is_up_to_date = page.up_to_date || page.next == from;
         manifest.offset = page.next.to_string();
-        keep(&place, &file, &manifest)?;
-        progress.bytes(bytes.len() as u64, false);
+        place.keep(&file, &manifest)?;
+        progress.bytes(bytes.len() as u64);
     }
     Ok(manifest)
-}
-
-fn keep(place: &Place, file: &std::fs::File, manifest: &Manifest) -> Result<()> {
-    place.keep(file, manifest)
-}
-
-fn state_kind(manifest: &Manifest) -> crate::stream::Kind {
-    crate::stream::Kind::of(&manifest.content_type)
 }
 
 /// What was written before, if it is of the same stream.

@@ -46,7 +46,7 @@ pub fn run(ui: &Ui, here: &Here, args: &ImportStreams) -> Result<()> {
     let one = async |(place, manifest): &(Place, Manifest)| {
         let target = format!("{}{}", args.into, manifest.stream);
         let outcome = import(&desk.client, place, manifest, &target, &progress).await;
-        progress.stream(true);
+        progress.stream();
         outcome.map(|appended| (target, appended))
     };
     let mut done = Vec::new();
@@ -163,7 +163,7 @@ async fn import(
                 appended += batch.length;
             }
         }
-        progress.bytes(batch.length, true);
+        progress.bytes(batch.length);
         seq += 1;
     }
     Ok(appended)

@@ -17,6 +17,8 @@ pub struct Progress<'a> {
     ui: &'a Ui,
     what: &'static str,
     bar: Option<ProgressBar>,
+    /// The bar is one of bytes, and not of streams.
+    is_of_bytes: bool,
     streams: u64,
     streams_done: Cell<u64>,
     bytes: Cell<u64>,
@@ -42,31 +44,31 @@ impl<'a> Progress<'a> {
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
-        let is_measured = bytes.is_some();
         let progress = Self {
             ui,
             what,
             bar,
+            is_of_bytes: bytes.is_some(),
             streams,
             streams_done: Cell::new(0),
             bytes: Cell::new(0),
             started: Instant::now(),
             said: Cell::new(Instant::now()),
         };
-        progress.show(is_measured);
+        progress.show();
         progress
     }
 
-    /// So many bytes more are done; in what is measured in bytes, the bar moves.
-    pub fn bytes(&self, count: u64, is_measured: bool) {
+    /// So many bytes more are done.
+    pub fn bytes(&self, count: u64) {
         self.bytes.set(self.bytes.get() + count);
-        self.show(is_measured);
+        self.show();
     }
 
     /// Another stream is done.
-    pub fn stream(&self, is_measured: bool) {
+    pub fn stream(&self) {
         self.streams_done.set(self.streams_done.get() + 1);
-        self.show(is_measured);
+        self.show();
     }
 
     /// How many bytes were done.
@@ -79,11 +81,11 @@ impl<'a> Progress<'a> {
         seconds(self.started.elapsed())
     }
 
-    fn show(&self, is_measured: bool) {
+    fn show(&self) {
         let streams = format!("{}/{} streams", self.streams_done.get(), self.streams);
         let bytes = HumanBytes(self.bytes.get());
         match &self.bar {
-            Some(bar) if is_measured => {
+            Some(bar) if self.is_of_bytes => {
                 bar.set_position(self.bytes.get());
                 bar.set_message(streams);
             }

@@ -29,7 +29,7 @@ pub fn run(ui: &Ui, here: &Here, args: &TruncateStream) -> Result<()> {
             true => desk.client.head(stream).await.about(stream)?.next,
             false => args.before.clone(),
         };
-        truncated(desk.client.truncate(stream, &before).await).about(stream)?
+        truncated(desk.client.truncate(stream, &before).await).with_context(|| stream.clone())
     })?;
     ui.result(
         format!("{stream} begins at {earliest} now"),
@@ -38,20 +38,17 @@ pub fn run(ui: &Ui, here: &Here, args: &TruncateStream) -> Result<()> {
     Ok(())
 }
 
-/// A server that knows no such thing takes the request for an append of nothing.
-fn truncated(outcome: Result<Offset, Error>) -> Result<Result<Offset>, Error> {
+/// A server that knows no such thing takes the request for an append of nothing. Ours say with a code what
+/// is wrong.
+fn truncated(outcome: Result<Offset, Error>) -> Result<Offset> {
+    let is_of_another_make = |error: &Error| match error {
+        Error::Refused { status, said, .. } => *status == 400 && said.code.is_empty(),
+        _ => false,
+    };
     match outcome {
-        Ok(earliest) => Ok(Ok(earliest)),
-        Err(Error::Refused {
-            status: 400, said, ..
-        }) if said.code.is_empty() => {
-            let error = Error::Refused {
-                status: 400,
-                said,
-                retry_after: None,
-            };
-            Ok(Err(error).context("the server seems to know no `Stream-Truncate-Before`"))
+        Err(error) if is_of_another_make(&error) => {
+            Err(error).context("the server seems to know no `Stream-Truncate-Before`")
         }
-        Err(error) => Err(error),
+        outcome => Ok(outcome?),
     }
 }

@@ -121,3 +121,36 @@ impl Authorize for Tokens {
         Ok(Some(format!("Bearer {token}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    #[test]
+    fn a_token_allows_what_is_done_and_no_more() {
+        let secret = serde_json::from_value(json!("0123456789abcdef0123456789abcdef")).unwrap();
+        let tokens = Tokens::new("p".to_owned(), secret);
+        let said = |access, stream| {
+            let token = tokens
+                .authorization(Need { access, stream })
+                .unwrap()
+                .unwrap();
+            let claims = token.split('.').nth(1).unwrap();
+            let mut said: Value =
+                serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).unwrap()).unwrap();
+            said["exp"].take();
+            said
+        };
+        assert_eq!(
+            said(Access::Read, Some("chats/42")),
+            json!({ "sub": "p", "scope": "read", "exp": null, "stream_id": "chats/42" })
+        );
+        assert_eq!(
+            said(Access::Write, None),
+            json!({ "sub": "p", "scope": "write", "exp": null })
+        );
+    }
+}

@@ -96,7 +96,7 @@ fn followers_see_each_message_once_however_often_the_server_is_killed() -> Resul
 }
 
 #[test]
-fn a_follower_of_the_reference_implementation_goes_on_when_connections_end() -> Result<()> {
+fn a_follower_of_the_reference_implementation_sees_what_is_new_and_the_end() -> Result<()> {
     let server = Reference::start(&json!({}))?;
     let state = Scratch::new("streams-reference")?;
     let program = Program::at(server.url())?;

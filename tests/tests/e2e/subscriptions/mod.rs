@@ -6,13 +6,10 @@ mod access;
 mod names;
 mod settings;
 
-use std::io::{BufRead, BufReader};
-use std::process::{Command, Stdio};
-
-use anyhow::{Context, Result};
-use durable_streams_tests::npm;
+use anyhow::Result;
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::project::{Auth, Worker};
+use durable_streams_tests::reference::Reference;
 use durable_streams_tests::server::{Server, Setup, Vars};
 use durable_streams_tests::token::{record, token};
 use names::{
@@ -130,22 +127,10 @@ fn streams_and_subscriptions_are_listed() -> Result<()> {
 /// What fails here is asked of us by our checks alone, and not by the protocol.
 #[test]
 fn the_reference_implementation_passes_the_checks_of_the_protocol() -> Result<()> {
-    let mut reference = Command::new("node")
-        .args(["serve.mjs", r#"{"webhooks":true}"#])
-        .current_dir(npm::installed("reference")?)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .context("running node")?;
-    // It ends when this end of the pipe closes.
-    let stdin = reference.stdin.take();
-    let stdout = reference.stdout.take().context("no stdout")?;
-    let mut line = String::new();
-    BufReader::new(stdout).read_line(&mut line)?;
-    let ready: serde_json::Value = serde_json::from_str(&line)?;
-    let base = ready["url"].as_str().context("no URL")?;
-    let passed = run_at(base, None, &[WEBHOOKS, PULLING, LINKS, REFUSALS, AGENTS]);
-    drop(stdin);
-    reference.wait()?;
-    passed
+    let reference = Reference::start(&serde_json::json!({ "webhooks": true }))?;
+    run_at(
+        reference.url(),
+        None,
+        &[WEBHOOKS, PULLING, LINKS, REFUSALS, AGENTS],
+    )
 }
