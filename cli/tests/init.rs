@@ -282,7 +282,7 @@ fn a_workflow_is_added_when_asked_for() {
     for line in [
         "          CLOUDFLARE_API_TOKEN: ${{ secrets.CLOUDFLARE_API_TOKEN }}\n",
         "          key: deploy-${{ runner.os }}-${{ hashFiles('Cargo.lock') }}\n",
-        "      - run: durable-streams deploy\n        env:\n          CLOUDFLARE_API_TOKEN",
+        "      - run: durable-streams deploy --adopt my-streams --adopt my-streams-registry\n        env:\n",
     ] {
         assert!(workflow.contains(line), "{line}\n{workflow}");
     }

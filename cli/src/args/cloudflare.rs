@@ -63,7 +63,7 @@ pub struct Destroy {
     /// Do not ask
     #[arg(long, short)]
     pub yes: bool,
-    /// Remove the worker only, and leave bucket and namespace; what the Durable Objects hold is lost
+    /// Remove workers only, and leave buckets and namespaces; what the Durable Objects hold is lost
     #[arg(long)]
     pub keep_data: bool,
     /// Remove this worker only, as one of an earlier name, and leave all else

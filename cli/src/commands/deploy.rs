@@ -266,6 +266,12 @@ fn plan(deployment: &Deployment, findings: &Findings, upload: &Upload, sizes: &S
         Some(_) => format!("Worker {name}: another version would be uploaded"),
         None => format!("Worker {name}: would be uploaded for the first time"),
     });
+    if let Some(carried) = findings.carried() {
+        lines.push(format!(
+            "Streams, bucket and namespace of {}: would be taken over",
+            carried.from.id
+        ));
+    }
     if let Some(migrations) = &findings.migrations {
         lines.push(format!(
             "Migrations up to {}: would be carried out",

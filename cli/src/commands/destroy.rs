@@ -33,6 +33,19 @@ pub fn run(ui: &Ui, here: &Here, args: &Destroy) -> Result<()> {
     for kept in &plan.kept {
         ui.note(format!("Stays: {kept}"));
     }
+    for (environment, created) in deployment.record.of_others() {
+        let workers: Vec<&str> = created
+            .workers
+            .iter()
+            .map(|one| one.name.as_str())
+            .collect();
+        if !workers.is_empty() {
+            let workers = workers.join(", ");
+            ui.note(format!(
+                "Of {environment}, which this leaves alone: {workers}"
+            ));
+        }
+    }
     if plan.things.is_empty() {
         ui.result(
             format!(

@@ -4,7 +4,8 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::cloudflare::{Account, Bucket, Error, Settings};
+use super::at_once::{AT_ONCE, at_once};
+use crate::cloudflare::{Account, Bucket, Settings};
 
 /// Something in an account that a worker can be bound to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -83,16 +84,17 @@ pub struct User {
 /// What workers are bound to. One that has gone meanwhile is left out; should one not say it, nothing
 /// is known, and that is an error.
 pub fn users(account: &Account, names: &[String]) -> Result<Vec<User>> {
+    let user = |name: &String| match account.settings(name) {
+        Ok(settings) => Ok(Some(User {
+            name: name.clone(),
+            settings,
+        })),
+        Err(error) if error.is_missing() => Ok(None),
+        Err(error) => Err(error),
+    };
     let mut users = Vec::new();
-    for name in names {
-        match account.settings(name) {
-            Ok(settings) => users.push(User {
-                name: name.clone(),
-                settings,
-            }),
-            Err(error @ Error::Refused { .. }) if error.is_missing() => {}
-            Err(error) => return Err(error.into()),
-        }
+    for some in names.chunks(AT_ONCE) {
+        users.extend(at_once(some, user)?.into_iter().flatten());
     }
     Ok(users)
 }

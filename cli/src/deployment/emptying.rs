@@ -2,21 +2,17 @@
 //! through R2's S3 API, for which an API token is needed; else, and where they are few, each with a
 //! request of the REST API, which takes 1200 in 5 minutes.
 
-use std::{
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use super::at_once::{AT_ONCE, at_once};
 use crate::{
-    cloudflare::{self, Account, BATCH, Bucket, S3Key},
+    cloudflare::{Account, BATCH, Bucket, S3Key},
     error::problem,
     ui::Ui,
 };
 
-/// How many requests are on their way at once.
-const AT_ONCE: usize = 8;
 /// So few go with a request each.
 const FEW: usize = 100;
 /// So many requests of the REST API go at full speed …
@@ -132,23 +128,6 @@ impl Way<'_> {
     }
 }
 
-/// Does some things at once. The first error counts, once all have ended.
-fn at_once<T: Sync, R: Send>(
-    things: &[T],
-    work: impl Fn(&T) -> cloudflare::Result<R> + Sync,
-) -> cloudflare::Result<Vec<R>> {
-    let work = &work;
-    thread::scope(|scope| {
-        let running: Vec<_> = things
-            .iter()
-            .map(|thing| scope.spawn(move || work(thing)))
-            .collect();
-        let ended = running.into_iter().map(|one| one.join());
-        let ended = ended.map(|one| one.unwrap_or(Err(cloudflare::Error::Interrupted)));
-        ended.collect()
-    })
-}
-
 /// How far it is, and how long it takes on.
 fn progress(removed: u64, total: Option<u64>, elapsed: Duration) -> String {
     let Some(total) = total.filter(|total| *total >= removed && removed > 0) else {
@@ -185,20 +164,5 @@ mod tests {
         );
         // The statistics may be a day old.
         assert_eq!(text(5, Some(4), 1), "5 objects are gone");
-    }
-
-    #[test]
-    fn all_are_done_and_an_error_is_told() {
-        use std::sync::atomic::{AtomicUsize, Ordering};
-        let done = AtomicUsize::new(0);
-        let outcome = at_once(&[1, 2, 3], |number| {
-            done.fetch_add(1, Ordering::SeqCst);
-            match number {
-                1 => Err(cloudflare::Error::Interrupted),
-                _ => Ok(()),
-            }
-        });
-        assert!(outcome.is_err());
-        assert_eq!(done.load(Ordering::SeqCst), 3);
     }
 }

@@ -2,6 +2,7 @@
 
 mod access;
 mod address;
+mod at_once;
 mod bindings;
 mod compare;
 mod consent;
@@ -71,6 +72,14 @@ pub struct Findings {
     pub resources: Vec<Resource>,
     /// The account's subdomain of workers.dev, when the worker is to be there.
     pub subdomain: Option<String>,
+}
+
+impl Findings {
+    /// The worker of an earlier name whose streams are carried over.
+    pub fn carried(&self) -> Option<&Renaming> {
+        let renaming = self.renaming.as_ref();
+        renaming.filter(|renaming| renaming.choice == Rename::CarryOver)
+    }
 }
 
 impl<'a> Deployment<'a> {
@@ -317,7 +326,15 @@ impl<'a> Deployment<'a> {
             outcome => outcome?,
         };
         self.record.uploaded.note(upload, &uploaded)?;
-        self.settle(&uploaded)
+        self.settle(&uploaded)?;
+        if let Some(from) = findings.carried() {
+            self.ui.note(format!(
+                "{name} has taken over the streams of {0}, which stays without any: \
+                 `durable-streams destroy --worker {0}` removes it",
+                from.from.id
+            ));
+        }
+        Ok(())
     }
 
     /// Sees to it that requests reach the worker; says whether that changed anything.

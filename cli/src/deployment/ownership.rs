@@ -3,7 +3,7 @@
 
 use anyhow::Result;
 
-use super::{Deployment, Findings, Kind, Mark, Rename, Resource, Worker, consent::ask_for, rename};
+use super::{Deployment, Findings, Kind, Mark, Resource, Worker, consent::ask_for, rename};
 use crate::{
     cloudflare::{Script, Settings},
     error::problem,
@@ -46,17 +46,21 @@ impl Deployment<'_> {
         if let Some(script) = &findings.script {
             self.check_worker(script, &findings.settings)?;
         }
-        let carried = findings
-            .renaming
-            .as_ref()
-            .filter(|renaming| renaming.choice == Rename::CarryOver)
-            .map(|renaming| &renaming.settings);
-        for resource in &mut findings.resources {
+        // Whoever may use the worker may use what it uses.
+        let carried = findings.carried().map(|renaming| &renaming.settings);
+        let users = [Some(&findings.settings), carried];
+        let is_used = |resource: &Resource| {
             let thing = resource.thing();
-            // Whoever may use the worker may use what it uses.
-            let is_used = thing.is_used_by(&findings.settings)
-                || carried.is_some_and(|settings| thing.is_used_by(settings));
-            if resource.exists && !is_used {
+            let mut users = users.iter().flatten();
+            users.any(|settings| thing.is_used_by(settings))
+        };
+        let unused: Vec<bool> = findings
+            .resources
+            .iter()
+            .map(|resource| resource.exists && !is_used(resource))
+            .collect();
+        for (resource, unused) in findings.resources.iter_mut().zip(unused) {
+            if unused {
                 self.check_resource(resource)?;
             }
         }
@@ -169,10 +173,7 @@ impl Deployment<'_> {
         if findings.script.is_some() {
             return Ok(());
         }
-        let carried = findings
-            .renaming
-            .as_ref()
-            .filter(|renaming| renaming.choice == Rename::CarryOver);
+        let carried = findings.carried();
         let worker = Worker {
             name: self.project.name.clone(),
             takes_over: carried.map(|renaming| renaming.from.id.clone()),

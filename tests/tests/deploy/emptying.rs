@@ -1,6 +1,6 @@
 //! A bucket is emptied before it is removed: quickly, where Cloudflare allows it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -21,7 +21,7 @@ fn stage(name: &str) -> Result<(Scratch, Cloud, PathBuf)> {
 }
 
 /// Destroys the project; says how long it took, and how many requests of each way removed objects.
-fn destroy(cloud: &Cloud, dir: &PathBuf) -> Result<(Ran, Duration, usize, usize)> {
+fn destroy(cloud: &Cloud, dir: &Path) -> Result<(Ran, Duration, usize, usize)> {
     cloud.forget_requests()?;
     let started = Instant::now();
     let ran = cloud.run(dir, DESTROY)?.ok()?;

@@ -276,6 +276,46 @@ fn a_checkout_without_the_record_asks_by_name() -> Result<()> {
 }
 
 #[test]
+fn deploys_from_new_checkouts_go_on_by_name() -> Result<()> {
+    let (scratch, cloud, project) = stage("checkouts")?;
+    let adopt = [
+        "deploy",
+        "--no-build",
+        "--adopt",
+        "my-streams",
+        "--adopt",
+        "my-streams-registry",
+    ];
+    // The third is broken off before there is a worker.
+    let no_upload = json!([{ "method": "PUT", "path": "/scripts/my-streams$", "status": 401 }]);
+    for (number, fault) in [json!([]), json!([]), no_upload, json!([])]
+        .iter()
+        .enumerate()
+    {
+        let dir = scratch.path().join(format!("checkout-{number}"));
+        fs::create_dir_all(dir.join("build"))?;
+        for file in [
+            "Cargo.toml",
+            "wrangler.toml",
+            "build/index.js",
+            "build/index_bg.wasm",
+        ] {
+            fs::copy(project.join(file), dir.join(file))?;
+        }
+        if number == 2 {
+            let everything = json!({ "buckets": [], "namespaces": [], "scripts": {} });
+            cloud.set(everything)?;
+        }
+        cloud.fail(fault.clone())?;
+        let ran = cloud.run(&dir, &adopt)?;
+        assert_eq!(ran.code == Some(0), number != 2, "{number}: {ran:?}");
+    }
+    let (workers, buckets, namespaces) = there(&cloud)?;
+    assert_eq!((workers.len(), buckets.len(), namespaces.len()), (1, 1, 1));
+    Ok(())
+}
+
+#[test]
 fn what_another_environment_has_made_is_not_replaced() -> Result<()> {
     let (_scratch, cloud, dir) = stage("sibling")?;
     cloud.run(&dir, DEPLOY)?.ok()?;
