@@ -14,7 +14,6 @@ mod http;
 mod interrupt;
 mod local;
 mod name;
-mod names;
 mod process;
 mod project;
 mod registry;

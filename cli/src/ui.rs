@@ -3,6 +3,7 @@
 use std::{
     cell::Cell,
     io::{IsTerminal, Write},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -24,6 +25,8 @@ pub struct Ui {
     verbose: bool,
     /// stderr is a terminal: progress may be drawn.
     terminal: bool,
+    /// The step that is drawn, and what it is.
+    drawn: Mutex<Option<(ProgressBar, String)>>,
 }
 
 impl Ui {
@@ -39,6 +42,7 @@ impl Ui {
             quiet: global.quiet,
             verbose: global.verbose,
             terminal: std::io::stderr().is_terminal(),
+            drawn: Mutex::new(None),
         }
     }
 
@@ -59,8 +63,21 @@ impl Ui {
 
     /// A line of progress or explanation.
     pub fn note(&self, text: impl AsRef<str>) {
-        if !self.quiet {
-            eprintln!("{}", text.as_ref());
+        if self.quiet {
+            return;
+        }
+        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*drawn {
+            Some((bar, _)) => bar.suspend(|| eprintln!("{}", text.as_ref())),
+            None => eprintln!("{}", text.as_ref()),
+        }
+    }
+
+    /// How far the step is that runs; drawn on a terminal, and nowhere else.
+    pub fn progress(&self, text: impl AsRef<str>) {
+        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((bar, what)) = &*drawn {
+            bar.set_message(format!("{what} … {}", text.as_ref()));
         }
     }
 
@@ -98,16 +115,20 @@ impl Ui {
         }
     }
 
-    /// Runs a step that takes a while and says how long it took.
+    /// Runs a step that takes a while and says how long it took. Of steps at the same time the first
+    /// is drawn.
     pub fn step<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let started = Instant::now();
-        let spinner = self.spinner(what);
-        if spinner.is_none() {
+        let draws = self.draw(what);
+        if !draws {
             self.note(format!("{what} …"));
         }
         let outcome = work();
-        if let Some(spinner) = spinner {
-            spinner.finish_and_clear();
+        if draws {
+            let drawn = self.drawn.lock().map(|mut drawn| drawn.take());
+            if let Ok(Some((bar, _))) = drawn {
+                bar.finish_and_clear();
+            }
         }
         if outcome.is_ok() {
             self.note(format!("{what} … {}", seconds(started.elapsed())));
@@ -144,6 +165,15 @@ impl Ui {
         } else {
             print_line(text.as_ref());
         }
+    }
+
+    fn draw(&self, what: &str) -> bool {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        if drawn.is_some() {
+            return false;
+        }
+        *drawn = self.spinner(what).map(|bar| (bar, what.to_owned()));
+        drawn.is_some()
     }
 
     fn spinner(&self, what: &str) -> Option<ProgressBar> {

@@ -17,10 +17,10 @@ pub use layout::{MANIFEST, SCRIPT, WASM};
 pub use lock::{Lock, Work, holder};
 
 use self::{
-    layout::{BUILD_DIR, MACHINE_DIR},
+    layout::{BUILD_DIR, MACHINE_DIR, QUICK_DIR},
     wrangler::Wrangler,
 };
-use crate::error::problem;
+use crate::{bundle::Effort, error::problem};
 
 /// A scaffolded project.
 #[derive(Debug)]
@@ -68,9 +68,17 @@ impl Project {
         self.root.join(MACHINE_DIR)
     }
 
-    /// The folder of the bundle.
+    /// The folder of the bundle that is deployed.
     pub fn build_dir(&self) -> PathBuf {
-        self.root.join(BUILD_DIR)
+        self.bundle_dir(Effort::Full)
+    }
+
+    /// The folder of a bundle. One that is made for a local run never lies where a deployment looks.
+    pub fn bundle_dir(&self, effort: Effort) -> PathBuf {
+        match effort {
+            Effort::Full => self.root.join(BUILD_DIR),
+            Effort::Quick => self.machine_dir().join(QUICK_DIR),
+        }
     }
 
     /// Its `wrangler.toml`.
@@ -78,11 +86,11 @@ impl Project {
         self.root.join(MANIFEST)
     }
 
-    /// Adds to `wrangler.toml` what the bundle has and an older release did not know, and says what
+    /// Adds to `wrangler.toml` what the bundle of an effort has and an older release did not know, and says what
     /// that was. Nothing is written for a `dry_run`, but what would be counts from then on.
-    pub fn upgrade(&mut self, dry_run: bool) -> Result<Vec<String>> {
+    pub fn upgrade(&mut self, effort: Effort, dry_run: bool) -> Result<Vec<String>> {
         let manifest = self.manifest();
-        let script = read(&self.build_dir().join(SCRIPT))?;
+        let script = read(&self.bundle_dir(effort).join(SCRIPT))?;
         let has = |class: &str| upgrade::exports(&script, class);
         let Some(upgrade) = upgrade::upgrade(&read(&manifest)?, has)? else {
             return Ok(Vec::new());
@@ -120,11 +128,11 @@ impl Project {
         &self.wrangler.compatibility_date
     }
 
-    /// The worker as miniflare's options describe it. Names and ids are chosen as wrangler chooses
+    /// The worker as miniflare's options describe it, with its bundle for local runs. Names and ids are chosen as wrangler chooses
     /// them, so that `wrangler dev` finds the same data.
     pub fn worker_options(&self) -> Value {
         let wrangler = &self.wrangler;
-        let build = self.build_dir();
+        let build = self.bundle_dir(Effort::Quick);
         let objects = wrangler.durable_objects.bindings.iter().map(|object| {
             let options = json!({
                 "className": object.class_name,
