@@ -29,7 +29,13 @@ pub fn make(ui: &Ui, bindgen: &Bindgen, folder: &Path) -> Result<()> {
             let mut command = Command::new(program);
             command
                 .arg(&compiled)
-                .args(["--no-typescript", "--target", "module", "--out-name", "index"])
+                .args([
+                    "--no-typescript",
+                    "--target",
+                    "module",
+                    "--out-name",
+                    "index",
+                ])
                 .arg("--experimental-reset-state-function")
                 .arg("--force-enable-abort-handler")
                 .arg("--out-dir")

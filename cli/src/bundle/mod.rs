@@ -51,7 +51,9 @@ pub fn build(ui: &Ui, project: &Project, toolchain: &Toolchain, effort: Effort) 
         .with_context(|| format!("cannot write to {}", machine_dir.display()))?;
     let made = workshop.path();
     toolchain
-        .beside(ui, || compile::compile(ui, project, toolchain, effort, made))
+        .beside(ui, || {
+            compile::compile(ui, project, toolchain, effort, made)
+        })
         .context("the worker does not build")?;
     bindings::make(ui, toolchain.bindgen(), made)
         .context("the worker's WebAssembly cannot be made callable")?;

@@ -28,16 +28,15 @@ const KEPT: usize = 20;
 /// What a worker as `init` writes it depends on. Macros of other crates may read whatever they like.
 const DEPENDENCIES: &[&str] = &[PACKAGE, "worker"];
 /// Tables of a manifest that name what else goes into a build.
-const OTHER_INPUTS: &[&str] = &["build-dependencies", "target", "patch", "replace", "features"];
-/// What in a source may make the result depend on more than the sources, or on the package's name.
-const READS_MORE: &[&str] = &[
-    "include",
-    "env!",
-    "module",
-    "file!",
-    "type_name",
-    "#[path",
+const OTHER_INPUTS: &[&str] = &[
+    "build-dependencies",
+    "target",
+    "patch",
+    "replace",
+    "features",
 ];
+/// What in a source may make the result depend on more than the sources, or on the package's name.
+const READS_MORE: &[&str] = &["include", "env!", "module", "file!", "type_name", "#[path"];
 /// Variables that say how cargo builds begin with one of these.
 const VARIABLES: &[&str] = &[
     "CARGO_BUILD_",
@@ -175,10 +174,17 @@ impl Inputs {
         let dependencies = manifest.get("dependencies")?.as_table_like()?;
         let known = |(name, _): (&str, &Item)| DEPENDENCIES.contains(&name);
         if !dependencies.iter().all(known)
-            || OTHER_INPUTS.iter().any(|table| manifest.contains_key(table))
+            || OTHER_INPUTS
+                .iter()
+                .any(|table| manifest.contains_key(table))
             || root.join("build.rs").exists()
             || manifest.get("package")?.get("build").is_some()
-            || manifest.get("workspace")?.as_table_like()?.iter().next().is_some()
+            || manifest
+                .get("workspace")?
+                .as_table_like()?
+                .iter()
+                .next()
+                .is_some()
         {
             return None;
         }
@@ -190,7 +196,10 @@ impl Inputs {
         if effort == Effort::Quick {
             // Two projects that differ in their names are the same worker. What is deployed says in
             // logs what its functions are called, and that begins with the package.
-            manifest.get_mut("package")?.as_table_like_mut()?.remove("name");
+            manifest
+                .get_mut("package")?
+                .as_table_like_mut()?
+                .remove("name");
         }
         self.add("manifest", manifest.to_string());
         self.add("lock", without_package(&lock, &name));
@@ -312,7 +321,10 @@ mod tests {
             ("src/body.js", ""),
             ("Cargo.lock", &LOCK.replace("0.8.7", "0.8.8")),
             ("Cargo.toml", &MANIFEST.replace("0.8.7", "0.8.6")),
-            ("Cargo.toml", &format!("{MANIFEST}[profile.release]\nlto = false\n")),
+            (
+                "Cargo.toml",
+                &format!("{MANIFEST}[profile.release]\nlto = false\n"),
+            ),
         ] {
             let package = Package::new();
             package.write(name, text);
@@ -328,10 +340,16 @@ mod tests {
             ("src/lib.rs", "const A: &str = env!(\"CARGO_PKG_NAME\");"),
             ("src/lib.rs", "#[wasm_bindgen(module = \"/a.js\")]"),
             ("build.rs", "fn main() {}"),
-            ("Cargo.toml", &MANIFEST.replace("[workspace]", "askama = \"1\"\n[workspace]")),
+            (
+                "Cargo.toml",
+                &MANIFEST.replace("[workspace]", "askama = \"1\"\n[workspace]"),
+            ),
             ("Cargo.toml", &MANIFEST.replace("[workspace]", "")),
             ("Cargo.toml", &format!("{MANIFEST}[patch.crates-io]\n")),
-            ("Cargo.toml", &MANIFEST.replace("\"0.1.0\"", "{ path = \"absent\" }")),
+            (
+                "Cargo.toml",
+                &MANIFEST.replace("\"0.1.0\"", "{ path = \"absent\" }"),
+            ),
         ] {
             let package = Package::new();
             package.write(name, text);

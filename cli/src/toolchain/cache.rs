@@ -26,10 +26,7 @@ pub fn dir() -> Result<PathBuf> {
     std::path::absolute(&dir).with_context(|| format!("cannot use {} as a folder", dir.display()))
 }
 
-fn choose(
-    variable: impl Fn(&str) -> Option<OsString>,
-    home: Option<PathBuf>,
-) -> Option<PathBuf> {
+fn choose(variable: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
     let variable = |name| variable(name).filter(|value| !value.is_empty());
     if let Some(dir) = variable("DURABLE_STREAMS_CACHE_DIR") {
         return Some(dir.into());
@@ -119,7 +116,10 @@ mod tests {
         };
         let chosen = |path: &str| Some(PathBuf::from(path));
         assert_eq!(dir("/ours", "/xdg", Some("/home")), chosen("/ours"));
-        assert_eq!(dir("", "/xdg", Some("/home")), chosen("/xdg/durable-streams"));
+        assert_eq!(
+            dir("", "/xdg", Some("/home")),
+            chosen("/xdg/durable-streams")
+        );
         for xdg in ["", "cache", "./cache", "../cache"] {
             let home = chosen("/home/.cache/durable-streams");
             assert_eq!(dir("", xdg, Some("/home")), home, "{xdg}");

@@ -131,10 +131,7 @@ mod tests {
             tested.version("worker").as_deref(),
             Some(WORKER_BUILD_VERSION)
         );
-        assert_eq!(
-            tested.version("wasm-bindgen").as_deref(),
-            Some(OWN_VERSION)
-        );
+        assert_eq!(tested.version("wasm-bindgen").as_deref(), Some(OWN_VERSION));
         assert_eq!(
             tested.version("wasm-bindgen-cli-support").as_deref(),
             Some(OWN_VERSION)

@@ -17,11 +17,7 @@ pub use requirement::{Missing, Requirement};
 pub use wasm_bindgen::Bindgen;
 pub use wasm_std::TARGET;
 
-use std::{
-    path::PathBuf,
-    process::Command,
-    thread,
-};
+use std::{path::PathBuf, process::Command, thread};
 
 use anyhow::{Context, Result, anyhow};
 

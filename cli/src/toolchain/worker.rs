@@ -15,7 +15,9 @@ pub fn check(project: &Path) -> Result<()> {
     let Some(found) = Lockfile::of(project)?.and_then(|lock| lock.version("worker")) else {
         return Err(problem(
             "the project does not use the crate `worker`",
-            format!("add `worker = \"{VERSION}\"` to [dependencies], as `durable-streams init` does"),
+            format!(
+                "add `worker = \"{VERSION}\"` to [dependencies], as `durable-streams init` does"
+            ),
         ));
     };
     if release(&found) == release(VERSION) {
@@ -23,7 +25,9 @@ pub fn check(project: &Path) -> Result<()> {
     }
     Err(problem(
         format!("the project uses worker {found}, and this program builds with {VERSION}"),
-        format!("say `worker = \"{VERSION}\"` in Cargo.toml, and the version of the runtime that goes with it"),
+        format!(
+            "say `worker = \"{VERSION}\"` in Cargo.toml, and the version of the runtime that goes with it"
+        ),
     ))
 }
 
