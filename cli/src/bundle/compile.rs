@@ -35,24 +35,39 @@ pub fn compile(
     let target = target_dir()?;
     let _lock = cache::lock_file(ui, &target.join("durable-streams.lock"), "builds a worker")?;
     let name = crate_name(&project.root)?;
-    let outputs = target.join(TARGET).join("release");
-    let wasm = outputs.join(format!("{name}.wasm"));
-    let owner = format!("{}\n{effort:?}\n", project.root.display());
-    let noted = target.join(format!("durable-streams-{name}"));
-    if fs::read_to_string(&noted).is_ok_and(|there| there != owner) {
-        for path in [&wasm, &outputs.join("deps").join(format!("{name}.wasm"))] {
-            let _ = fs::remove_file(path);
-        }
-    }
-    fs::write(&noted, owner).with_context(|| format!("cannot write {}", noted.display()))?;
+    claim(&target, &name, &project.root, effort)?;
     run_cargo(ui, project, toolchain, effort, &target)?;
-    fs::copy(&wasm, into.join(COMPILED)).map_err(|_| {
-        problem(
+    let [wasm, _] = outputs(&target, &name);
+    if !wasm.is_file() {
+        return Err(problem(
             "cargo has made no WebAssembly",
             "say `crate-type = [\"cdylib\"]` in [lib] of Cargo.toml",
-        )
-    })?;
+        ));
+    }
+    fs::copy(&wasm, into.join(COMPILED))
+        .with_context(|| format!("cannot copy {}", wasm.display()))?;
     Ok(())
+}
+
+/// Notes whose the files of a name are from now on. Those of another project, or of another effort, are
+/// removed: cargo makes them again, where it would take them for up to date.
+fn claim(target: &Path, name: &str, root: &Path, effort: Effort) -> Result<()> {
+    let owner = format!("{}\n{effort:?}\n", root.display());
+    let noted = target.join(format!("durable-streams-{name}"));
+    if fs::read_to_string(&noted).is_ok_and(|there| there == owner) {
+        return Ok(());
+    }
+    for path in outputs(target, name) {
+        let _ = fs::remove_file(path);
+    }
+    fs::write(&noted, owner).with_context(|| format!("cannot write {}", noted.display()))
+}
+
+/// Where cargo leaves what it makes of a library: two links to one file.
+fn outputs(target: &Path, name: &str) -> [PathBuf; 2] {
+    let release = target.join(TARGET).join("release");
+    let file = format!("{name}.wasm");
+    [release.join(&file), release.join("deps").join(&file)]
 }
 
 fn run_cargo(
@@ -183,6 +198,32 @@ mod tests {
             "error: could not compile `my-streams`",
         ] {
             assert!(said.contains(part), "{part} is not in {said}");
+        }
+    }
+
+    #[test]
+    fn what_another_project_of_the_name_has_made_is_not_taken_for_ones_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let target = dir.path();
+        let made = outputs(target, "zoo");
+        fs::create_dir_all(made[1].parent().unwrap()).unwrap();
+        let make = || made.iter().for_each(|path| fs::write(path, "x").unwrap());
+        let is_there = || made.iter().all(|path| path.is_file());
+        let claim = |root: &str, effort| claim(target, "zoo", Path::new(root), effort).unwrap();
+        make();
+        claim("/a", Effort::Quick);
+        assert!(!is_there(), "nobody knows whose it was");
+        make();
+        claim("/a", Effort::Quick);
+        assert!(is_there());
+        for (root, effort) in [
+            ("/b", Effort::Quick),
+            ("/a", Effort::Quick),
+            ("/a", Effort::Full),
+        ] {
+            make();
+            claim(root, effort);
+            assert!(made.iter().all(|path| !path.exists()), "{root} {effort:?}");
         }
     }
 

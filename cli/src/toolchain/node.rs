@@ -68,12 +68,16 @@ impl Requirement for Packages {
     fn look(&self) -> Result<String, Missing> {
         let cost = "from npm, 280 MB on disk, half a minute";
         let folder = folder().map_err(|error| Missing::manual(format!("{error:#}"), ""))?;
-        if !folder.is_dir() {
-            return Err(Missing::mendable("they are not installed", cost));
-        }
-        match PROGRAMS.iter().find(|name| !runs(&folder, name)) {
-            None => Ok(folder.display().to_string()),
-            Some(broken) => Err(Missing::mendable(format!("`{broken}` does not run"), cost)),
+        let broken = PROGRAMS.iter().find(|name| !runs(&folder, name));
+        let why = match broken {
+            None => return Ok(folder.display().to_string()),
+            Some(_) if !folder.is_dir() => "they are not installed".to_owned(),
+            Some(broken) => format!("`{broken}` does not run"),
+        };
+        match Node.look() {
+            Ok(_) => Err(Missing::mendable(why, cost)),
+            // Without it they neither run nor can be installed.
+            Err(node) => Err(Missing::manual(why, node.way_out)),
         }
     }
 
