@@ -222,6 +222,10 @@ enabled = true
         let options = project.worker_options();
         assert_eq!(options["name"], "my-streams");
         assert_eq!(options["compatibilityDate"], "2026-04-01");
+        // What is served here is never what is deployed.
+        let served = project.bundle_dir(Effort::Quick);
+        assert_eq!(options["modulesRoot"], json!(served));
+        assert!(!served.starts_with(project.build_dir()));
         assert_eq!(options["compatibilityFlags"], json!(["nodejs_compat"]));
         assert_eq!(
             options["durableObjects"],
