@@ -16,7 +16,6 @@ mod keys;
 mod local;
 mod mask;
 mod name;
-mod names;
 mod placeholders;
 mod process;
 mod project;

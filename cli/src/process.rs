@@ -45,6 +45,16 @@ pub struct Finished {
 /// Runs a program to its end and keeps its output, which `--verbose` shows as it comes. When we are
 /// interrupted, or after `limit`, the program and its children are ended.
 pub fn run(ui: &Ui, command: &mut Command, limit: Option<Duration>) -> Result<Finished> {
+    run_watched(ui, command, limit, |_| {})
+}
+
+/// The same, and shows `watch` all output so far each time there is more.
+pub fn run_watched(
+    ui: &Ui,
+    command: &mut Command,
+    limit: Option<Duration>,
+    mut watch: impl FnMut(&[u8]),
+) -> Result<Finished> {
     interrupt::note_interrupts();
     without_cargo_run(command);
     command
@@ -65,7 +75,15 @@ pub fn run(ui: &Ui, command: &mut Command, limit: Option<Duration>) -> Result<Fi
             .map(|pipe| collect(pipe, &output, ui.verbose())),
     ];
     let started = Instant::now();
+    let mut watched = 0;
     let status = loop {
+        {
+            let output = output.lock().unwrap_or_else(PoisonError::into_inner);
+            if output.len() > watched {
+                watched = output.len();
+                watch(&output);
+            }
+        }
         if let Some(status) = child.try_wait()? {
             break status;
         }
@@ -101,19 +119,27 @@ pub fn run_ok(ui: &Ui, command: &mut Command, limit: Option<Duration>) -> Result
     if finished.status.success() {
         return Ok(finished.output);
     }
+    Err(failed(ui, &line, finished.status, &finished.output))
+}
+
+/// The error of a program that has failed, with its output unless that was shown already.
+pub fn failed(ui: &Ui, line: &str, status: ExitStatus, output: &str) -> anyhow::Error {
     let output = if ui.verbose() {
         String::new()
     } else {
-        format!("\n{}", finished.output.trim_end())
+        format!("\n{}", output.trim_end())
     };
-    Err(problem(
-        format!("`{line}` failed ({}){output}", finished.status),
-        "",
-    ))
+    problem(format!("`{line}` failed ({status}){output}"), "")
 }
 
 /// The first line a program prints, if it can be run and succeeds.
 pub fn first_line(command: &mut Command) -> Option<String> {
+    let text = output(command)?;
+    Some(text.lines().next().unwrap_or_default().trim().to_owned())
+}
+
+/// What a program prints, if it can be run and succeeds.
+pub fn output(command: &mut Command) -> Option<String> {
     without_cargo_run(command);
     let output = command
         .stdin(Stdio::null())
@@ -121,10 +147,7 @@ pub fn first_line(command: &mut Command) -> Option<String> {
         .output()
         .ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
-    output
-        .status
-        .success()
-        .then(|| text.lines().next().unwrap_or_default().trim().to_owned())
+    output.status.success().then_some(text)
 }
 
 /// Lets a program end that was told to, and after `patience` ends it with all it has started.
@@ -186,7 +209,8 @@ pub fn without_cargo_run(command: &mut Command) {
     }
 }
 
-fn describe(command: &Command) -> String {
+/// A command as a line of text.
+pub fn describe(command: &Command) -> String {
     std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| word.to_string_lossy())

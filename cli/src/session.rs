@@ -309,7 +309,7 @@ fn find(ui: &Ui, listen: Listen) -> Result<SocketAddr> {
 
 /// Gives an older `wrangler.toml` what the new bundle needs. Says whether it has changed.
 fn upgrade(ui: &Ui, project: &mut Project) -> Result<bool> {
-    let added = project.upgrade(false)?;
+    let added = project.upgrade(Effort::Quick, false)?;
     if !added.is_empty() {
         ui.note(format!(
             "wrangler.toml has got what it lacked, to be kept with the project: {}",

@@ -11,6 +11,7 @@ use std::{
     cell::Cell,
     env,
     io::{self, IsTerminal},
+    sync::{Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -39,6 +40,8 @@ pub struct Ui {
     /// Where we were told to work.
     places: Places,
     output: Output,
+    /// The step that is drawn, and what it is.
+    drawn: Mutex<Option<(ProgressBar, String)>>,
 }
 
 impl Ui {
@@ -56,6 +59,7 @@ impl Ui {
             terminal: io::stderr().is_terminal(),
             places,
             output: Output::default(),
+            drawn: Mutex::new(None),
         }
     }
 
@@ -93,8 +97,22 @@ impl Ui {
 
     /// A line of progress or explanation.
     pub fn note(&self, text: impl AsRef<str>) {
-        if !self.quiet {
-            remark(self.places.keep_in(text.as_ref()));
+        if self.quiet {
+            return;
+        }
+        let text = self.places.keep_in(text.as_ref());
+        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*drawn {
+            Some((bar, _)) => bar.suspend(|| remark(text)),
+            None => remark(text),
+        }
+    }
+
+    /// How far the step is that runs; drawn on a terminal, and nowhere else.
+    pub fn progress(&self, text: impl AsRef<str>) {
+        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((bar, what)) = &*drawn {
+            bar.set_message(format!("{what} … {}", text.as_ref()));
         }
     }
 
@@ -159,16 +177,20 @@ impl Ui {
         }
     }
 
-    /// Runs a step that takes a while and says how long it took.
+    /// Runs a step that takes a while and says how long it took. Of steps at the same time the first
+    /// is drawn.
     pub fn step<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
         let started = Instant::now();
-        let spinner = self.spinner(what);
-        if spinner.is_none() {
+        let draws = self.draw(what);
+        if !draws {
             self.note(format!("{what} …"));
         }
         let outcome = work();
-        if let Some(spinner) = spinner {
-            spinner.finish_and_clear();
+        if draws {
+            let drawn = self.drawn.lock().map(|mut drawn| drawn.take());
+            if let Ok(Some((bar, _))) = drawn {
+                bar.finish_and_clear();
+            }
         }
         if outcome.is_ok() {
             self.note(format!("{what} … {}", seconds(started.elapsed())));
@@ -231,6 +253,15 @@ impl Ui {
         if !is_taken {
             interrupt::ask_to_end();
         }
+    }
+
+    fn draw(&self, what: &str) -> bool {
+        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
+        if drawn.is_some() {
+            return false;
+        }
+        *drawn = self.spinner(what).map(|bar| (bar, what.to_owned()));
+        drawn.is_some()
     }
 
     fn spinner(&self, what: &str) -> Option<ProgressBar> {

@@ -192,7 +192,7 @@ fn upgrade(
     findings: &mut Findings,
     dry_run: bool,
 ) -> Result<Vec<String>> {
-    let added = deployment.project.upgrade(dry_run)?;
+    let added = deployment.project.upgrade(Effort::Full, dry_run)?;
     findings.migrations = deployment.missing_migrations(findings)?;
     if !added.is_empty() {
         let would = if dry_run { "would get" } else { "has got" };

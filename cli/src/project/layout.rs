@@ -2,6 +2,8 @@
 
 /// Where the bundle goes, relative to the project.
 pub const BUILD_DIR: &str = "build";
+/// Where the bundle of a local run goes, relative to [`MACHINE_DIR`].
+pub const QUICK_DIR: &str = "bundle";
 /// The bundle's script.
 pub const SCRIPT: &str = "index.js";
 /// The bundle's WebAssembly.

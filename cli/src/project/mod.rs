@@ -22,11 +22,11 @@ pub use layout::{MANIFESTS, SCRIPT, WASM};
 pub use lock::{Lock, Work, holder, last_url};
 
 use self::{
-    layout::{BUILD_DIR, MACHINE_DIR},
+    layout::{BUILD_DIR, MACHINE_DIR, QUICK_DIR},
     manifest::{Manifest, Read},
     wrangler::Wrangler,
 };
-use crate::{error::problem, ui::Ui};
+use crate::{bundle::Effort, error::problem, ui::Ui};
 
 /// A scaffolded project.
 #[derive(Debug)]
@@ -81,9 +81,17 @@ impl Project {
         self.root.join(MACHINE_DIR)
     }
 
-    /// The folder of the bundle.
+    /// The folder of the bundle that is deployed.
     pub fn build_dir(&self) -> PathBuf {
-        self.root.join(BUILD_DIR)
+        self.bundle_dir(Effort::Full)
+    }
+
+    /// The folder of a bundle. One that is made for a local run never lies where a deployment looks.
+    pub fn bundle_dir(&self, effort: Effort) -> PathBuf {
+        match effort {
+            Effort::Full => self.root.join(BUILD_DIR),
+            Effort::Quick => self.machine_dir().join(QUICK_DIR),
+        }
     }
 
     /// Its `wrangler.toml`, or what stands in its place.
@@ -119,10 +127,10 @@ impl Project {
         Ok(())
     }
 
-    /// Adds to `wrangler.toml` what the bundle has and an older release did not know, and says what
+    /// Adds to `wrangler.toml` what the bundle of an effort has and an older release did not know, and says what
     /// that was. Nothing is written for a `dry_run`, but what would be counts from then on.
-    pub fn upgrade(&mut self, dry_run: bool) -> Result<Vec<String>> {
-        let script = read(&self.build_dir().join(SCRIPT))?;
+    pub fn upgrade(&mut self, effort: Effort, dry_run: bool) -> Result<Vec<String>> {
+        let script = read(&self.bundle_dir(effort).join(SCRIPT))?;
         let has = |class: &str| upgrade::exports(&script, class);
         let Some(upgrade) = upgrade::upgrade(&self.manifest, self.manifest.read()?, has)? else {
             return Ok(Vec::new());
@@ -160,11 +168,11 @@ impl Project {
         &self.wrangler.compatibility_date
     }
 
-    /// The worker as miniflare's options describe it. Names and ids are chosen as wrangler chooses
+    /// The worker as miniflare's options describe it, with its bundle for local runs. Names and ids are chosen as wrangler chooses
     /// them, so that `wrangler dev` finds the same data.
     pub fn worker_options(&self) -> Value {
         let wrangler = &self.wrangler;
-        let build = self.build_dir();
+        let build = self.bundle_dir(Effort::Quick);
         let objects = wrangler.durable_objects.bindings.iter().map(|object| {
             let options = json!({
                 "className": object.class_name,
@@ -262,6 +270,10 @@ enabled = true
         let options = project.worker_options();
         assert_eq!(options["name"], "my-streams");
         assert_eq!(options["compatibilityDate"], "2026-04-01");
+        // What is served here is never what is deployed.
+        let served = project.bundle_dir(Effort::Quick);
+        assert_eq!(options["modulesRoot"], json!(served));
+        assert!(!served.starts_with(project.build_dir()));
         assert_eq!(options["compatibilityFlags"], json!(["nodejs_compat"]));
         assert_eq!(
             options["durableObjects"],

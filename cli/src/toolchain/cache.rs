@@ -1,7 +1,8 @@
-//! Where installed tools are kept.
+//! Where installed tools are kept, and what building leaves for later.
 
 use std::{
     env,
+    ffi::OsString,
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
     thread,
@@ -15,25 +16,40 @@ use crate::{error::problem, interrupt, ui::Ui};
 /// The folder of installed tools: `DURABLE_STREAMS_CACHE_DIR`, or `durable-streams` in the user's
 /// cache folder.
 pub fn dir() -> Result<PathBuf> {
-    let variable = |name| env::var_os(name).filter(|value| !value.is_empty());
-    let dir = variable("DURABLE_STREAMS_CACHE_DIR")
-        .map(PathBuf::from)
-        .or_else(|| Some(PathBuf::from(variable("XDG_CACHE_HOME")?).join("durable-streams")))
-        .or_else(|| Some(env::home_dir()?.join(".cache/durable-streams")))
-        .ok_or_else(|| {
-            problem(
-                "there is no folder to install tools in: HOME is not set",
-                "set DURABLE_STREAMS_CACHE_DIR",
-            )
-        })?;
+    let variable = |name: &str| env::var_os(name);
+    let dir = choose(variable, env::home_dir()).ok_or_else(|| {
+        problem(
+            "there is no folder to install tools in: HOME is not set",
+            "set DURABLE_STREAMS_CACHE_DIR",
+        )
+    })?;
     std::path::absolute(&dir).with_context(|| format!("cannot use {} as a folder", dir.display()))
+}
+
+fn choose(variable: impl Fn(&str) -> Option<OsString>, home: Option<PathBuf>) -> Option<PathBuf> {
+    let variable = |name| variable(name).filter(|value| !value.is_empty());
+    if let Some(dir) = variable("DURABLE_STREAMS_CACHE_DIR") {
+        return Some(dir.into());
+    }
+    // The XDG rule: a relative path is to be ignored.
+    let xdg = variable("XDG_CACHE_HOME")
+        .map(PathBuf::from)
+        .filter(|dir| dir.is_absolute());
+    let caches = xdg.or_else(|| Some(home?.join(".cache")))?;
+    Some(caches.join("durable-streams"))
 }
 
 /// Waits until no other run installs anything. Dropping the file lets the next one go on.
 pub fn lock(ui: &Ui) -> Result<File> {
-    let path = dir()?.join("lock");
-    make(&dir()?)?;
-    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    lock_file(ui, &dir()?.join("lock"), "is installing tools")
+}
+
+/// Waits until no other run holds a lock file; `doing` says what it does meanwhile.
+pub fn lock_file(ui: &Ui, path: &Path, doing: &str) -> Result<File> {
+    if let Some(dir) = path.parent() {
+        make(dir)?;
+    }
+    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
     let mut told = false;
     while let Err(error) = file.try_lock() {
         if let TryLockError::Error(error) = error {
@@ -43,7 +59,7 @@ pub fn lock(ui: &Ui) -> Result<File> {
             return Err(interrupt::Interrupted.into());
         }
         if !told {
-            ui.note("Waiting for another durable-streams that is installing tools");
+            ui.note(format!("Waiting for another durable-streams that {doing}"));
             told = true;
         }
         thread::sleep(Duration::from_millis(100));
@@ -53,13 +69,21 @@ pub fn lock(ui: &Ui) -> Result<File> {
 
 /// Fills a folder of the cache: all of it or none of it. Callers hold the lock.
 pub fn install(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<PathBuf> {
-    let cache = dir()?;
-    let target = cache.join(name);
-    make(&cache)?;
+    fill_in(&dir()?, name, fill)
+}
+
+/// The same in any folder.
+pub fn fill_in(
+    folder: &Path,
+    name: &str,
+    fill: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let target = folder.join(name);
+    make(folder)?;
     let beside = tempfile::Builder::new()
         .prefix(".installing-")
-        .tempdir_in(&cache)
-        .with_context(|| format!("cannot write to {}", cache.display()))?;
+        .tempdir_in(folder)
+        .with_context(|| format!("cannot write to {}", folder.display()))?;
     let staged = beside.path().join(name);
     fs::create_dir(&staged)?;
     fill(&staged)?;
@@ -71,6 +95,35 @@ pub fn install(name: &str, fill: impl FnOnce(&Path) -> Result<()>) -> Result<Pat
     Ok(target)
 }
 
-fn make(dir: &Path) -> Result<()> {
+/// Makes a folder.
+pub fn make(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_cache_home_is_ignored() {
+        let dir = |ours: &str, xdg: &str, home: Option<&str>| {
+            let variable = |name: &str| match name {
+                "DURABLE_STREAMS_CACHE_DIR" => Some(ours.into()),
+                "XDG_CACHE_HOME" => Some(xdg.into()),
+                _ => None,
+            };
+            choose(variable, home.map(PathBuf::from))
+        };
+        let chosen = |path: &str| Some(PathBuf::from(path));
+        assert_eq!(dir("/ours", "/xdg", Some("/home")), chosen("/ours"));
+        assert_eq!(
+            dir("", "/xdg", Some("/home")),
+            chosen("/xdg/durable-streams")
+        );
+        for xdg in ["", "cache", "./cache", "../cache"] {
+            let home = chosen("/home/.cache/durable-streams");
+            assert_eq!(dir("", xdg, Some("/home")), home, "{xdg}");
+        }
+        assert_eq!(dir("", "cache", None), None);
+    }
 }

@@ -1,22 +1,25 @@
 //! What a machine needs to build and serve a project: what is there, and how to get the rest.
 
-mod cache;
+pub mod cache;
 mod cargo;
 mod install;
+mod lockfile;
 mod node;
 mod requirement;
 mod wasm_bindgen;
 mod wasm_std;
-mod worker_build;
+mod worker;
 
 #[cfg(test)]
-pub use worker_build::VERSION as WORKER_BUILD_VERSION;
+pub use worker::VERSION as WORKER_BUILD_VERSION;
 
 pub use requirement::{Missing, Requirement};
+pub use wasm_bindgen::Bindgen;
+pub use wasm_std::TARGET;
 
-use std::{path::PathBuf, process::Command};
+use std::{path::PathBuf, process::Command, thread};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 
 use crate::{error::problem, process, project::Project, ui::Ui};
 
@@ -27,7 +30,6 @@ pub fn requirements(project: Option<&Project>) -> Vec<Box<dyn Requirement>> {
         Box::new(cargo::Cargo),
         Box::new(node::Node),
         Box::new(wasm_std::WasmStd),
-        Box::new(worker_build::WorkerBuild),
         Box::new(node::Packages),
     ];
     if let Some(project) = project {
@@ -59,18 +61,20 @@ pub fn meet(ui: &Ui, requirement: &dyn Requirement) -> Result<String> {
         .map_err(|missing| problem(format!("{name}: {}", missing.why), missing.way_out))
 }
 
-/// Meets all requirements of a project and returns what its tools need to know.
+/// Meets what has to be there before a project is compiled. What only works on the result is left
+/// to [`Toolchain::beside`].
 pub fn ready(ui: &Ui, project: &Project) -> Result<Toolchain> {
-    let wasm_bindgen = wasm_bindgen::WasmBindgen::of(project);
-    for requirement in requirements(None) {
-        meet(ui, requirement.as_ref())?;
+    for requirement in [&cargo::Cargo as &dyn Requirement, &node::Node] {
+        meet(ui, requirement)?;
     }
-    wasm_bindgen.lock_versions(ui)?;
-    meet(ui, &wasm_bindgen)?;
+    meet(ui, &wasm_std::WasmStd)?;
+    lockfile::make(ui, &project.root)?;
+    worker::check(&project.root)?;
+    let wasm_bindgen = wasm_bindgen::WasmBindgen::of(project);
     Ok(Toolchain {
         wasm_std: wasm_std::find().context("the WebAssembly standard library is gone again")?,
-        worker_build: worker_build::program()?,
-        wasm_bindgen: wasm_bindgen.program()?,
+        bindgen: wasm_bindgen.find()?,
+        wasm_bindgen,
         packages: node::folder()?,
     })
 }
@@ -88,31 +92,71 @@ pub fn node_script(ui: &Ui, name: &str, text: &str) -> Result<PathBuf> {
     node::place_script(&node::folder()?, name, text)
 }
 
-/// The tools, all of them there.
+/// The tools.
 #[derive(Debug)]
 pub struct Toolchain {
     wasm_std: wasm_std::Source,
-    worker_build: PathBuf,
-    wasm_bindgen: PathBuf,
+    wasm_bindgen: wasm_bindgen::WasmBindgen,
+    bindgen: Bindgen,
     packages: PathBuf,
 }
 
 impl Toolchain {
-    /// `worker-build`, told where its own tools are, so that it downloads none.
-    pub fn worker_build(&self) -> Result<Command> {
-        let mut command = Command::new(&self.worker_build);
-        command
-            .env("WASM_BINDGEN_BIN", &self.wasm_bindgen)
-            .env("ESBUILD_BIN", self.node_program("esbuild"))
-            .env("WASM_OPT_BIN", self.node_program("wasm-opt"));
+    /// Compiles while the tools are installed that work on the result, if they are missing.
+    pub fn beside<T>(&self, ui: &Ui, compile: impl FnOnce() -> Result<T>) -> Result<T> {
+        thread::scope(|scope| {
+            let tools = scope.spawn(|| self.install_rest(ui));
+            let compiled = compile();
+            let installed = tools
+                .join()
+                .map_err(|_| anyhow!("the installation of tools ended early"))?;
+            // What does not compile is what a person has to know first.
+            let compiled = compiled?;
+            installed?;
+            Ok(compiled)
+        })
+    }
+
+    /// Sees to it that the Node packages are there, which serve a bundle, too.
+    pub fn meet_packages(&self, ui: &Ui) -> Result<()> {
+        meet(ui, &node::Packages).map(drop)
+    }
+
+    fn install_rest(&self, ui: &Ui) -> Result<()> {
+        self.meet_packages(ui)?;
+        meet(ui, &self.wasm_bindgen).map(drop)
+    }
+
+    /// `cargo`, for WebAssembly.
+    pub fn cargo(&self) -> Result<Command> {
+        self.prepared("cargo")
+    }
+
+    /// `rustc`, as that cargo finds it.
+    pub fn rustc(&self) -> Result<Command> {
+        self.prepared("rustc")
+    }
+
+    fn prepared(&self, program: &str) -> Result<Command> {
+        let mut command = Command::new(program);
         process::without_cargo_run(&mut command);
         self.wasm_std.apply(&mut command)?;
         Ok(command)
     }
 
+    /// The `wasm-bindgen` of the project.
+    pub fn bindgen(&self) -> &Bindgen {
+        &self.bindgen
+    }
+
     /// `esbuild`, which makes one script of several.
     pub fn esbuild(&self) -> Command {
         Command::new(self.node_program("esbuild"))
+    }
+
+    /// `wasm-opt`, which makes WebAssembly smaller.
+    pub fn wasm_opt(&self) -> Command {
+        Command::new(self.node_program("wasm-opt"))
     }
 
     /// Puts a script where it can import the Node packages, and returns its path.
@@ -121,6 +165,6 @@ impl Toolchain {
     }
 
     fn node_program(&self, name: &str) -> PathBuf {
-        self.packages.join("node_modules/.bin").join(name)
+        node::program(&self.packages, name)
     }
 }

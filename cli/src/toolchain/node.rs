@@ -19,6 +19,8 @@ use crate::{error::problem, process, ui::Ui};
 const OLDEST: (u32, u32) = (20, 12);
 const MANIFEST: &str = include_str!("../../assets/package.json");
 const LOCK: &str = include_str!("../../assets/package-lock.json");
+/// What of the packages is made for a platform, and has to run.
+const PROGRAMS: &[&str] = &["esbuild", "workerd"];
 const NPM: &str = if cfg!(windows) { "npm.cmd" } else { "npm" };
 
 /// Node and npm in PATH.
@@ -64,12 +66,18 @@ impl Requirement for Packages {
     }
 
     fn look(&self) -> Result<String, Missing> {
-        match folder() {
-            Ok(folder) if is_complete(&folder) => Ok(folder.display().to_string()),
-            _ => Err(Missing::mendable(
-                "they are not installed",
-                "from npm, 280 MB on disk, half a minute",
-            )),
+        let cost = "from npm, 280 MB on disk, half a minute";
+        let folder = folder().map_err(|error| Missing::manual(format!("{error:#}"), ""))?;
+        let broken = PROGRAMS.iter().find(|name| !runs(&folder, name));
+        let why = match broken {
+            None => return Ok(folder.display().to_string()),
+            Some(_) if !folder.is_dir() => "they are not installed".to_owned(),
+            Some(broken) => format!("`{broken}` does not run"),
+        };
+        match Node.look() {
+            Ok(_) => Err(Missing::mendable(why, cost)),
+            // Without it they neither run nor can be installed.
+            Err(node) => Err(Missing::manual(why, node.way_out)),
         }
     }
 
@@ -81,9 +89,19 @@ impl Requirement for Packages {
             let mut command = Command::new(NPM);
             command
                 .current_dir(folder)
-                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]);
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                // The programs themselves are optional packages, one for each platform, and a person's
+                // settings for other projects may leave those out.
+                .args(["--include=prod", "--include=optional"]);
             process::run_ok(ui, &mut command, None)?;
-            Ok(())
+            match PROGRAMS.iter().find(|name| !runs(folder, name)) {
+                None => Ok(()),
+                Some(broken) => Err(problem(
+                    format!("npm has installed it, and `{broken}` does not run on this machine"),
+                    "`npm config list` shows settings that may leave out what it needs, such as `omit`, \
+                     `os`, `cpu` and `libc`; workerd runs on Linux with glibc, macOS and Windows",
+                )),
+            }
         })?;
         Ok(())
     }
@@ -108,10 +126,19 @@ pub fn place_script(packages: &Path, name: &str, text: &str) -> Result<PathBuf> 
     Ok(path)
 }
 
-fn is_complete(folder: &Path) -> bool {
-    ["miniflare", "esbuild", "wasm-opt"]
-        .iter()
-        .all(|program| folder.join("node_modules/.bin").join(program).exists())
+/// A program of the packages.
+pub fn program(folder: &Path, name: &str) -> PathBuf {
+    let file = if cfg!(windows) {
+        format!("{name}.cmd")
+    } else {
+        name.to_owned()
+    };
+    folder.join("node_modules/.bin").join(file)
+}
+
+/// A program that is there may lack what it is made of.
+fn runs(folder: &Path, name: &str) -> bool {
+    process::first_line(Command::new(program(folder, name)).arg("--version")).is_some()
 }
 
 /// Other versions of the packages live in a folder of another name.

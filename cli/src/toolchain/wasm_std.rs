@@ -15,7 +15,8 @@ use super::{
 };
 use crate::{error::problem, interrupt, process, ui::Ui};
 
-const TARGET: &str = "wasm32-unknown-unknown";
+/// What workers are compiled for.
+pub const TARGET: &str = "wasm32-unknown-unknown";
 /// A rustup that cannot reach its server tries for very long.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
 /// Rust, cargo, the library's sources and the linker. These packages are newer than Debian's own
@@ -28,7 +29,7 @@ const DEBIAN_FILES: &[&str] = &[
     "/usr/bin/wasm-ld-22",
     "/usr/lib/rustlib/src/rust/library/std/Cargo.toml",
 ];
-/// worker-build looks whether this folder exists, and cargo does not mind that it is empty.
+/// worker-build, which wrangler runs, looks whether this folder exists, and cargo does not mind that it is empty.
 const DEBIAN_LIBDIR: &str = "/usr/lib/rustlib/wasm32-unknown-unknown/lib";
 
 /// The folder of [`debian_programs`] in the cache.
@@ -86,6 +87,11 @@ impl Requirement for WasmStd {
         match find() {
             Some(Source::Sysroot) => Ok("in the compiler's sysroot".to_owned()),
             Some(Source::Debian) => Ok("built from source, with Debian's rustc-web".to_owned()),
+            // What this installs on Debian is no way to get Rust itself, which nobody has asked for.
+            None if !has_rust() => Err(Missing::manual(
+                "there is no Rust to add it to",
+                "install Rust from https://rustup.rs first",
+            )),
             None => Err(Missing::mendable(
                 "the compiler has no standard library for WebAssembly",
                 "from rustup, else from Debian's packages, a minute or two",
@@ -119,6 +125,10 @@ impl Requirement for WasmStd {
             outcome => outcome,
         }
     }
+}
+
+fn has_rust() -> bool {
+    process::first_line(Command::new("cargo").arg("--version")).is_some()
 }
 
 fn in_sysroot() -> bool {

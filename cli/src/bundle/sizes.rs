@@ -1,4 +1,4 @@
-//! The deployable bundle of a project: a script and its WebAssembly.
+//! How large a bundle is, and what Cloudflare takes.
 
 use std::{
     fmt, fs,
@@ -10,23 +10,7 @@ use anyhow::{Context, Result};
 use flate2::{Compression, write::GzEncoder};
 use serde::Serialize;
 
-use crate::{
-    names, process,
-    project::{self, Project},
-    toolchain::Toolchain,
-    ui::Ui,
-};
-
-/// How much work goes into the bundle. Both are release builds and share all of cargo's artefacts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effort {
-    /// As soon as possible, for a local run: without `wasm-opt`.
-    Quick,
-    /// As small as possible, to be deployed.
-    Full,
-}
-
-const ENTRY: &str = include_str!("../assets/entry.js");
+use crate::project::{self, Project};
 
 /// What Cloudflare takes, after gzip, on the free plan.
 pub const FREE_LIMIT: u64 = 3 * 1024 * 1024;
@@ -75,64 +59,6 @@ impl fmt::Display for Sizes {
             kilobytes(self.js_gzip)
         )
     }
-}
-
-/// Builds the bundle. A build that fails leaves the last one as it was.
-pub fn build(ui: &Ui, project: &Project, toolchain: &Toolchain, effort: Effort) -> Result<()> {
-    let mut command = toolchain.worker_build()?;
-    command
-        .current_dir(&project.root)
-        .arg("--release")
-        // A build that fails says why; where worker-build noticed it is of no use.
-        .env("RUST_BACKTRACE", "0");
-    if effort == Effort::Quick {
-        command.arg("--no-opt");
-    }
-    if !ui.verbose() {
-        // What is left is what the error message should hold.
-        command.env("CARGO_TERM_QUIET", "true");
-    }
-    if ui.color() {
-        command.env("CARGO_TERM_COLOR", "always");
-    }
-    let outcome = process::run_ok(ui, &mut command, None);
-    if outcome.is_err() {
-        // A later build would take the remains for a build that still runs, and wait for it.
-        let _ = fs::remove_dir_all(project.build_dir().join(".tmp"));
-    }
-    outcome.context("the worker does not build")?;
-    if effort == Effort::Full {
-        shorten_names(&project.build_dir().join(project::WASM))
-            .context("the names in the worker's WebAssembly cannot be shortened")?;
-    }
-    replace_entry(ui, &project.build_dir(), toolchain)
-        .context("the worker's entry cannot be put before its script")
-}
-
-/// Takes what nobody reads out of the names of functions.
-fn shorten_names(wasm: &Path) -> Result<()> {
-    if let Some(shorter) = names::without_hashes(&fs::read(wasm)?) {
-        fs::write(wasm, shorter)?;
-    }
-    Ok(())
-}
-
-/// Puts an entry of our own before the script that worker-build wrote.
-fn replace_entry(ui: &Ui, build_dir: &Path, toolchain: &Toolchain) -> Result<()> {
-    let (entry, bundled) = (build_dir.join("entry.js"), build_dir.join("bundled.js"));
-    fs::write(&entry, ENTRY)?;
-    let mut esbuild = toolchain.esbuild();
-    esbuild
-        .current_dir(build_dir)
-        .args(["entry.js", "--bundle", "--minify", "--format=esm"])
-        .args(["--external:cloudflare:*", "--log-level=warning"])
-        .arg(format!("--external:./{}", project::WASM))
-        .arg("--outfile=bundled.js");
-    let outcome = process::run_ok(ui, &mut esbuild, None);
-    fs::remove_file(&entry)?;
-    outcome?;
-    fs::rename(bundled, build_dir.join(project::SCRIPT))?;
-    Ok(())
 }
 
 /// Measures the bundle of a project.
