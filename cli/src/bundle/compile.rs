@@ -83,6 +83,8 @@ fn run_cargo(
         .args(["rustc", "--lib", "--release", "--target", TARGET])
         .arg("--target-dir")
         .arg(target)
+        // Macros of wasm-bindgen then write promises by way of js-sys, as the crate `worker` expects.
+        .env("WASM_BINDGEN_USE_JS_SYS", "1")
         // A build that fails says why; where cargo noticed it is of no use.
         .env("RUST_BACKTRACE", "0");
     if effort == Effort::Quick {
