@@ -257,7 +257,7 @@ fn check(project: &Project, dev_vars: &DevVars) -> Result<()> {
 
 /// What can be wrong with it afterwards.
 fn check_exports(project: &Project) -> Result<()> {
-    let path = project.build_dir().join(SCRIPT);
+    let path = project.bundle_dir(Effort::Quick).join(SCRIPT);
     let script =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     exports::check(project, &script)

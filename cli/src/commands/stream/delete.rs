@@ -3,10 +3,7 @@
 use anyhow::Result;
 use serde_json::json;
 
-use super::{
-    confirm::confirm,
-    desk::{About, Desk},
-};
+use super::desk::{About, Desk};
 use crate::{
     args::DeleteStream,
     project::Here,
@@ -19,7 +16,8 @@ pub fn run(ui: &Ui, here: &Here, args: &DeleteStream) -> Result<()> {
     let names = args.streams.join(", ");
     let count = how_many(args.streams.len() as u64, "stream");
     let place = desk.client.root().as_str();
-    confirm(ui, args.yes, &format!("Delete {count} at {place}: {names}"))?;
+    let question = format!("Delete {count} at {place}: {names}?");
+    ui.confirm(args.yes, &question, "nothing was deleted")?;
     desk.run(async {
         for stream in &args.streams {
             desk.client.delete(stream).await.about(stream)?;

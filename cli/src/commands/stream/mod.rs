@@ -3,7 +3,6 @@
 mod append;
 mod archive;
 mod close;
-mod confirm;
 mod create;
 mod delete;
 mod desk;

@@ -3,10 +3,7 @@
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{
-    confirm::confirm,
-    desk::{About, Desk},
-};
+use super::desk::{About, Desk};
 use crate::{
     args::TruncateStream,
     project::Here,
@@ -20,10 +17,10 @@ pub fn run(ui: &Ui, here: &Here, args: &TruncateStream) -> Result<()> {
     let stream = &args.stream;
     let place = desk.client.root().as_str();
     let what = format!(
-        "Drop what lies before {} in {stream} at {place}, for good",
+        "Drop what lies before {} in {stream} at {place}, for good?",
         args.before
     );
-    confirm(ui, args.yes, &what)?;
+    ui.confirm(args.yes, &what, "nothing was changed")?;
     let earliest = desk.run(async {
         let before = match args.before.is_now() {
             true => desk.client.head(stream).await.about(stream)?.next,
