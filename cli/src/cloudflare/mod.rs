@@ -25,7 +25,6 @@ pub use credentials::{Credentials, Secret};
 pub use error::{Error, Result};
 pub use kept::{Kept, path as login_path};
 pub use kv::Namespace;
-pub use permissions::{PERMISSIONS, TOKENS};
 pub use r2::Bucket;
 pub use s3::{BATCH, S3Key};
 pub use scripts::{Script, Settings};

@@ -7,7 +7,7 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use dialoguer::{Confirm, Input, Select};
+use dialoguer::{Input, Select};
 use serde_json::{Value, json};
 
 use super::{deploy, dev};
@@ -16,7 +16,7 @@ use crate::{
         Deploy, Init,
         values::{Auth, DEFAULT_PORT},
     },
-    cloudflare::{Credentials, PERMISSIONS, Secret, TOKENS},
+    cloudflare::{Credentials, Secret, permissions},
     error::problem,
     git, interrupt,
     local::listen::Listen,
@@ -44,7 +44,7 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
         workspace::check(&dir)?;
     }
     let auth = auth(&args, ask)?;
-    let git = wants_git(&args, &dir, ask)?;
+    let git = wants_git(ui, &args, &dir, ask)?;
     let runtime = runtime(&args)?;
     let branch = match git::repository(&dir) {
         Some(repository) if !git => repository.branch,
@@ -103,11 +103,11 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
 /// Offers the rest of the way: a try on this machine, then Cloudflare with a first project.
 fn go_on(ui: &Ui, project: &NewProject, listen: Listen) -> Result<()> {
     let dir = &project.dir;
-    if yes("Build and serve it now? Ctrl-C ends that", true)? {
+    if ui.yes_or_no("Build and serve it now? Ctrl-C ends that", true)? {
         dev::run(ui, &Here::at(dir), listen)?;
         interrupt::forget_interrupt();
     }
-    if yes("Deploy it to Cloudflare?", false)? {
+    if ui.yes_or_no("Deploy it to Cloudflare?", false)? {
         let credentials = credentials(ui)?;
         let args = Deploy {
             create_project: first_project(project)?,
@@ -133,21 +133,17 @@ fn first_project(project: &NewProject) -> Result<Option<String>> {
     Ok(Some(name))
 }
 
-fn yes(question: &str, default: bool) -> Result<bool> {
-    Ok(Confirm::new()
-        .with_prompt(question)
-        .default(default)
-        .interact()?)
-}
-
 /// The credentials that are there, or a token that is typed in and kept nowhere.
 fn credentials(ui: &Ui) -> Result<Credentials> {
     if let Some(found) = Credentials::given()? {
         return Ok(found);
     }
     ui.note(format!(
-        "A token of {TOKENS} is needed, with the permissions {PERMISSIONS}.\n\
-         It is kept nowhere: later runs take it from CLOUDFLARE_API_TOKEN."
+        "This page makes a token that may do what is needed. Choose the account there, and copy what \
+         it shows in the end:\n\n  {}\n\n\
+         It is kept nowhere: later runs take it from CLOUDFLARE_API_TOKEN, or from what \
+         `durable-streams login` keeps.",
+        permissions::token_page(&permissions::needed(false))
     ));
     let token = ui.password("Token")?;
     Credentials::token(&Secret::new(&token), "typed in")
@@ -221,7 +217,7 @@ fn runtime(args: &Init) -> Result<RuntimeSource> {
 }
 
 /// Whether to make a repository: as told, else unless there is one already.
-fn wants_git(args: &Init, dir: &Path, ask: bool) -> Result<bool> {
+fn wants_git(ui: &Ui, args: &Init, dir: &Path, ask: bool) -> Result<bool> {
     if args.no_git {
         return Ok(false);
     }
@@ -236,7 +232,7 @@ fn wants_git(args: &Init, dir: &Path, ask: bool) -> Result<bool> {
         return Ok(args.git);
     }
     if ask {
-        return yes("Make a git repository?", true);
+        return ui.yes_or_no("Make a git repository?", true);
     }
     Ok(true)
 }
@@ -261,7 +257,7 @@ fn wants_github_actions(
     if !ask || args.template.is_some() || !has_repository || is_here {
         return Ok(false);
     }
-    let wants = yes("Add a GitHub Actions workflow that deploys?", false)?;
+    let wants = ui.yes_or_no("Add a GitHub Actions workflow that deploys?", false)?;
     if wants {
         workflow::check(ui, dir, runtime, git)?;
     }

@@ -4,7 +4,6 @@ use std::io::{IsTerminal, Read};
 
 use anyhow::{Context, Result};
 use console::style;
-use dialoguer::{Confirm, Password};
 use serde_json::{Value, json};
 
 use crate::{
@@ -126,7 +125,7 @@ fn token(ui: &Ui, args: &Login, page: &str) -> Result<Secret> {
         "This page makes a token that may do what is needed. Choose the account there, and copy what \
          it shows in the end:\n\n  {page}\n"
     ));
-    let token = Password::new().with_prompt("Token").interact()?;
+    let token = ui.password("Token")?;
     Ok(Secret::new(&token))
 }
 
@@ -149,13 +148,7 @@ fn from_stdin() -> Result<Secret> {
 /// A token that lacks something may still do what somebody wants.
 fn check_anyway(ui: &Ui, args: &Login, lacks: &str, page: &str) -> Result<()> {
     let question = "Keep it all the same?";
-    if args.yes
-        || ui.can_ask()
-            && Confirm::new()
-                .with_prompt(question)
-                .default(false)
-                .interact()?
-    {
+    if args.yes || ui.can_ask() && ui.yes_or_no(question, false)? {
         return Ok(());
     }
     Err(problem(

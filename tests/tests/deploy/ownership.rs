@@ -321,10 +321,9 @@ fn what_another_environment_has_made_is_not_replaced() -> Result<()> {
     cloud.run(&dir, DEPLOY)?.ok()?;
     let path = dir.join("wrangler.toml");
     let text = fs::read_to_string(&path)?;
-    fs::write(
-        &path,
-        format!("{text}\n[env.staging]\nname = \"my-streams\"\n"),
-    )?;
+    let staging = "[env.staging]\nname = \"my-streams\"\n\
+                   [[env.staging.durable_objects.bindings]]\nname = \"STREAMS\"\nclass_name = \"StreamDO\"\n";
+    fs::write(&path, format!("{text}\n{staging}"))?;
     let before = cloud.state()?;
     let says = ["the worker my-streams is that of the top level of this project"];
     let staging = ["deploy", "--no-build", "--env", "staging"];
