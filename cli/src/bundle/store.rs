@@ -191,15 +191,15 @@ impl Inputs {
         if let Some(runtime) = dependencies.get(PACKAGE)?.get("path") {
             self.runtime(&root.join(runtime.as_str()?))?;
         }
-        let name = manifest.get("package")?.get("name")?.as_str()?.to_owned();
+        let package = manifest.get_mut("package")?.as_table_like_mut()?;
+        // What other programs note there is no part of a build.
+        package.remove("metadata");
+        let name = package.get("name")?.as_str()?.to_owned();
         let lock = fs::read_to_string(root.join("Cargo.lock")).ok()?;
         if effort == Effort::Quick {
             // Two projects that differ in their names are the same worker. What is deployed says in
             // logs what its functions are called, and that begins with the package.
-            manifest
-                .get_mut("package")?
-                .as_table_like_mut()?
-                .remove("name");
+            package.remove("name");
         }
         self.add("manifest", manifest.to_string());
         self.add("lock", without_package(&lock, &name));
@@ -269,7 +269,8 @@ fn without_package(lock: &str, name: &str) -> String {
 mod tests {
     use super::*;
 
-    const MANIFEST: &str = "[package]\nname = \"my-streams\"\n[lib]\ncrate-type = [\"cdylib\"]\n\
+    const MANIFEST: &str = "[package]\nname = \"my-streams\"\n[package.metadata.x]\nof = \"my-streams\"\n\
+                            [lib]\ncrate-type = [\"cdylib\"]\n\
                             [dependencies]\ndurable-streams-cloudflare = \"0.1.0\"\nworker = \"0.8.7\"\n\
                             [workspace]\n";
     const LOCK: &str = "version = 4\n\n[[package]]\nname = \"my-streams\"\nversion = \"0.1.0\"\n\n\
