@@ -107,6 +107,12 @@ impl Terminal {
         Ok(modes.intersects(LocalModes::ECHO | LocalModes::ISIG))
     }
 
+    /// Whether what is typed is handed over in lines, as shells want it.
+    pub fn takes_lines(&self) -> Result<bool> {
+        let lines = LocalModes::ICANON | LocalModes::ECHO;
+        Ok(tcgetattr(&self.keyboard)?.local_modes.contains(lines))
+    }
+
     /// Waits for a question, and presses Ctrl-C as soon as that is a key like others.
     pub fn refuse(&mut self, question: &str) -> Result<()> {
         self.wait_for(question)?;

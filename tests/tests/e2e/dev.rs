@@ -69,7 +69,7 @@ fn a_second_one_in_a_folder_is_refused_and_loses_nothing() -> Result<()> {
         append(n)?;
     }
     let refused = project.refusal(&["dev", "--port", "0"])?;
-    let holder = format!("by `durable-streams dev` (process {}, at ", dev.pid());
+    let holder = format!("by durable-streams dev (process {}, at ", dev.pid());
     let holder = format!("{holder}{})", dev.document().url);
     assert!(refused.contains(&holder), "{refused}");
     for n in 25..50 {
@@ -206,7 +206,7 @@ fn keys_do_what_they_say_and_leave_the_terminal_as_it_was() -> Result<()> {
     let client = Client::new(url.context("no URL")?);
     dev.press("h")?;
     dev.wait_for("quit, as Ctrl-C does")?;
-    assert!(!dev.shows_what_is_typed()?);
+    assert!(!dev.takes_lines()?);
 
     let token = project.run(&["token", "--scope", "write"])?;
     let bearer = format!("Bearer {}", token.trim());
@@ -231,7 +231,7 @@ fn keys_do_what_they_say_and_leave_the_terminal_as_it_was() -> Result<()> {
     dev.press("q")?;
     dev.wait_for("Stopping")?;
     assert!(dev.ended()?.success());
-    assert!(dev.shows_what_is_typed()?);
+    assert!(dev.takes_lines()?);
     Ok(())
 }
 
