@@ -10,6 +10,7 @@ mod dev_vars;
 mod environment;
 mod error;
 mod git;
+mod hex;
 mod http;
 mod interrupt;
 mod keys;

@@ -307,12 +307,13 @@ fn find(ui: &Ui, listen: Listen) -> Result<SocketAddr> {
     Ok(free.address)
 }
 
-/// Gives an older `wrangler.toml` what the new bundle needs. Says whether it has changed.
+/// Gives older settings what the new bundle needs. Says whether it has changed.
 fn upgrade(ui: &Ui, project: &mut Project) -> Result<bool> {
     let added = project.upgrade(Effort::Quick, false)?;
     if !added.is_empty() {
         ui.note(format!(
-            "wrangler.toml has got what it lacked, to be kept with the project: {}",
+            "{} has got what it lacked, to be kept with the project: {}",
+            project.manifest().name(),
             added.join(", ")
         ));
     }

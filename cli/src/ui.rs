@@ -21,7 +21,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
 use self::output::{Output, remark};
-pub use self::places::Places;
+pub use self::places::{Places, quoted};
 use crate::{args::global::Global, error, interrupt};
 
 /// After how many more things of a kind progress is said where it cannot be drawn.

@@ -63,7 +63,10 @@ pub fn build(ui: &Ui, project: &Project, toolchain: &Toolchain, effort: Effort) 
             .context("the worker's WebAssembly cannot be optimized")?;
     }
     script::make(ui, toolchain, made).context("the worker's script cannot be made")?;
-    if let Some(key) = known {
+    // Who saves a file while the compiler reads has a bundle of neither the one state nor the other.
+    let unchanged =
+        known.filter(|key| store::key(project, toolchain, effort).as_ref() == Some(key));
+    if let Some(key) = unchanged {
         // A place to keep it in is not worth failing for.
         let _ = store::keep(&key, made);
     }

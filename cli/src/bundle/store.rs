@@ -17,6 +17,7 @@ use toml_edit::{DocumentMut, Item};
 
 use super::Effort;
 use crate::{
+    hex::hex,
     process,
     project::{self, Project},
     runtime_source::PACKAGE,
@@ -121,8 +122,7 @@ impl Inputs {
     }
 
     fn key(self) -> String {
-        let sum = self.0.finalize();
-        sum.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex(&self.0.finalize())
     }
 
     /// This program, which knows the versions of all tools. It is known by its file.

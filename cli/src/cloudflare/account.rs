@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use dialoguer::Select;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
@@ -129,11 +128,8 @@ fn choose(ui: &Ui, mut accounts: Vec<Listed>) -> anyhow::Result<String> {
             .iter()
             .map(|account| format!("{}  {}", account.name, account.id))
             .collect();
-        let chosen = Select::new()
-            .with_prompt("Which account?")
-            .items(&names)
-            .default(0)
-            .interact()?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let chosen = ui.choose("Which account?", &names, 0)?;
         let chosen = accounts.swap_remove(chosen).id;
         ui.note(format!(
             "It is {chosen}; CLOUDFLARE_ACCOUNT_ID, `account_id` in wrangler.toml or \

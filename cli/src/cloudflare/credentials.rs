@@ -14,11 +14,11 @@ use sha2::{Digest, Sha256};
 use super::{
     kept::{self, Kept},
     permissions::{PERMISSIONS, TOKENS},
-    s3::hex,
 };
 use crate::{
     environment::{API_KEY, API_TOKEN, EMAIL},
     error::problem,
+    hex::hex,
 };
 
 /// Where the login of this program is said to be.

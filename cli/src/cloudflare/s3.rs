@@ -13,7 +13,10 @@ use super::{
     error::{Endpoint, Error, Result},
     r2::Bucket,
 };
-use crate::http::{BACK_OFF, is_success, is_untrusted, is_worth_another_try, reason};
+use crate::{
+    hex::hex,
+    http::{BACK_OFF, is_success, is_untrusted, is_worth_another_try, reason},
+};
 
 /// How many objects one request removes at most.
 pub const BATCH: usize = 1000;
@@ -196,11 +199,6 @@ fn hmac(key: &[u8], text: &str) -> Vec<u8> {
     };
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().to_vec()
-}
-
-/// Bytes as digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -73,11 +73,11 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
     deployment.without_metrics = args.without_metrics;
     if !args.dry_run {
         deployment.hold("deploy")?;
-        // The file may have changed while another run was waited for.
-        variables::check_to_deploy(&deployment.project)?;
     }
     // What is built is uploaded, and nothing that another run makes meanwhile.
     let _lock = Lock::wait(ui, &deployment.project, Work::Bundle, "deploy")?;
+    deployment.read_again()?;
+    variables::check_to_deploy(&deployment.project)?;
     if args.no_build {
         deployment.upload()?;
     }
@@ -186,7 +186,7 @@ fn build(ui: &Ui, project: &Project) -> Result<()> {
     })
 }
 
-/// Gives an older `wrangler.toml` what the new bundle needs.
+/// Gives older settings what the new bundle needs.
 fn upgrade(
     deployment: &mut Deployment,
     findings: &mut Findings,
@@ -197,8 +197,10 @@ fn upgrade(
     if !added.is_empty() {
         let would = if dry_run { "would get" } else { "has got" };
         let added = added.join(", ");
+        let manifest = deployment.project.manifest();
+        let file = manifest.name();
         deployment.ui.note(format!(
-            "wrangler.toml {would} what it lacked, to be kept with the project: {added}"
+            "{file} {would} what it lacked, to be kept with the project: {added}"
         ));
     }
     Ok(added)

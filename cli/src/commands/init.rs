@@ -25,7 +25,7 @@ use crate::{
     registry,
     runtime_source::RuntimeSource,
     scaffold::{self, NewProject, Staged},
-    ui::Ui,
+    ui::{Ui, quoted},
     workflow, workspace,
 };
 
@@ -330,15 +330,6 @@ fn next_steps(dir: &Path) -> String {
     )
 }
 
-/// A word for a shell.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    match word.chars().all(plain) {
-        true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
-    }
-}
-
 fn document(project: &NewProject, staged: &Staged, git: bool, dry_run: bool) -> Value {
     json!({
         "project": { "name": project.name, "dir": project.dir },
@@ -349,16 +340,4 @@ fn document(project: &NewProject, staged: &Staged, git: bool, dry_run: bool) -> 
         "githubActions": project.github_actions,
         "dryRun": dry_run,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_is_quoted_only_when_it_must_be() {
-        assert_eq!(quoted("a/b-c.d_e"), "a/b-c.d_e");
-        assert_eq!(quoted("a b"), "'a b'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
-    }
 }

@@ -64,14 +64,17 @@ pub fn run(ui: &Ui, here: &Here, args: &Usage) -> Result<()> {
 
 /// The dataset of a project.
 fn dataset(project: &Project) -> Result<String> {
+    let manifest = project.manifest();
+    let file = manifest.name();
     let datasets = &project.wrangler.analytics_engine_datasets;
     let Some(found) = datasets.iter().find(|dataset| dataset.binding == BINDING) else {
         let name = project.name.replace('-', "_");
         return Err(problem(
-            format!("wrangler.toml has no dataset for {BINDING}, so the worker notes nothing down"),
+            format!("{file} has no dataset for {BINDING}, so the worker notes nothing down"),
             format!(
-                "add `[[analytics_engine_datasets]]` with `binding = \"{BINDING}\"` and `dataset = \
-                 \"{name}_metrics\"`, and deploy"
+                "add an entry to `{}` with `binding = \"{BINDING}\"` and `dataset = \
+                 \"{name}_metrics\"`, and deploy",
+                project.key("analytics_engine_datasets")
             ),
         ));
     };
@@ -83,7 +86,7 @@ fn dataset(project: &Project) -> Result<String> {
         || name.starts_with(|c: char| c.is_ascii_digit())
     {
         return Err(problem(
-            format!("the `dataset` \"{name}\" of wrangler.toml cannot be asked about in SQL"),
+            format!("the `dataset` \"{name}\" of {file} cannot be asked about in SQL"),
             "name it with letters, digits and `_`, beginning with a letter, and deploy",
         ));
     }

@@ -114,7 +114,11 @@ impl<'a> Deployment<'a> {
             Work::Cloudflare,
             command,
         )?);
-        // The other run may have written both.
+        self.read_again()
+    }
+
+    /// Reads the settings and the record once more: whoever was waited for may have written both.
+    pub fn read_again(&mut self) -> Result<()> {
         self.project = self.project.reopened()?;
         self.record = Record::load(&self.project, &self.account.id)?;
         Ok(())

@@ -2,7 +2,6 @@
 //! another name is another worker, so what becomes of the old one is asked before anything changes.
 
 use anyhow::Result;
-use dialoguer::Select;
 use serde_json::{Value, json};
 
 use super::{Deployment, bindings::Thing, consent::Rename, metadata, placement, record::Worker};
@@ -98,16 +97,12 @@ fn choose(ui: &Ui, name: &str, from: &str, settings: &Settings) -> Result<Rename
         ));
     }
     ui.warn(what);
-    let chosen = Select::new()
-        .with_prompt("What is to be done?")
-        .items([
-            "Nothing: I set the name back".to_owned(),
-            format!("Carry over: {carry_over}"),
-            format!("Keep both: {keep_both}"),
-        ])
-        .default(0)
-        .interact()?;
-    match chosen {
+    let ways = [
+        "Nothing: I set the name back",
+        &format!("Carry over: {carry_over}"),
+        &format!("Keep both: {keep_both}"),
+    ];
+    match ui.choose("What is to be done?", &ways, 0)? {
         1 => Ok(Rename::CarryOver),
         2 => Ok(Rename::KeepBoth),
         _ => Err(problem(

@@ -19,6 +19,7 @@ use sha2::{Digest, Sha256};
 
 use super::STATE;
 use crate::{
+    hex::hex,
     project::{Lock, Project, Work, holder},
     ui::Ui,
 };
@@ -261,8 +262,7 @@ fn object_id(class: &str, name: &str) -> String {
             .collect()
     };
     let first = half(name.as_bytes());
-    let bytes = first.iter().copied().chain(half(&first));
-    bytes.map(|byte| format!("{byte:02x}")).collect()
+    hex(first.iter().chain(&half(&first)))
 }
 
 fn has_values(namespace: &Path) -> bool {

@@ -49,17 +49,20 @@ pub struct Holder {
     pub pid: u32,
     /// What it was told to do, as in `dev`.
     pub command: String,
+    /// In which environment; nothing for the top level.
+    #[serde(default)]
+    pub environment: Option<String>,
     /// Where it serves, once it does.
     pub url: Option<String>,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "`durable-streams {}` (process {}",
-            self.command, self.pid
-        )?;
+        write!(f, "`durable-streams {}", self.command)?;
+        if let Some(environment) = &self.environment {
+            write!(f, " --env {environment}")?;
+        }
+        write!(f, "` (process {}", self.pid)?;
         match &self.url {
             Some(url) => write!(f, ", at {url})"),
             None => f.write_str(")"),
@@ -97,6 +100,7 @@ impl Lock {
             holder: Holder {
                 pid: process::id(),
                 command: command.to_owned(),
+                environment: project.environment.clone(),
                 url: None,
             },
         };
@@ -154,6 +158,7 @@ fn written(project: &Project, work: Work) -> Holder {
     serde_json::from_str(&text).unwrap_or_else(|_| Holder {
         pid: 0,
         command: "…".to_owned(),
+        environment: None,
         url: None,
     })
 }

@@ -99,6 +99,14 @@ impl Project {
         self.manifest.clone()
     }
 
+    /// Where a key of its settings is in their file, as in `env.staging.vars`.
+    pub fn key(&self, key: &str) -> String {
+        match &self.environment {
+            Some(name) => format!("env.{name}.{key}"),
+            None => key.to_owned(),
+        }
+    }
+
     /// Says what the environment's settings are likely to be meant otherwise in. Without streams
     /// they are refused: its worker would answer nothing.
     pub fn check_environment(&self, ui: &Ui) -> Result<()> {

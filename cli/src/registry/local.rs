@@ -40,8 +40,8 @@ impl LocalStore {
     /// Opens the namespace, which is empty before the first run.
     pub fn start(ui: &Ui, project: &Project) -> Result<Self> {
         let lock = Lock::wait(ui, project, Work::Registry, "projects")?;
-        let namespace =
-            local::data::namespace(project, BINDING, &lock)?.ok_or_else(no_namespace)?;
+        let namespace = local::data::namespace(project, BINDING, &lock)?;
+        let namespace = namespace.ok_or_else(|| no_namespace(project))?;
         let script = toolchain::node_script(ui, "registry.mjs", SCRIPT)?;
         let mut command = Command::new("node");
         command

@@ -31,11 +31,15 @@ impl RemoteStore {
     pub fn of(account: Rc<Account>, project: &Project) -> Result<Self> {
         let mut namespaces = project.wrangler.kv_namespaces.iter();
         let Some(namespace) = namespaces.find(|namespace| namespace.binding == BINDING) else {
-            return Err(no_namespace());
+            return Err(no_namespace(project));
         };
         let id = namespace.id.clone().ok_or_else(|| {
             problem(
-                format!("wrangler.toml has no id for the KV namespace {BINDING}"),
+                format!(
+                    "{} has no id for the KV namespace {BINDING} in `{}`",
+                    project.manifest().name(),
+                    project.key("kv_namespaces")
+                ),
                 "`durable-streams deploy` or `durable-streams provision` makes it and writes the id",
             )
         })?;

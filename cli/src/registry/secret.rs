@@ -10,7 +10,7 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::error::problem;
+use crate::{error::problem, hex::hex};
 
 /// The shortest secret taken, in bytes: as long as the hash that signs (RFC 7518 section 3.2).
 const MIN: usize = 32;
@@ -80,8 +80,7 @@ impl Secret {
     /// Tells it from others without giving it away.
     pub fn id(&self) -> String {
         let hash = Sha256::digest(self.0.as_bytes());
-        let start = hash.iter().take(4);
-        start.map(|byte| format!("{byte:02x}")).collect()
+        hex(hash.iter().take(4))
     }
 }
 

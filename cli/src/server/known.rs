@@ -13,7 +13,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{local::STATE, project::Project, registry::Secret};
+use crate::{hex::hex, local::STATE, project::Project, registry::Secret};
 
 const FILE: &str = "known.json";
 /// For how long it counts at most, in seconds: whatever may go unnoticed goes for no longer.
@@ -85,8 +85,7 @@ fn files(project: &Project) -> Option<String> {
         project.name,
         project.namespace("REGISTRY")
     );
-    let hash = Sha256::digest(which.as_bytes());
-    Some(hash.iter().map(|byte| format!("{byte:02x}")).collect())
+    Some(hex(&Sha256::digest(which.as_bytes())))
 }
 
 fn list(dir: &Path, found: &mut Vec<String>) -> Option<()> {

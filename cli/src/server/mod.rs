@@ -31,11 +31,11 @@ use crate::{
     cloudflare::{Account, Credentials},
     error::problem,
     http::{
-        self, BACK_OFF, LONGEST_WAIT, TRIES, escape, is_success, is_worth_another_try, reason,
-        retry_after,
+        self, BACK_OFF, LONGEST_WAIT, TRIES, is_success, is_worth_another_try, reason, retry_after,
     },
     project::{Here, Project},
     registry::{Place, Registry, Secret},
+    stream::Root,
     token::{self, Claims},
     ui::Ui,
 };
@@ -50,6 +50,7 @@ pub struct Server {
     http: Client,
     runtime: Runtime,
     url: String,
+    root: Root,
     project: Option<String>,
     secret: Option<Secret>,
     verbose: bool,
@@ -130,7 +131,8 @@ impl Server {
         project: Option<String>,
         secret: Option<Secret>,
     ) -> Result<Self> {
-        let url = url.trim_end_matches('/').to_owned();
+        let root = Root::parse(url)?;
+        let url = url.trim().trim_end_matches('/').to_owned();
         if !http::is_safe(&url) {
             return Err(problem(
                 format!("`{url}` is no https URL"),
@@ -141,6 +143,10 @@ impl Server {
             http: http::client(&url)?,
             runtime: http::runtime()?,
             url,
+            root: match &project {
+                Some(project) => root.below(project),
+                None => root,
+            },
             project,
             secret,
             verbose: ui.verbose(),
@@ -219,8 +225,7 @@ impl Server {
     }
 
     fn build(&self, request: &Request) -> Result<reqwest::RequestBuilder, Error> {
-        let project = self.project.iter().map(|name| format!("/{}", escape(name)));
-        let root = format!("{}/v1/stream{}", self.url, project.collect::<String>());
+        let root = self.root.as_str();
         let method = request.method.clone();
         let mut builder = self
             .http
@@ -341,4 +346,53 @@ fn registered(
 pub fn account(ui: &Ui, project: &Project) -> Result<Rc<Account>> {
     let named = project.wrangler.account_id.as_deref();
     Ok(Rc::new(Account::open(ui, Credentials::find()?, named)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{args::global::Global, ui::Places};
+
+    fn server(url: &str) -> Result<Server> {
+        let global = Global {
+            json: false,
+            quiet: true,
+            verbose: false,
+            directory: None,
+            environment: None,
+        };
+        let ui = Ui::new(&global, Places::default());
+        Server::new(&ui, url, Some("shop".to_owned()), None)
+    }
+
+    #[test]
+    fn a_server_is_named_by_its_url_or_by_that_of_its_streams() {
+        for url in [
+            "http://localhost:1",
+            "http://localhost:1/",
+            "http://localhost:1/v1/stream",
+            "http://localhost:1/v1/stream/",
+        ] {
+            let request = Request::new(Method::GET, "__ds/x?limit=1");
+            let request = server(url).unwrap().build(&request).unwrap();
+            let sent = request.build().unwrap();
+            assert_eq!(
+                sent.url().as_str(),
+                "http://localhost:1/v1/stream/shop/__ds/x?limit=1",
+                "{url}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_a_url_says_in_secret_is_refused_and_not_repeated() {
+        for url in [
+            "http://me:hidden@localhost:1",
+            "http://localhost:1/?token=hidden",
+        ] {
+            let error = format!("{:?}", server(url).unwrap_err());
+            assert!(!error.contains("hidden"), "{error}");
+        }
+        server("http://x.example").unwrap_err();
+    }
 }

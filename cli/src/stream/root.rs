@@ -28,7 +28,11 @@ impl Root {
             return wrong("is no http or https URL");
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return wrong("has more than a host and a path: streams cannot be below it");
+            return Err(Error::Invalid(
+                "the URL has more than a host and a path, which is not repeated here: streams cannot be \
+                 below it"
+                    .to_owned(),
+            ));
         }
         if !url.username().is_empty() || url.password().is_some() {
             return Err(Error::Invalid(

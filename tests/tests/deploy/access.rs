@@ -288,6 +288,13 @@ fn several_accounts_are_offered_on_a_terminal_and_listed_without_one() -> Result
     terminal.wait_for(&format!("It is {ACCOUNT}"))?;
     terminal.wait_for("created")?;
     assert_eq!(terminal.end()?.code(), Some(0));
+
+    // Not every command that asks this looks after Ctrl-C for other reasons.
+    let list = ["projects", "list", "--remote"];
+    let mut terminal = Terminal::run(cloud.command(&dir)?.args(list))?;
+    terminal.refuse("Which account?")?;
+    terminal.wait_for("\x1b[?25h\r\n")?;
+    assert_eq!(terminal.end()?.code(), Some(130));
     Ok(())
 }
 

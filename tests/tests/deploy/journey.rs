@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
@@ -53,6 +54,7 @@ fn from_nothing_to_a_served_stream_and_back() -> Result<()> {
     stream.append(r#"{"n":2}"#)?;
     readers.read_until("the second message came", |all| all[0].seen() == [1, 2])?;
     cloud.run(&dir, &["status"])?.ok()?;
+    streams_of_the_deployed_worker(&cloud, &dir)?;
 
     // Another version: the data is still there, and so is the project.
     let text = fs::read_to_string(dir.join("wrangler.toml"))?;
@@ -86,6 +88,37 @@ fn from_nothing_to_a_served_stream_and_back() -> Result<()> {
     let stream = stream.on(&with_token(&cloud, token));
     stream.head()?.expect(404)?;
     stream.put().send()?.expect(201)?;
+    Ok(())
+}
+
+/// The program finds where the worker is and makes the tokens it takes, and shows none of them.
+fn streams_of_the_deployed_worker(cloud: &Cloud, dir: &Path) -> Result<()> {
+    let stream = |args: &[&str]| -> Result<Ran> {
+        let ran = cloud.run(
+            dir,
+            &[&["stream"], args, &["--remote", "--verbose"]].concat(),
+        )?;
+        for said in [&ran.stdout, &ran.stderr] {
+            assert!(!said.contains("eyJ") && !said.contains(TOKEN), "{said}");
+        }
+        Ok(ran)
+    };
+    stream(&["create", "c/d"])?.ok()?;
+    stream(&["append", "c/d", r#"{"n":1}"#, "2", "--project", "chat"])?.ok()?;
+    let read = stream(&["read", "c/d"])?.ok()?;
+    assert_eq!(read.stdout, "{\"n\":1}\n2\n");
+    let followed = stream(&["follow", "c/d", "-n", "2"])?.ok()?;
+    assert_eq!(followed.stdout, read.stdout);
+    let listed = stream(&["list", "c/", "--json"])?.ok()?.json()?;
+    assert_eq!(listed["streams"][0]["path"], "c/d");
+    stream(&["read", "c/d", "-p", "nobody"])?.fails(&[
+        "no project `nobody` (remote)",
+        "`durable-streams projects list --remote",
+    ])?;
+    stream(&["read", "c/e"])?.fails(&["c/e", "`durable-streams stream list --remote"])?;
+    stream(&["delete", "c/d", "--yes"])?.ok()?;
+    let gone = stream(&["head", "c/d", "--json"])?.fails(&["c/d"])?;
+    assert!(gone.json()?["error"]["message"].is_string());
     Ok(())
 }
 

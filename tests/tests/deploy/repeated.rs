@@ -1,9 +1,11 @@
 //! Doing things twice: nothing is doubled, nothing is lost, and nothing of anybody else is touched.
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
+use std::process::Stdio;
 
-use anyhow::Result;
+use anyhow::{Context, Result, ensure};
 use durable_streams_tests::cloud::{Cloud, Ran, Request, small_project};
 use durable_streams_tests::places::Scratch;
 use serde_json::{Map, Value, json};
@@ -397,5 +399,40 @@ fn no_other_program_is_needed_once_the_worker_is_built() -> Result<()> {
         let mut command = cloud.command(&dir)?;
         Ran::of(command.args(args).env("PATH", &nothing))?.ok()?;
     }
+    Ok(())
+}
+
+#[test]
+fn what_others_write_while_a_deploy_waits_for_them_is_deployed() -> Result<()> {
+    let (_scratch, cloud, dir) = stage("repeated-waiting")?;
+    let folder = dir.join(".wrangler/durable-streams");
+    fs::create_dir_all(&folder)?;
+    // As `dev` has it while it builds, and gives the settings what the bundle needs.
+    let bundle = fs::File::create(folder.join("bundle.lock"))?;
+    bundle.lock()?;
+    let mut command = cloud.command(&dir)?;
+    let mut deploy = command
+        .args(DEPLOY)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let mut said = BufReader::new(deploy.stderr.take().context("no stderr")?);
+    let mut line = String::new();
+    while !line.contains("Waiting for") {
+        line.clear();
+        ensure!(said.read_line(&mut line)? > 0, "it does not wait");
+    }
+    let text = manifest(&dir)?.replace("DEBUG_TIMING = \"0\"", "DEBUG_TIMING = \"1\"");
+    fs::write(dir.join("wrangler.toml"), text)?;
+    drop(bundle);
+    let mut rest = String::new();
+    said.read_to_string(&mut rest)?;
+    ensure!(deploy.wait()?.success(), "{rest}");
+    let state = cloud.state()?;
+    let bindings = &state["scripts"]["my-streams"]["metadata"]["bindings"];
+    let mut bindings = bindings.as_array().into_iter().flatten();
+    let timing = bindings.find(|one| one["name"] == "DEBUG_TIMING");
+    assert_eq!(timing.context("no variable")?["text"], "1");
     Ok(())
 }

@@ -107,6 +107,6 @@ fn without_a_dataset_or_a_service_it_says_what_to_do() -> Result<()> {
     fs::write(dir.join("wrangler.toml"), wrangler)?;
     cloud
         .run(&dir, &["usage"])?
-        .fails(&["no dataset for METRICS", "[[analytics_engine_datasets]]"])?;
+        .fails(&["no dataset for METRICS", "`analytics_engine_datasets`"])?;
     Ok(())
 }

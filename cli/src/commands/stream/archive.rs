@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{error::problem, stream::Kind};
+use crate::{error::problem, hex::hex, stream::Kind};
 
 /// The version of what is written here.
 const FORMAT: u32 = 1;
@@ -251,11 +251,7 @@ fn folder(stream: &str) -> String {
 
 /// The beginning of a hash, in so many bytes of hexadecimal digits.
 pub fn print(bytes: &[u8], length: usize) -> String {
-    let hash = Sha256::digest(bytes);
-    hash.iter()
-        .take(length)
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(Sha256::digest(bytes).iter().take(length))
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@ use super::{
 use crate::{
     args::ImportStreams,
     error::problem,
+    hex::hex,
     project::Here,
     stream::{Append, Client, Error, Expiry, Kind, New, Offset, Stamp},
     ui::{Ui, how_many},
@@ -256,12 +257,7 @@ fn producer(data: File, manifest: &Manifest) -> Result<String> {
         let length = part.len();
         data.consume(length);
     }
-    let digits = hash.finalize();
-    let digits: String = digits
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let digits = hex(hash.finalize().iter().take(16));
     Ok(format!("import-{digits}"))
 }
 

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{read, write};
 use crate::{
     cloudflare::{Script, Upload},
+    hex::hex,
     http::escape,
     project::{Project, wrangler::FullRoute},
 };
@@ -112,8 +113,7 @@ fn digest(upload: &Upload) -> String {
         add(module.name.as_bytes());
         add(&module.bytes);
     }
-    let bytes = sum.finalize();
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    hex(&sum.finalize())
 }
 
 #[cfg(test)]
