@@ -13,6 +13,7 @@ mod git;
 mod http;
 mod interrupt;
 mod keys;
+mod liquid;
 mod local;
 mod mask;
 mod name;
