@@ -54,7 +54,9 @@ pub fn fill(text: &str, values: &Values) -> Result<String> {
                 choice.writes = choice.surroundings && !choice.taken && holds;
                 choice.taken |= holds;
             }
-            "endif" => drop(open.pop().context("`endif` without `if`")?),
+            "endif" => {
+                open.pop().context("`endif` without `if`")?;
+            }
             other => bail!("`{other}` is not known"),
         }
     }
@@ -172,8 +174,8 @@ fn operand<'a>(word: &'a str, values: &'a Values) -> Result<&'a str> {
     if let Some(quote @ ('"' | '\'')) = word.chars().next() {
         return Ok(word.trim_matches(quote));
     }
-    let value = values.get(word);
-    Ok(value.with_context(|| format!("there is no value `{word}`"))?)
+    let value = values.get(word).map(String::as_str);
+    value.with_context(|| format!("there is no value `{word}`"))
 }
 
 /// Names, texts with their quotes, and signs.
