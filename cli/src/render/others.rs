@@ -1,6 +1,6 @@
 //! Templates of others, which cargo-generate fills in.
 //!
-//! cargo-generate takes as long to compile as half of this program, talks to the terminal, reads the
+//! cargo-generate would be a third of what is compiled of this program, talks to the terminal, reads the
 //! author from the environment and takes more values from there. So it works in a program of its own,
 //! with a prepared environment and its output kept for the error message.
 
