@@ -14,6 +14,7 @@ mod hex;
 mod http;
 mod interrupt;
 mod keys;
+mod liquid;
 mod local;
 mod mask;
 mod name;

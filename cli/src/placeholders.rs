@@ -4,9 +4,13 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
 use dialoguer::{Confirm, Input, Select};
-use toml_edit::{DocumentMut, TableLike};
+use regex_lite::Regex;
+use toml_edit::{DocumentMut, Item, TableLike};
 
 use crate::error::problem;
+
+/// The file of a template that says what it asks for.
+pub const CONFIG: &str = "cargo-generate.toml";
 
 /// The placeholder that brings the workflow in.
 pub const GITHUB_ACTIONS: &str = "github_actions";
@@ -39,7 +43,9 @@ struct Placeholder {
     name: String,
     prompt: String,
     kind: Kind,
-    has_default: bool,
+    default: Option<String>,
+    /// What an answer has to look like.
+    regex: Option<String>,
     /// Only some answers bring it in.
     is_conditional: bool,
 }
@@ -90,8 +96,9 @@ pub fn has_github_actions(template: &Path) -> Result<bool> {
 /// to answer, and else an error that names them all.
 pub fn complete(template: &Path, define: &mut BTreeMap<String, String>, ask: bool) -> Result<()> {
     let mut missing = placeholders(template)?;
-    missing
-        .retain(|one| !one.has_default && !one.is_conditional && !define.contains_key(&one.name));
+    missing.retain(|one| {
+        one.default.is_none() && !one.is_conditional && !define.contains_key(&one.name)
+    });
     if missing.is_empty() {
         return Ok(());
     }
@@ -103,6 +110,50 @@ pub fn complete(template: &Path, define: &mut BTreeMap<String, String>, ask: boo
         define.insert(one.name, value);
     }
     Ok(())
+}
+
+/// The values of all placeholders, given or by default, as cargo-generate would take them.
+pub fn values(
+    template: &Path,
+    define: &BTreeMap<String, String>,
+) -> Result<BTreeMap<String, String>> {
+    let mut values = define.clone();
+    for one in placeholders(template)? {
+        let given = define.get(&one.name).map(|value| value.trim_start());
+        let value = given.or(one.default.as_deref());
+        let value = value.ok_or_else(|| missing(&one.name))?.to_owned();
+        one.check(&value)?;
+        values.insert(one.name, value);
+    }
+    Ok(values)
+}
+
+/// That a value is missing which only some answers bring in.
+pub fn missing(name: &str) -> anyhow::Error {
+    problem(
+        format!("the template needs a value for `{name}`"),
+        format!("give it with --define {name}=…"),
+    )
+}
+
+/// The files and folders that a template leaves out where a value is `false`. The built-in template has
+/// no other conditions.
+pub fn ignored(template: &Path, values: &BTreeMap<String, String>) -> Result<Vec<String>> {
+    let config = config(template)?;
+    let conditions = config.get("conditional").and_then(Item::as_table_like);
+    let mut ignored = Vec::new();
+    for (condition, table) in conditions.iter().flat_map(|table| table.iter()) {
+        let value = condition
+            .strip_prefix('!')
+            .and_then(|name| values.get(name));
+        let value = value.with_context(|| format!("the condition `{condition}` is not known"))?;
+        if value == "false" {
+            let files = table.get("ignore").and_then(Item::as_array);
+            let files = files.into_iter().flatten();
+            ignored.extend(files.filter_map(|file| file.as_str().map(str::to_owned)));
+        }
+    }
+    Ok(ignored)
 }
 
 fn unanswered(missing: &[Placeholder]) -> anyhow::Error {
@@ -141,9 +192,32 @@ impl Placeholder {
                 (None, Some("bool")) => Kind::Truth,
                 (None, _) => Kind::Text,
             },
-            has_default: table.contains_key("default"),
+            default: table.get("default").map(|default| {
+                let text = default.as_str().map(str::to_owned);
+                text.unwrap_or_else(|| default.to_string().trim().to_owned())
+            }),
+            regex: text("regex").map(str::to_owned),
             is_conditional,
         }
+    }
+
+    /// Refuses a value that the template does not take.
+    fn check(&self, value: &str) -> Result<()> {
+        let is_right = match (&self.kind, &self.regex) {
+            (Kind::Choice(choices), _) => choices.iter().any(|choice| choice == value),
+            (Kind::Truth, _) => value.parse::<bool>().is_ok(),
+            // What is given to cargo-generate is in one line.
+            (Kind::Text, _) if value.contains('\n') => false,
+            (Kind::Text, None) => true,
+            (Kind::Text, Some(regex)) => Regex::new(regex)?.is_match(value),
+        };
+        if is_right {
+            return Ok(());
+        }
+        Err(problem(
+            format!("`{value}` is not a valid value for {}", self.name),
+            format!("{}{}", self.prompt, self.kind),
+        ))
     }
 
     fn ask(&self) -> Result<String> {
@@ -177,15 +251,9 @@ impl std::fmt::Display for Kind {
 
 /// The placeholders a template declares, by name, also those that only some answers bring in.
 fn placeholders(template: &Path) -> Result<Vec<Placeholder>> {
-    let path = template.join("cargo-generate.toml");
-    let Ok(text) = std::fs::read_to_string(&path) else {
-        return Ok(Vec::new());
-    };
-    let document: DocumentMut = text
-        .parse()
-        .with_context(|| format!("the template's {} is not TOML", path.display()))?;
+    let document = config(template)?;
     let mut all: Vec<Placeholder> = Vec::new();
-    let mut take = |item: Option<&toml_edit::Item>, is_conditional| {
+    let mut take = |item: Option<&Item>, is_conditional| {
         let tables = item.and_then(|item| item.as_table_like());
         for (name, item) in tables.iter().flat_map(|table| table.iter()) {
             if let Some(table) = item.as_table_like()
@@ -203,6 +271,14 @@ fn placeholders(template: &Path) -> Result<Vec<Placeholder>> {
         take(condition.get("placeholders"), true);
     }
     Ok(all)
+}
+
+/// What a template says of itself, if it does.
+fn config(template: &Path) -> Result<DocumentMut> {
+    let path = template.join(CONFIG);
+    let text = std::fs::read_to_string(&path).unwrap_or_default();
+    text.parse()
+        .with_context(|| format!("the template's {} is not TOML", path.display()))
 }
 
 #[cfg(test)]

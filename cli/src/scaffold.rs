@@ -109,15 +109,19 @@ pub fn stage(ui: &Ui, project: &NewProject, ask: bool) -> Result<Staged> {
     define.insert(placeholders::GITHUB_ACTIONS.to_owned(), github_actions);
     define.insert("branch".to_owned(), project.branch.clone());
     placeholders::complete(&template, &mut define, ask)?;
-    if project.template.is_some() {
-        name_links(ui, &template)?;
-    }
-    let root = render::render(&Request {
+    let request = Request {
         template,
         into: workshop.path().join("out"),
         name: project.name.clone(),
         define,
-    })?;
+    };
+    let root = match project.template {
+        None => render::own(&request)?,
+        Some(_) => {
+            name_links(ui, &request.template)?;
+            render::others(ui, &request)?
+        }
+    };
     let files = list_files(&root)?;
     Ok(Staged {
         _workshop: workshop,

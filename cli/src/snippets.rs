@@ -3,13 +3,12 @@
 use std::fmt;
 
 use anyhow::{Context, Result};
-use handlebars::Handlebars;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::auth::Access;
+use crate::{auth::Access, liquid};
 
-const TEMPLATE: &str = include_str!("../assets/snippets.hbs");
+const TEMPLATE: &str = include_str!("../assets/snippets.liquid");
 /// Where the streams are.
 const URL: &str = "URL";
 /// A token to read.
@@ -50,14 +49,9 @@ impl Snippets {
             None => String::new(),
             Some(_) => format!(r#" -H "Authorization: Bearer ${token}""#),
         };
-        let mut handlebars = Handlebars::new();
-        handlebars.set_strict_mode(true);
-        // The result is for a shell, not for a page.
-        handlebars.register_escape_fn(handlebars::no_escape);
-        let values = json!({ "read": bearer(READ), "write": bearer(WRITE) });
-        let text = handlebars
-            .render_template(TEMPLATE, &values)
-            .context("cannot fill in the snippets")?;
+        let values = [("read", bearer(READ)), ("write", bearer(WRITE))];
+        let values = values.map(|(name, value)| (name.to_owned(), value));
+        let text = liquid::fill(TEMPLATE, &values.into()).context("cannot fill in the snippets")?;
         Ok(Self {
             variables,
             lines: text.trim().split("\n\n").filter_map(paragraph).collect(),

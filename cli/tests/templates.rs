@@ -4,7 +4,7 @@ mod common;
 
 use std::{fs, process::Command};
 
-use common::Place;
+use common::{Place, Run, renderer, script};
 
 const ASKING: &str = r#"
 [placeholders.colour]
@@ -129,4 +129,55 @@ fn our_template_refuses_names_itself() {
     let args = ["other", "--template", "mine", "--define", "as=my-streams2"];
     place.init(&args).succeeds();
     assert!(!place.work("other/check-name.rhai").exists());
+}
+
+/// The program alone, as it is installed, gets the other one when a template of others asks for it.
+#[test]
+fn the_program_that_fills_them_in_is_installed_once() {
+    let place = Place::new();
+    place.write("mine/hello.txt", "Hello {{project-name}}");
+    let program = place.path("durable-streams");
+    fs::copy(assert_cmd::cargo::cargo_bin("durable-streams"), &program).unwrap();
+    let path = place.programs(&["cp", "mkdir"]);
+    let init = |cargo: &str, dir: &str, args: &[&str]| {
+        script(&path.join("cargo"), cargo);
+        let mut command = assert_cmd::Command::new(&program);
+        command
+            .args(["init", dir, "--yes", "--no-git", "--runtime", "0.1.0"])
+            .args(args)
+            .current_dir(place.work(""))
+            .env("PATH", &path)
+            .env("DURABLE_STREAMS_CACHE_DIR", place.path("cache"));
+        Run::of(command)
+    };
+    let template = ["--template", "mine"];
+    let fails = "echo no network >&2; exit 101";
+    // Ours needs no other program.
+    init(fails, "ours", &[]).succeeds();
+    let version = "[ \"$1\" = --version ] && echo 'cargo 1.95.0' && exit";
+    init(&format!("{version}; {fails}"), "one", &template)
+        .fails(1, &["cannot install durable-streams-render", "no network"]);
+    assert!(!place.work("one").exists());
+    let log = place.path("log");
+    let installs = format!(
+        "{version}; echo \"$@\" >> {}; mkdir -p \"$4/bin\" \"$4/target\"; cp {} \"$4/bin\"",
+        log.display(),
+        renderer::program().display()
+    );
+    let run = init(&installs, "one", &template).succeeds();
+    assert!(
+        run.stderr.contains("Installing durable-streams-render") && run.stderr.contains("a minute"),
+        "{}",
+        run.stderr
+    );
+    let said = fs::read_to_string(&log).unwrap();
+    let from = concat!("--locked --path ", env!("CARGO_MANIFEST_DIR"), "/render\n");
+    assert!(
+        said.starts_with("install ") && said.ends_with(from),
+        "{said}"
+    );
+    let run = init(fails, "two", &template).succeeds();
+    assert!(!run.stderr.contains("Installing"), "{}", run.stderr);
+    let text = fs::read_to_string(place.work("two/hello.txt")).unwrap();
+    assert_eq!(text, "Hello two");
 }

@@ -213,6 +213,9 @@ fn build_cli() -> Result<PathBuf> {
             "--workspace",
             "--bin",
             "durable-streams",
+            // Which fills in templates of others for it.
+            "--bin",
+            "durable-streams-render",
         ])
         .args(["--profile", profile])
         .arg("--target-dir")

@@ -110,9 +110,6 @@ pub enum Command {
     Doctor(Doctor),
     /// Print the completion script of a shell
     Completions(Completions),
-    /// Fill in a template; the request is read from stdin
-    #[command(hide = true)]
-    RenderTemplate,
 }
 
 #[cfg(test)]

@@ -27,7 +27,7 @@ use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, Result};
 
-use crate::{args::Command, project::Here, render, ui::Ui};
+use crate::{args::Command, project::Here, ui::Ui};
 
 /// Works in another folder from now on, as `-C` asks.
 pub fn enter_directory(dir: Option<&Path>) -> Result<()> {
@@ -64,7 +64,6 @@ pub fn run(command: Command, ui: &Ui, here: &Here) -> Result<ExitCode> {
         Command::Directory(args) => directory::run(ui, here, &args)?,
         Command::Doctor(args) => return doctor::run(ui, here, &args),
         Command::Completions(args) => completions::run(ui, &args),
-        Command::RenderTemplate => render::serve()?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -5,6 +5,7 @@ mod cargo;
 mod install;
 mod lockfile;
 mod node;
+mod renderer;
 mod requirement;
 mod wasm_bindgen;
 mod wasm_std;
@@ -82,6 +83,16 @@ pub fn ready(ui: &Ui, project: &Project) -> Result<Toolchain> {
 /// Sees to it that there is a Node, which is never installed from here.
 pub fn meet_node(ui: &Ui) -> Result<()> {
     meet(ui, &node::Node).map(drop)
+}
+
+/// The program that fills in templates of others, which is installed if need be.
+pub fn renderer(ui: &Ui) -> Result<PathBuf> {
+    if let Some(program) = renderer::find()? {
+        return Ok(program);
+    }
+    meet(ui, &cargo::Cargo)?;
+    meet(ui, &renderer::Renderer)?;
+    renderer::find()?.context("the program that fills in templates is gone again")
 }
 
 /// Puts a script where it can import the Node packages, which are installed if need be, and returns

@@ -11,7 +11,7 @@ use super::{CARGO, WRANGLER, answers::Origin, place::read};
 use crate::{
     error::problem,
     name,
-    render::{Request, render},
+    render::{self, Request},
     scaffold::list_files,
     template,
 };
@@ -31,7 +31,7 @@ pub fn fill(
     workshop: &Path,
 ) -> Result<Files> {
     let workshop = tempfile::tempdir_in(workshop)?;
-    let root = render(&Request {
+    let root = render::own(&Request {
         template: template::unpack(state, &workshop.path().join("template"))?,
         into: workshop.path().join("out"),
         name: origin.answers.name.clone(),

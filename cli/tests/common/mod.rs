@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod renderer;
 pub mod stand_in;
 
 use std::{
@@ -49,6 +50,9 @@ impl Place {
     }
 
     pub fn run(&self, args: &[&str]) -> Run {
+        if args.contains(&"--template") {
+            renderer::program();
+        }
         Run::of(self.command(args))
     }
 
