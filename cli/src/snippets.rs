@@ -3,12 +3,13 @@
 use std::fmt;
 
 use anyhow::{Context, Result};
+use handlebars::Handlebars;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::{auth::Access, liquid};
+use crate::auth::Access;
 
-const TEMPLATE: &str = include_str!("../assets/snippets.liquid");
+const TEMPLATE: &str = include_str!("../assets/snippets.hbs");
 /// Where the streams are.
 const URL: &str = "URL";
 /// A token to read.
@@ -49,9 +50,14 @@ impl Snippets {
             None => String::new(),
             Some(_) => format!(r#" -H "Authorization: Bearer ${token}""#),
         };
-        let values = [("read", bearer(READ)), ("write", bearer(WRITE))];
-        let values = values.map(|(name, value)| (name.to_owned(), value));
-        let text = liquid::fill(TEMPLATE, &values.into()).context("cannot fill in the snippets")?;
+        let mut handlebars = Handlebars::new();
+        handlebars.set_strict_mode(true);
+        // The result is for a shell, not for a page.
+        handlebars.register_escape_fn(handlebars::no_escape);
+        let values = json!({ "read": bearer(READ), "write": bearer(WRITE) });
+        let text = handlebars
+            .render_template(TEMPLATE, &values)
+            .context("cannot fill in the snippets")?;
         Ok(Self {
             variables,
             lines: text.trim().split("\n\n").filter_map(paragraph).collect(),
