@@ -110,7 +110,8 @@ pub struct AppendStream {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub batch: Option<u32>,
     /// Count each append once, however often it is sent: the name of whoever appends. The same input sent
-    /// again, also after a break, appends what is missing
+    /// again, also after a break, appends what is missing; another input needs another name, and an
+    /// append of its own the next --seq
     #[arg(long, value_name = "ID", value_parser = producer)]
     pub producer: Option<String>,
     /// Which run of the producer it is: a higher one shuts those before out

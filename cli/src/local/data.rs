@@ -98,7 +98,7 @@ pub fn settle(project: &Project, _lock: &Lock) -> Result<String> {
 /// The id of the namespace of a binding that holds its data now. While nobody serves it, it is moved
 /// to where it belongs before.
 pub fn namespace(project: &Project, binding: &str, lock: &Lock) -> Result<Option<String>> {
-    let current = project.namespace(binding).map(str::to_owned);
+    let current = project.namespace(binding);
     if holder(project, Work::Serve).is_none() {
         settle(project, lock)?;
         return Ok(current);
@@ -135,8 +135,8 @@ pub fn is_settled(project: &Project) -> bool {
 fn namespaces(project: &Project) -> BTreeMap<String, String> {
     let all = project.wrangler.kv_namespaces.iter();
     all.map(|one| {
-        let id = one.id.as_ref().unwrap_or(&one.binding);
-        (one.binding.clone(), id.clone())
+        let id = project.local_name(one.id.as_ref(), &one.binding);
+        (one.binding.clone(), id)
     })
     .collect()
 }
@@ -144,8 +144,8 @@ fn namespaces(project: &Project) -> BTreeMap<String, String> {
 fn buckets(project: &Project) -> BTreeMap<String, String> {
     let all = project.wrangler.r2_buckets.iter();
     all.map(|one| {
-        let name = one.bucket_name.as_ref().unwrap_or(&one.binding);
-        (one.binding.clone(), name.clone())
+        let name = project.local_name(one.bucket_name.as_ref(), &one.binding);
+        (one.binding.clone(), name)
     })
     .collect()
 }
@@ -432,14 +432,14 @@ mod tests {
     #[test]
     fn what_another_environment_uses_is_copied() {
         let place = Place::new();
-        let mut project = place.project("x", None, "x");
+        let mut project = place.project("x", Some("0def"), "x");
         place.settle(&project);
         project.environment = Some("staging".to_owned());
         place.settle(&project);
-        place.fill(&NAMESPACES, "REGISTRY", "both");
+        place.fill(&NAMESPACES, "0def", "both");
         place.settle(&place.project("x", Some("0abc"), "x"));
         assert_eq!(place.content(&NAMESPACES, "0abc").unwrap(), "both");
-        assert_eq!(place.content(&NAMESPACES, "REGISTRY").unwrap(), "both");
+        assert_eq!(place.content(&NAMESPACES, "0def").unwrap(), "both");
     }
 
     #[test]

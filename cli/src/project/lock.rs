@@ -58,11 +58,11 @@ pub struct Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`durable-streams {}", self.command)?;
+        write!(f, "durable-streams {}", self.command)?;
         if let Some(environment) = &self.environment {
             write!(f, " --env {environment}")?;
         }
-        write!(f, "` (process {}", self.pid)?;
+        write!(f, " (process {}", self.pid)?;
         match &self.url {
             Some(url) => write!(f, ", at {url})"),
             None => f.write_str(")"),

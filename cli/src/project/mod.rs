@@ -164,11 +164,22 @@ impl Project {
         self.wrangler.not_served()
     }
 
-    /// The id of the KV namespace of a binding, as wrangler chooses it for local runs.
-    pub fn namespace(&self, binding: &str) -> Option<&str> {
+    /// The id of the KV namespace of a binding in local runs.
+    pub fn namespace(&self, binding: &str) -> Option<String> {
         let mut namespaces = self.wrangler.kv_namespaces.iter();
         let namespace = namespaces.find(|namespace| namespace.binding == binding)?;
-        Some(namespace.id.as_ref().unwrap_or(&namespace.binding))
+        Some(self.local_name(namespace.id.as_ref(), binding))
+    }
+
+    /// What is bound is called in local runs as it is written, and else as wrangler calls it. It calls
+    /// all that is not written alike in all environments, which would have one registry together: what
+    /// is deleted in one would be gone in the others.
+    pub fn local_name(&self, written: Option<&String>, binding: &str) -> String {
+        match (written, &self.environment) {
+            (Some(name), _) => name.clone(),
+            (None, None) => binding.to_owned(),
+            (None, Some(environment)) => format!("{environment}-{binding}"),
+        }
     }
 
     /// The date whose runtime behaviour the worker expects.
@@ -189,11 +200,11 @@ impl Project {
             (object.name.clone(), options)
         });
         let buckets = wrangler.r2_buckets.iter().map(|bucket| {
-            let id = bucket.bucket_name.as_ref().unwrap_or(&bucket.binding);
+            let id = self.local_name(bucket.bucket_name.as_ref(), &bucket.binding);
             (bucket.binding.clone(), json!(id))
         });
         let namespaces = wrangler.kv_namespaces.iter().map(|namespace| {
-            let id = namespace.id.as_ref().unwrap_or(&namespace.binding);
+            let id = self.local_name(namespace.id.as_ref(), &namespace.binding);
             (namespace.binding.clone(), json!(id))
         });
         let datasets = wrangler.analytics_engine_datasets.iter().map(|dataset| {
@@ -301,6 +312,24 @@ enabled = true
             json!({ "DEBUG_TIMING": "1", "NUMBER": 3 })
         );
         assert!(project.not_served().is_empty());
+    }
+
+    #[test]
+    fn environments_share_nothing_that_is_not_written() {
+        let (dir, _project) = project(&format!(
+            "{WRANGLER}\n[[env.a.durable_objects.bindings]]\nname = \"STREAMS\"\n\
+             class_name = \"StreamDO\"\n[[env.a.kv_namespaces]]\nbinding = \"REGISTRY\"\n\
+             [[env.a.r2_buckets]]\nbinding = \"R2\"\n"
+        ));
+        let here = Here {
+            environment: Some("a".to_owned()),
+            ..Here::at(dir.path())
+        };
+        let project = Project::open(&here).unwrap();
+        let options = project.worker_options();
+        assert_eq!(options["kvNamespaces"], json!({ "REGISTRY": "a-REGISTRY" }));
+        assert_eq!(options["r2Buckets"], json!({ "R2": "a-R2" }));
+        assert_eq!(project.namespace("REGISTRY").as_deref(), Some("a-REGISTRY"));
     }
 
     #[test]

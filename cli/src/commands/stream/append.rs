@@ -94,6 +94,12 @@ impl Work {
             None => String::new(),
         };
         let closed = if args.close { ", and closed it" } else { "" };
+        if let (Some(producer), 0, 1..) = (&args.producer, self.appended, self.repeated) {
+            ui.warn(format!(
+                "producer {producer} had appended as much before, so nothing was appended: right if this \
+                 was the same input once more; another input needs another --producer, or the next --seq"
+            ));
+        }
         ui.result(
             format!(
                 "Appended {} to {stream}{closed}{before}{tail}",
