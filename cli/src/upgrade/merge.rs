@@ -1,5 +1,7 @@
 //! What becomes of a file that its user and the template have changed.
 
+use std::{cmp::Ordering, collections::BTreeMap};
+
 use diffy::{ConflictStyle, IncompleteHunkStyle, MergeOptions};
 
 /// What begins a place that both have changed, as git writes it.
@@ -42,11 +44,36 @@ fn three_ways(base: &[u8], ours: &[u8], theirs: &[u8]) -> Change {
     match options.merge_bytes(base, ours, theirs) {
         Ok(merged) if merged == ours => Change::Nothing,
         Ok(merged) => Change::Content(merged, 0),
+        // The user's lines may stand right beside those of an upgrade that was cut short.
+        Err(_) if is_done(base, ours, theirs) => Change::Nothing,
         Err(marked) => {
             let conflicts = lines_with(&marked, BEGIN).saturating_sub(lines_with(ours, BEGIN));
             Change::Content(marked, conflicts)
         }
     }
+}
+
+/// Whether all that the template has changed is there already.
+fn is_done(base: &[u8], ours: &[u8], theirs: &[u8]) -> bool {
+    let [base, ours, theirs] = [base, ours, theirs].map(counted);
+    let count = |lines: &BTreeMap<_, usize>, line| lines.get(line).copied().unwrap_or_default();
+    base.keys().chain(theirs.keys()).all(|line| {
+        let (new, here) = (count(&theirs, line), count(&ours, line));
+        match new.cmp(&count(&base, line)) {
+            Ordering::Greater => here >= new,
+            Ordering::Less => here <= new,
+            Ordering::Equal => true,
+        }
+    })
+}
+
+/// How often each line is there.
+fn counted(text: &[u8]) -> BTreeMap<&[u8], usize> {
+    let mut lines = BTreeMap::new();
+    for line in text.split(|byte| *byte == b'\n') {
+        *lines.entry(line).or_default() += 1;
+    }
+    lines
 }
 
 /// Whether a merge has left places in a file that nobody has decided on.
@@ -113,6 +140,15 @@ mod tests {
             merged(base, ours, theirs),
             ("a\nB\nc\nd\ne\nf\ng\n".to_owned(), 0)
         );
+    }
+
+    #[test]
+    fn what_was_merged_before_is_no_conflict_with_lines_beside_it() {
+        let done = "a\nmine\nx\nc\n";
+        assert_eq!(merged("a\nb\nc\n", done, "a\nx\nc\n"), (done.to_owned(), 0));
+        for not_all in ["a\nmine\nb\nx\nc\n", "a\nmine\nc\n"] {
+            assert_eq!(merged("a\nb\nc\n", not_all, "a\nx\nc\n").1, 1, "{not_all}");
+        }
     }
 
     #[test]
