@@ -233,7 +233,7 @@ pub struct ListStreams {
     /// Those whose paths begin like this [default: all]
     #[arg(default_value = "", hide_default_value = true)]
     pub prefix: String,
-    /// Show what they hold and when they were made, too
+    /// Show their content types and when they were made, too
     #[arg(long, short)]
     pub long: bool,
     /// Which server.

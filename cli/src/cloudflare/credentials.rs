@@ -98,8 +98,9 @@ impl Credentials {
             "there are no credentials for Cloudflare",
             format!(
                 "`durable-streams login` shows the page that makes a token, and keeps it; or set \
-                 CLOUDFLARE_API_TOKEN to a token of {TOKENS} with the permissions {PERMISSIONS}; or \
-                 log in with `npx wrangler login`"
+                 CLOUDFLARE_API_TOKEN to a token of {TOKENS} with the permissions {PERMISSIONS}, and for \
+                 `usage` and `logs` Account Analytics: Read and Workers Tail: Read; or log in with \
+                 `npx wrangler login`"
             ),
         ))
     }

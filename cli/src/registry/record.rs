@@ -80,7 +80,7 @@ impl Record {
         let at = match (id, ids.as_slice()) {
             (_, [] | [_]) => {
                 return Err(problem(
-                    "the project has no secret beside its primary one",
+                    "the project has no secret beside the one that signs new tokens",
                     "`durable-streams projects rotate` first; `durable-streams projects delete` removes the project",
                 ));
             }
@@ -93,7 +93,7 @@ impl Record {
             (None, [_, _]) => 1,
             (None, [_, others @ ..]) => {
                 return Err(problem(
-                    "the project has several secrets beside its primary one",
+                    "the project has several secrets beside the one that signs new tokens",
                     format!("name one with --secret: {}", others.join(", ")),
                 ));
             }
