@@ -38,6 +38,9 @@ pub const UNLINK: &str = "unlink";
 pub const EVENT: &str = "event";
 /// Asks a stream to register anew (no content). 404 where there is none.
 pub const ENROLL: &str = "enroll";
+/// Asks a stream what is known of it ([`OfRoot`], answered by a JSON document as clients get it, or
+/// by 204 where there is none: 404 is what a release says that does not know the question).
+pub const INSPECT: &str = "inspect";
 /// A stream tells a subscription where its tail is ([`Told`], answered by [`Kept`]). To one that
 /// copies, a [`Slice`] of the stream may come with it, [behind](with) the document.
 pub const TOLD: &str = "told";
@@ -157,7 +160,7 @@ pub struct ListedSubscriptions {
     pub ids: Vec<String>,
 }
 
-/// See [`JWKS`] and [`SIGNING_KEY`].
+/// See [`JWKS`], [`SIGNING_KEY`] and [`INSPECT`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OfRoot {
     /// The root.
