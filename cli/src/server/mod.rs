@@ -30,9 +30,7 @@ use crate::{
     auth,
     cloudflare::{Account, Credentials},
     error::problem,
-    http::{
-        self, BACK_OFF, LONGEST_WAIT, TRIES, is_success, is_worth_another_try, reason, retry_after,
-    },
+    http::{self, TRIES, is_success, is_worth_another_try, reason, retry_after},
     project::{Here, Project},
     registry::{Place, Registry, Secret},
     stream::Root,
@@ -183,28 +181,23 @@ impl Server {
 
     /// Sends a request until there is an answer that is worth reading.
     async fn send(&self, request: &Request) -> Result<Answer, Error> {
-        let mut wait = BACK_OFF;
-        for attempt in 1.. {
+        let attempt = async || {
             let started = Instant::now();
             let outcome = self.attempt(request).await;
             self.trace(request, &outcome, started.elapsed());
-            let asked = match &outcome {
-                Err(Error::Refused {
-                    status,
-                    retry_after,
-                    ..
-                }) if is_worth_another_try(*status) && *status != 501 => *retry_after,
-                Err(Error::Unreachable { .. }) => None,
-                _ => return outcome,
-            };
-            let pause = asked.unwrap_or(wait);
-            if !request.is_repeatable || attempt >= TRIES || pause > LONGEST_WAIT {
-                return outcome;
-            }
-            tokio::time::sleep(pause).await;
-            wait *= 2;
-        }
-        Err(Error::Interrupted)
+            outcome
+        };
+        let again = |outcome: &Result<Answer, Error>| match outcome {
+            Err(Error::Refused {
+                status,
+                retry_after,
+                ..
+            }) if is_worth_another_try(*status) && *status != 501 => Some(*retry_after),
+            Err(Error::Unreachable { .. }) => Some(None),
+            _ => None,
+        };
+        let tries = if request.is_repeatable { TRIES } else { 1 };
+        http::repeat(tries, attempt, again).await
     }
 
     async fn attempt(&self, request: &Request) -> Result<Answer, Error> {

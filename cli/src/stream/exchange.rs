@@ -8,12 +8,10 @@ use std::{
 use reqwest::{Method, Response, header::AUTHORIZATION};
 
 use super::{Error, Root};
-use crate::http::{BACK_OFF, LONGEST_WAIT, TRIES, reason};
+use crate::http::{self, TRIES, reason};
 
 /// How long a server may take until it begins to answer, and then between two parts of its answer.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest wait between two tries that the server has not asked for.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
 
 /// What a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,22 +152,12 @@ impl Client {
     /// Sends a request until it is answered with success, or it would be of no use or do harm to send it
     /// again.
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response, Error> {
-        let mut back_off = BACK_OFF;
-        let mut attempt = 1;
-        loop {
-            let error = match self.send_once(ask).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            };
-            let pause = error.pause().unwrap_or(back_off);
+        let again = |outcome: &Result<Response, Error>| {
+            let error = outcome.as_ref().err()?;
             let may_repeat = error.is_passing() && (ask.is_repeatable || error.is_untaken());
-            if !may_repeat || attempt >= self.tries || pause > LONGEST_WAIT {
-                return Err(error);
-            }
-            tokio::time::sleep(pause).await;
-            back_off = (back_off * 2).min(LONGEST_BACK_OFF);
-            attempt += 1;
-        }
+            may_repeat.then(|| error.pause())
+        };
+        http::repeat(self.tries, async || self.send_once(ask).await, again).await
     }
 
     /// Sends a request, and gives the answer as soon as its headers are there.
