@@ -45,7 +45,7 @@ pub struct Resource {
     /// This run made it.
     pub created: bool,
     /// It was there before, and was asked for by name.
-    #[serde(skip_serializing_if = "is_no")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
     /// wrangler.toml names it.
     #[serde(skip)]
@@ -306,11 +306,6 @@ impl Resource {
         self.created = true;
         Ok(())
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
-fn is_no(yes: &bool) -> bool {
-    !yes
 }
 
 #[cfg(test)]
