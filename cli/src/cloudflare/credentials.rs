@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     kept::{self, Kept},
-    permissions::{PERMISSIONS, TOKENS},
+    permissions::{ANALYTICS, DEPLOY, TAIL, TOKENS},
 };
 use crate::{
     environment::{API_KEY, API_TOKEN, EMAIL},
@@ -94,13 +94,13 @@ impl Credentials {
         if let Some(found) = Self::given()? {
             return Ok(found);
         }
+        let deploy = DEPLOY.map(|one| one.name).join(", ");
         Err(problem(
             "there are no credentials for Cloudflare",
             format!(
                 "`durable-streams login` shows the page that makes a token, and keeps it; or set \
-                 CLOUDFLARE_API_TOKEN to a token of {TOKENS} with the permissions {PERMISSIONS}, and for \
-                 `usage` and `logs` Account Analytics: Read and Workers Tail: Read; or log in with \
-                 `npx wrangler login`"
+                 CLOUDFLARE_API_TOKEN to a token of {TOKENS} with the permissions {deploy}, and for \
+                 `usage` and `logs` {ANALYTICS} and {TAIL}; or log in with `npx wrangler login`"
             ),
         ))
     }

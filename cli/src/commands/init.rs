@@ -143,7 +143,7 @@ fn credentials(ui: &Ui) -> Result<Credentials> {
          it shows in the end:\n\n  {}\n\n\
          It is kept nowhere: later runs take it from CLOUDFLARE_API_TOKEN, or from what \
          `durable-streams login` keeps.",
-        permissions::token_page(&permissions::needed(false))
+        permissions::token_page(false)
     ));
     let token = ui.password("Token")?;
     Credentials::token(&Secret::new(&token), "typed in")

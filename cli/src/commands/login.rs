@@ -104,7 +104,7 @@ fn project(here: &Here) -> Result<Option<Project>> {
 /// The page that makes a token which may do all that is needed.
 fn page(project: Option<&Project>) -> String {
     let has_routes = project.is_some_and(|one| !one.wrangler.all_routes().is_empty());
-    permissions::token_page(&permissions::needed(has_routes))
+    permissions::token_page(has_routes)
 }
 
 /// The token: from stdin, or typed in by somebody who has been told where one is made.
