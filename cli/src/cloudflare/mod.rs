@@ -18,7 +18,7 @@ mod tail;
 mod user;
 mod versions;
 
-pub use access::{Ability, Access, obstacle};
+pub use access::{Ability, Access, obstacle, opening};
 pub use account::{Account, Listed};
 pub use client::{Module, Upload};
 pub use credentials::{Credentials, Secret};

@@ -10,7 +10,7 @@ use crate::{
     args::Login,
     cloudflare::{
         Ability, Access, Account, Credentials, Kept, Listed, Owner, Secret, Verified, login_path,
-        permissions,
+        opening, permissions,
     },
     error::problem,
     interrupt,
@@ -252,21 +252,16 @@ impl Found {
     }
 
     fn line(&self, ability: &Ability) -> String {
-        let dashboard = self.account.dashboard();
-        let (mark, more) = match &ability.access {
+        let Ability { permission, access } = ability;
+        let (mark, more) = match access {
             Access::Granted => (style("ok     ").green(), String::new()),
             Access::Lacking => (style("lacking").red(), String::new()),
-            Access::Closed if ability.permission == permissions::R2 => (
-                style("closed ").yellow(),
-                format!("; enable R2 at {dashboard}/r2/overview"),
-            ),
-            Access::Closed => (
-                style("closed ").yellow(),
-                format!("; open {dashboard}/workers/analytics-engine once"),
-            ),
+            Access::Closed => {
+                let opening = opening(*permission, &self.account.dashboard());
+                (style("closed ").yellow(), format!("; {opening}"))
+            }
             Access::Unknown(why) => (style("unknown").yellow(), format!("; {why}")),
         };
-        let Ability { permission, .. } = ability;
         format!("{mark} {permission}, for {}{more}", permission.why)
     }
 
