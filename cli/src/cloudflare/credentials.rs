@@ -193,11 +193,8 @@ impl Credentials {
 
     /// The secret key that R2's S3 API takes for a token; what a token's key is called, the token says.
     pub fn s3_secret(&self) -> Option<String> {
-        let is_token = self
-            .headers
-            .iter()
-            .any(|(name, _)| *name == "authorization");
-        is_token.then(|| hex(&Sha256::digest(self.secret.0.as_bytes())))
+        self.is_token()
+            .then(|| hex(&Sha256::digest(self.secret.0.as_bytes())))
     }
 
     /// A text without the secret, should it hold it.
