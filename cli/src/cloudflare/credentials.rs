@@ -107,7 +107,7 @@ impl Credentials {
 
     /// The same, without an error when there are none.
     pub fn given() -> Result<Option<Self>> {
-        if let (Some(key), Some(email)) = (set(API_KEY), set(EMAIL)) {
+        if let Some((key, email)) = global_key() {
             return Self::key(&Secret::new(&key), &email).map(Some);
         }
         if let Some(token) = set(API_TOKEN) {
@@ -211,6 +211,16 @@ fn unfit(source: &str) -> anyhow::Error {
         format!("{source} holds characters that no credentials have"),
         "copy it again: it is one word without quotes",
     )
+}
+
+/// The variable that goes before what a login keeps, if it is set.
+pub fn overriding() -> Option<&'static str> {
+    let key = global_key().map(|_| API_KEY);
+    key.or_else(|| set(API_TOKEN).map(|_| API_TOKEN))
+}
+
+fn global_key() -> Option<(String, String)> {
+    Some((set(API_KEY)?, set(EMAIL)?))
 }
 
 fn set(name: &str) -> Option<String> {

@@ -10,7 +10,7 @@ use crate::{
     args::Login,
     cloudflare::{
         Ability, Access, Account, Credentials, Kept, Listed, Owner, Secret, Verified, login_path,
-        opening, permissions,
+        opening, overriding, permissions,
     },
     error::problem,
     interrupt,
@@ -155,13 +155,6 @@ fn check_anyway(ui: &Ui, args: &Login, lacks: &str, page: &str) -> Result<()> {
         format!("the token is not kept: {lacks}"),
         format!("`--yes` keeps it; this page makes a token with all that is needed: {page}"),
     ))
-}
-
-/// The variable that goes before what is kept.
-fn overriding() -> Option<&'static str> {
-    use crate::environment::{API_KEY, API_TOKEN};
-    let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
-    [API_KEY, API_TOKEN].into_iter().find(is_set)
 }
 
 /// What was found out.
