@@ -1,7 +1,7 @@
 //! Questions to whoever sits at the terminal.
 
 use anyhow::Result;
-use dialoguer::{Confirm, Select};
+use dialoguer::{Confirm, Input, Select};
 
 use super::{Ui, password};
 use crate::{error::problem, interrupt};
@@ -31,6 +31,14 @@ impl Ui {
         interrupt::note_interrupts();
         let question = Confirm::new().with_prompt(question).default(default);
         Ok(question.interact()?)
+    }
+
+    /// Asks for a name to be typed, and says whether it was. Only where somebody
+    /// [can be asked](Ui::can_ask).
+    pub fn is_typed(&self, name: &str, question: &str) -> Result<bool> {
+        interrupt::note_interrupts();
+        let question = Input::<String>::new().with_prompt(question);
+        Ok(question.allow_empty(true).interact_text()?.trim() == name)
     }
 
     /// Asks for one of several ways, and gives its place among them. Only where somebody
