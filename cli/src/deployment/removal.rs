@@ -133,19 +133,11 @@ impl Deployment<'_> {
             self.plan_thing(thing, is_there, why, wanted, plan)?;
         }
         let name = &self.project.name;
-        let is_listed = |script: &Script| {
-            let entry = created.worker(&script.id);
-            entry.is_some_and(|worker| worker.mark.fits(&Mark::of(script)))
-        };
         let found = scripts.iter().find(|script| script.id == *name);
-        if let Some(script) = found.filter(|script| !is_listed(script))
+        if let Some(script) = found.filter(|script| !created.has_worker(script))
             && wanted.worker.is_none()
         {
-            let mark = Mark::of(script);
-            let why = self.unlisted(|created| {
-                let worker = created.worker(&script.id);
-                worker.is_some_and(|worker| worker.mark.fits(&mark))
-            });
+            let why = self.unlisted(|created| created.has_worker(script));
             let thing = Thing::Worker(script.id.clone());
             self.plan_thing(thing, true, Some(why), wanted, plan)?;
         }
@@ -176,10 +168,7 @@ impl Deployment<'_> {
                 created: found.as_ref().and_then(|found| found.creation_date.clone()),
             };
             let is_made = made.is_some_and(|made| found.is_none() || made.mark.fits(&mark));
-            let unlisted = self.unlisted(|created| {
-                let made = created.bucket(&bucket);
-                made.is_some_and(|made| made.mark.fits(&mark))
-            });
+            let unlisted = self.unlisted(|created| created.has_bucket(&bucket, &mark));
             let thing = Thing::Bucket(bucket);
             if let Some(made) = made {
                 let why = made.adopted.then_some(Because::Before);

@@ -159,9 +159,7 @@ impl Resource {
     /// Whether a record lists it, and not another of its name.
     pub fn is_listed(&self, created: &Created) -> bool {
         match self.kind {
-            Kind::Bucket => created
-                .bucket(&self.bucket())
-                .is_some_and(|made| made.mark.fits(&self.mark())),
+            Kind::Bucket => created.has_bucket(&self.bucket(), &self.mark()),
             Kind::Namespace => created.namespace(&self.namespace()).is_some(),
         }
     }

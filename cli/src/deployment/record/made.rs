@@ -156,6 +156,18 @@ impl Created {
         self.namespaces.iter().find(|one| one.is(namespace))
     }
 
+    /// Whether it lists a deployed worker, and not another of its name.
+    pub fn has_worker(&self, script: &Script) -> bool {
+        let worker = self.worker(&script.id);
+        worker.is_some_and(|worker| worker.mark.fits(&Mark::of(script)))
+    }
+
+    /// Whether it lists a bucket of this mark, and not another of its name.
+    pub fn has_bucket(&self, bucket: &cloudflare::Bucket, mark: &Mark) -> bool {
+        let made = self.bucket(bucket);
+        made.is_some_and(|made| made.mark.fits(mark))
+    }
+
     /// Writes the entry of a worker in the place of the one it has, or as the newest.
     pub fn put_worker(&mut self, worker: Worker) {
         put(&mut self.workers, worker, |one, other| {
