@@ -10,7 +10,7 @@ use super::{
     bindings::{free, users},
     record::{Created, Mark},
     rename::{deployed, own_classes},
-    resources::default_name,
+    resources::{bucket_of, find_namespace},
 };
 use crate::{
     cloudflare::{Bucket, Script},
@@ -146,13 +146,8 @@ impl Deployment<'_> {
 
     fn plan_buckets(&self, wanted: &Wanted, plan: &mut Removal) -> Result<()> {
         let created = self.record.created();
-        let bound = self.project.wrangler.r2_buckets.iter().map(|one| {
-            let default = || default_name(&self.project.name, &one.binding);
-            Bucket {
-                name: one.bucket_name.clone().unwrap_or_else(default),
-                jurisdiction: one.jurisdiction.clone(),
-            }
-        });
+        let bound = self.project.wrangler.r2_buckets.iter();
+        let bound = bound.map(|one| bucket_of(&self.project, one));
         let listed = created.buckets.iter().map(|made| made.bucket());
         let mut buckets: Vec<Bucket> = Vec::new();
         for bucket in listed.chain(bound) {
@@ -202,11 +197,7 @@ impl Deployment<'_> {
             self.plan_thing(thing, found.is_some(), why, wanted, plan)?;
         }
         for namespace in bound {
-            let title = default_name(&self.project.name, &namespace.binding);
-            let found = all.iter().find(|one| match &namespace.id {
-                Some(id) => one.id == *id,
-                None => one.title == title,
-            });
+            let found = find_namespace(&self.project, namespace, &all);
             if let Some(found) = found.filter(|found| created.namespace(found).is_none()) {
                 let why = self.unlisted(|created| created.namespace(found).is_some());
                 let thing = Thing::Namespace {
