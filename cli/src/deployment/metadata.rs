@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Kinds of bindings that are set elsewhere and stay through a deploy.
-const SECRETS: &[&str] = &["secret_text", "secret_key"];
+pub const SECRETS: &[&str] = &["secret_text", "secret_key"];
 /// Kinds that `keep_vars` adds.
 const VARS: &[&str] = &["plain_text", "json"];
 
