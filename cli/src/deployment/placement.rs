@@ -136,14 +136,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cloudflare::Bucket;
+    use crate::{cloudflare::Bucket, project::samples};
 
     fn wrangler(vars: &str, bucket: &str) -> Wrangler {
-        let text = format!(
-            "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n\
-             {vars}\n[[r2_buckets]]\nbinding = \"R2\"\nbucket_name = \"b\"\n{bucket}\n"
-        );
-        Wrangler::parse(&text).unwrap()
+        samples::wrangler(&format!(
+            "{vars}\n[[r2_buckets]]\nbinding = \"R2\"\nbucket_name = \"b\"\n{bucket}\n"
+        ))
     }
 
     fn in_jurisdiction(word: &str) -> Wrangler {

@@ -170,15 +170,11 @@ fn path(project: &Project, work: Work) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::Here;
+    use crate::project::samples;
 
     #[test]
     fn whoever_comes_second_is_told_who_is_there() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("Cargo.toml"), "").unwrap();
-        let text = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
-        fs::write(dir.path().join("wrangler.toml"), text).unwrap();
-        let project = Project::open(&Here::at(dir.path())).unwrap();
+        let (_dir, project) = samples::project("");
         let attempt = |work| Lock::attempt(&project, work, "dev").unwrap();
         assert_eq!(holder(&project, Work::Serve), None);
         let mut first = attempt(Work::Serve).unwrap();

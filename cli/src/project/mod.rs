@@ -8,6 +8,8 @@ mod jsonc;
 mod layout;
 mod lock;
 mod manifest;
+#[cfg(test)]
+pub mod samples;
 mod toml;
 mod upgrade;
 pub mod wrangler;
