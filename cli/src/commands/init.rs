@@ -10,13 +10,13 @@ use anyhow::{Context, Result};
 use dialoguer::{Input, Select};
 use serde_json::{Value, json};
 
-use super::{deploy, dev};
+use super::{deploy, dev, login};
 use crate::{
     args::{
         Deploy, Init,
         values::{Auth, DEFAULT_PORT},
     },
-    cloudflare::{Credentials, Secret, permissions},
+    cloudflare::{Credentials, permissions},
     error::problem,
     git, interrupt,
     local::listen::Listen,
@@ -138,15 +138,13 @@ fn credentials(ui: &Ui) -> Result<Credentials> {
     if let Some(found) = Credentials::given()? {
         return Ok(found);
     }
-    ui.note(format!(
-        "This page makes a token that may do what is needed. Choose the account there, and copy what \
-         it shows in the end:\n\n  {}\n\n\
-         It is kept nowhere: later runs take it from CLOUDFLARE_API_TOKEN, or from what \
+    let token = login::ask(
+        ui,
+        &permissions::token_page(false),
+        "\nIt is kept nowhere: later runs take it from CLOUDFLARE_API_TOKEN, or from what \
          `durable-streams login` keeps.",
-        permissions::token_page(false)
-    ));
-    let token = ui.password("Token")?;
-    Credentials::token(&Secret::new(&token), "typed in")
+    )?;
+    Credentials::token(&token, "typed in")
 }
 
 /// The folder and the name, asked for where nobody has said them.

@@ -121,12 +121,16 @@ fn token(ui: &Ui, args: &Login, page: &str) -> Result<Secret> {
             ),
         ));
     }
+    ask(ui, page, "")
+}
+
+/// Says where a token is made, and asks for it. `more` is said of it, too.
+pub fn ask(ui: &Ui, page: &str, more: &str) -> Result<Secret> {
     ui.note(format!(
         "This page makes a token that may do what is needed. Choose the account there, and copy what \
-         it shows in the end:\n\n  {page}\n"
+         it shows in the end:\n\n  {page}\n{more}"
     ));
-    let token = ui.password("Token")?;
-    Ok(Secret::new(&token))
+    Ok(Secret::new(&ui.password("Token")?))
 }
 
 fn from_stdin() -> Result<Secret> {
