@@ -23,6 +23,7 @@ mod process;
 mod project;
 mod registry;
 mod render;
+mod replacement;
 mod runtime_source;
 mod scaffold;
 mod server;

@@ -8,7 +8,7 @@
 use std::{
     collections::BTreeMap,
     fs::{self, File},
-    io::{self, ErrorKind, Write},
+    io::{self, ErrorKind},
     path::{Path, PathBuf},
 };
 
@@ -21,6 +21,7 @@ use super::STATE;
 use crate::{
     hex::hex,
     project::{Lock, Project, Work, holder},
+    replacement::Replacement,
     ui::Ui,
 };
 
@@ -201,14 +202,9 @@ impl Record {
 
     fn write(&self, state: &Path) -> Result<()> {
         let path = state.join(RECORD);
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(state)?;
-            let mut beside = tempfile::NamedTempFile::new_in(state)?;
-            beside.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
-            beside.persist(&path)?;
-            Ok(())
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        Replacement::private(&path, serde_json::to_string_pretty(self)?)
+            .and_then(Replacement::place)
+            .with_context(|| format!("cannot write {}", path.display()))
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
     cache,
     requirement::{Missing, Requirement},
 };
-use crate::{error::problem, process, ui::Ui};
+use crate::{error::problem, process, replacement::Replacement, ui::Ui};
 
 /// The oldest Node that runs the packages and our script.
 const OLDEST: (u32, u32) = (20, 12);
@@ -119,10 +119,9 @@ pub fn place_script(packages: &Path, name: &str, text: &str) -> Result<PathBuf> 
     if fs::read_to_string(&path).is_ok_and(|there| there == text) {
         return Ok(path);
     }
-    let beside = tempfile::NamedTempFile::new_in(packages)
+    Replacement::private(&path, text)
+        .and_then(Replacement::place)
         .with_context(|| format!("cannot write to {}", packages.display()))?;
-    fs::write(beside.path(), text)?;
-    beside.persist(&path)?;
     Ok(path)
 }
 
