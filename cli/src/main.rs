@@ -16,6 +16,7 @@ mod interrupt;
 mod keys;
 mod liquid;
 mod local;
+mod lock;
 mod mask;
 mod name;
 mod placeholders;
