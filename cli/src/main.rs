@@ -34,6 +34,7 @@ mod snippets;
 mod stream;
 mod template;
 mod token;
+mod toml_file;
 mod toolchain;
 mod ui;
 mod upgrade;
