@@ -72,8 +72,8 @@ pub fn settle(project: &Project, _lock: &Lock) -> Result<String> {
             true => before.worker.clone(),
             false => project.name.clone(),
         },
-        namespaces: namespaces(project),
-        buckets: buckets(project),
+        namespaces: project.local_namespaces(),
+        buckets: project.local_buckets(),
     };
     let kinds = [
         (NAMESPACES, &before.namespaces, &now.namespaces),
@@ -130,25 +130,7 @@ pub fn follow(ui: &Ui, project: &Project) {
 /// Whether data has to be moved before the project, as it is now, can be served.
 pub fn is_settled(project: &Project) -> bool {
     let names = Record::read(&project.root.join(STATE)).of(project);
-    names.namespaces == namespaces(project) && names.buckets == buckets(project)
-}
-
-fn namespaces(project: &Project) -> BTreeMap<String, String> {
-    let all = project.wrangler.kv_namespaces.iter();
-    all.map(|one| {
-        let id = project.local_name(one.id.as_ref(), &one.binding);
-        (one.binding.clone(), id)
-    })
-    .collect()
-}
-
-fn buckets(project: &Project) -> BTreeMap<String, String> {
-    let all = project.wrangler.r2_buckets.iter();
-    all.map(|one| {
-        let name = project.local_name(one.bucket_name.as_ref(), &one.binding);
-        (one.binding.clone(), name)
-    })
-    .collect()
+    names.namespaces == project.local_namespaces() && names.buckets == project.local_buckets()
 }
 
 /// Whether there are objects of a worker of this name.
@@ -178,7 +160,7 @@ impl Record {
     fn of(&self, project: &Project) -> Names {
         let noted = self.0.get(key(project)).cloned();
         noted.unwrap_or_else(|| {
-            let mut namespaces = namespaces(project);
+            let mut namespaces = project.local_namespaces();
             if project.environment.is_none() {
                 for (binding, id) in &mut namespaces {
                     id.clone_from(binding);
@@ -187,7 +169,7 @@ impl Record {
             Names {
                 worker: project.name.clone(),
                 namespaces,
-                buckets: buckets(project),
+                buckets: project.local_buckets(),
             }
         })
     }
