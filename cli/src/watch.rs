@@ -98,12 +98,11 @@ impl Watch {
 
     /// Does what may change something itself, which it says, and takes no notice of that.
     pub fn apart<E>(&self, work: impl FnOnce() -> Result<bool, E>) -> Result<(), E> {
-        let was_changed = self.changed();
+        self.is_untold.set(self.changed());
         if work()? {
             thread::sleep(QUIET);
             while self.changes.try_recv().is_ok() {}
         }
-        self.is_untold.set(was_changed);
         Ok(())
     }
 }

@@ -98,8 +98,8 @@ impl Project {
     }
 
     /// Its `wrangler.toml`, or what stands in its place.
-    pub fn manifest(&self) -> Manifest {
-        self.manifest.clone()
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     /// Where a key of its settings is in their file, as in `env.staging.vars`.
