@@ -296,7 +296,7 @@ impl Deployment<'_> {
         let manifest = self.project.manifest();
         let bound = self.project.wrangler.kv_namespaces.iter();
         for namespace in bound.filter(|one| one.id.as_deref() == Some(id)) {
-            edit::set(&manifest, "kv_namespaces", &namespace.binding, "id", None)?;
+            edit::set(manifest, "kv_namespaces", &namespace.binding, "id", None)?;
         }
         Ok(())
     }

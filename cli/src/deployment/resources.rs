@@ -239,7 +239,7 @@ impl Resource {
         if self.is_written {
             return Ok(());
         }
-        let manifest = project.manifest();
+        let manifest = project.manifest().clone();
         let wrangler = &mut project.wrangler;
         match self.kind {
             Kind::Bucket => {

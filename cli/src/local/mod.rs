@@ -5,6 +5,7 @@ pub mod date;
 pub mod exports;
 pub mod listen;
 mod requests;
+mod stores;
 
 use std::{
     io::{BufRead, BufReader, Write},

@@ -3,20 +3,16 @@
 
 use std::{
     fmt,
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     path::PathBuf,
-    process, thread,
-    time::Duration,
+    process,
 };
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Project;
-use crate::{
-    interrupt::{self, Interrupted},
-    ui::Ui,
-};
+use crate::{lock, ui::Ui};
 
 /// What is worked on. Two machines cannot wait for each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,18 +78,10 @@ pub struct Lock {
 impl Lock {
     /// Takes up a work, unless somebody is at it: then says who.
     pub fn attempt(project: &Project, work: Work, command: &str) -> Result<Result<Self, Holder>> {
-        let folder = project.machine_dir();
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let path = path(project, work);
-        let file =
-            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Err(written(project, work))),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-            }
-        }
+        let Some(file) = lock::hold(&path)? else {
+            return Ok(Err(written(project, work)));
+        };
         let lock = Self {
             _file: file,
             path: path.with_extension("json"),
@@ -110,21 +98,10 @@ impl Lock {
 
     /// Takes up a work when whoever is at it has ended.
     pub fn wait(ui: &Ui, project: &Project, work: Work, command: &str) -> Result<Self> {
-        let mut told = false;
-        loop {
-            let holder = match Self::attempt(project, work, command)? {
-                Ok(lock) => return Ok(lock),
-                Err(holder) => holder,
-            };
-            if interrupt::interrupted() {
-                return Err(Interrupted.into());
-            }
-            if !told {
-                ui.note(format!("Waiting for {holder} to end in this project"));
-                told = true;
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
+        lock::wait(ui, || {
+            let taken = Self::attempt(project, work, command)?;
+            Ok(taken.map_err(|holder| format!("{holder} to end in this project")))
+        })
     }
 
     /// Says where its holder serves from now on.

@@ -8,7 +8,7 @@ mod uploaded;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{ErrorKind, Write},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -21,7 +21,7 @@ pub use self::{
     made::{Created, MadeBucket, MadeNamespace, Mark, Worker},
     uploaded::Uploaded,
 };
-use crate::{error::problem, project::Project};
+use crate::{error::problem, project::Project, replacement::Replacement};
 
 /// Beside `wrangler.toml`, and to be kept with it.
 pub const FILE: &str = ".durable-streams.json";
@@ -180,15 +180,10 @@ fn broken(path: &Path, error: &serde_json::Error) -> anyhow::Error {
 }
 
 fn write(path: &Path, document: &impl Serialize) -> Result<()> {
-    let write = || {
-        let folder = path.parent().context("it is in no folder")?;
-        fs::create_dir_all(folder)?;
-        let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-        writeln!(beside, "{}", serde_json::to_string_pretty(document)?)?;
-        beside.persist(path)?;
-        anyhow::Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    let text = serde_json::to_string_pretty(document)? + "\n";
+    Replacement::private(path, text)
+        .and_then(Replacement::place)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
