@@ -155,7 +155,7 @@ impl Ui {
     /// the cursor, and does not end its line.
     pub fn leave(&self, was_asking: bool) {
         if self.terminal && was_asking {
-            let _ = console::Term::stderr().show_cursor();
+            interrupt::show_cursor();
             remark("");
         }
     }
