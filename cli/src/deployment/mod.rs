@@ -18,7 +18,7 @@ mod resources;
 
 pub use address::{Health, addresses, ask, wait_until_healthy};
 pub use bindings::Thing;
-pub use consent::{Consent, Rename, is_typed};
+pub use consent::{Consent, Rename};
 pub use difference::Difference;
 pub use emptying::empty;
 pub use record::{Mark, Record, Worker};

@@ -8,7 +8,6 @@ use anyhow::Result;
 use super::{
     Deployment, Thing,
     bindings::{free, users},
-    consent::is_typed,
     record::{Created, Mark},
     rename::{deployed, own_classes},
     resources::default_name,
@@ -261,7 +260,7 @@ impl Deployment<'_> {
             Some(_) if self.consent.names(&name) => true,
             Some(why) if self.ui.can_ask() && !wanted.yes => {
                 self.ui.warn(format!("{}: {why}", thing.title()));
-                is_typed(
+                self.ui.is_typed(
                     &name,
                     &format!("Type `{name}` to remove it too, nothing to leave it"),
                 )?
