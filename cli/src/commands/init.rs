@@ -17,7 +17,8 @@ use crate::{
     },
     cloudflare::{Credentials, Secret, permissions},
     error::problem,
-    git, interrupt,
+    git::{self, Repository},
+    interrupt,
     local::listen::Listen,
     name,
     project::{self, Here},
@@ -43,20 +44,21 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
         workspace::check(&dir)?;
     }
     let auth = auth(ui, &args, ask)?;
-    let git = wants_git(ui, &args, &dir, ask)?;
+    let found = git::repository(&dir);
+    let git = wants_git(ui, &args, found.is_some(), ask)?;
+    let above = found.filter(|_| !git);
     let runtime = runtime(&args)?;
-    let branch = match git::repository(&dir) {
-        Some(repository) if !git => repository.branch,
-        _ => git::new_branch(&dir),
-    };
     let project = NewProject {
         auth,
         name,
         template: args.template.clone(),
         define: definitions(&args),
-        github_actions: wants_github_actions(ui, &args, &dir, git, &runtime, ask)?,
+        github_actions: wants_github_actions(ui, &args, &dir, git, above.as_ref(), &runtime, ask)?,
         runtime,
-        branch,
+        branch: match above {
+            Some(repository) => repository.branch,
+            None => git::new_branch(&dir),
+        },
         dir,
     };
     let listen = Listen {
@@ -205,7 +207,7 @@ fn runtime(args: &Init) -> Result<RuntimeSource> {
 }
 
 /// Whether to make a repository: as told, else unless there is one already.
-fn wants_git(ui: &Ui, args: &Init, dir: &Path, ask: bool) -> Result<bool> {
+fn wants_git(ui: &Ui, args: &Init, is_in_one: bool, ask: bool) -> Result<bool> {
     if args.no_git {
         return Ok(false);
     }
@@ -216,7 +218,7 @@ fn wants_git(ui: &Ui, args: &Init, dir: &Path, ask: bool) -> Result<bool> {
             "install git, or leave --git out",
         ));
     }
-    if args.git || !available || git::inside_work_tree(dir) {
+    if args.git || !available || is_in_one {
         return Ok(args.git);
     }
     if ask {
@@ -225,29 +227,31 @@ fn wants_git(ui: &Ui, args: &Init, dir: &Path, ask: bool) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether to add the workflow: as told, or asked where it would work.
+/// Whether to add the workflow: as told, or asked where it would work. `above` is the repository that the
+/// project will be in, unless it gets one of its own.
 fn wants_github_actions(
     ui: &Ui,
     args: &Init,
     dir: &Path,
     git: bool,
+    above: Option<&Repository>,
     runtime: &RuntimeSource,
     ask: bool,
 ) -> Result<bool> {
     if args.github_actions {
         if args.template.is_none() {
-            workflow::check(ui, dir, runtime, git)?;
+            workflow::check(ui, dir, above, runtime)?;
         }
         return Ok(true);
     }
-    let has_repository = git || git::inside_work_tree(dir);
+    let has_repository = git || above.is_some();
     let is_here = matches!(runtime, RuntimeSource::Path(_));
     if !ask || args.template.is_some() || !has_repository || is_here {
         return Ok(false);
     }
     let wants = ui.yes_or_no("Add a GitHub Actions workflow that deploys?", false)?;
     if wants {
-        workflow::check(ui, dir, runtime, git)?;
+        workflow::check(ui, dir, above, runtime)?;
     }
     Ok(wants)
 }
