@@ -54,7 +54,7 @@ impl Origin {
         let wrangler: DocumentMut = wrangler
             .unwrap_or_default()
             .parse()
-            .with_context(|| format!("in {}", WRANGLER))?;
+            .with_context(|| format!("in {WRANGLER}"))?;
         let metadata = at(&manifest, &["package", "metadata", "durable-streams"]);
         let written = metadata.and_then(|metadata| metadata.get("template"));
         let (state, answers) = match written {

@@ -57,6 +57,21 @@ pub struct Plan {
     pub edits: Vec<Edit>,
 }
 
+impl Plan {
+    /// How many places there are that both have changed.
+    pub fn conflicts(&self) -> usize {
+        self.files
+            .iter()
+            .map(|(_, change)| change.conflicts())
+            .sum()
+    }
+
+    /// What is to be written of a file that the template has changed, if anything is.
+    pub fn edit(&self, file: &Path) -> Option<&Edit> {
+        self.edits.iter().find(|edit| edit.file == file)
+    }
+}
+
 /// Finds out what is to be done with the project in a folder; changes nothing. The runtime is taken
 /// from where it is taken from now, unless another source is given.
 pub fn plan(root: &Path, runtime: Option<&RuntimeSource>) -> Result<Plan> {
