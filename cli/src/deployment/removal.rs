@@ -260,10 +260,8 @@ impl Deployment<'_> {
             Some(_) if self.consent.names(&name) => true,
             Some(why) if self.ui.can_ask() && !wanted.yes => {
                 self.ui.warn(format!("{}: {why}", thing.title()));
-                self.ui.is_typed(
-                    &name,
-                    &format!("Type `{name}` to remove it too, nothing to leave it"),
-                )?
+                let question = format!("Type `{name}` to remove it too, nothing to leave it");
+                self.ui.is_typed(&name, &question)?
             }
             Some(_) => false,
         };

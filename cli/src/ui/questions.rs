@@ -39,6 +39,14 @@ impl Ui {
         Ok(question.interact()?)
     }
 
+    /// Asks for a name to be typed, and says whether it was. Only where somebody
+    /// [can be asked](Ui::can_ask).
+    pub fn is_typed(&self, name: &str, question: &str) -> Result<bool> {
+        interrupt::note_interrupts();
+        let question = Input::<String>::new().with_prompt(question);
+        Ok(question.allow_empty(true).interact_text()?.trim() == name)
+    }
+
     /// Asks for one of several ways, and gives its place among them. Only where somebody
     /// [can be asked](Ui::can_ask).
     pub fn choose(&self, question: &str, ways: &[impl Display], default: usize) -> Result<usize> {
@@ -64,14 +72,6 @@ impl Ui {
             None => question,
         };
         Ok(question.interact_text()?)
-    }
-
-    /// Asks for a name to be typed, and says whether it was. Only where somebody
-    /// [can be asked](Ui::can_ask).
-    pub fn is_typed(&self, name: &str, question: &str) -> Result<bool> {
-        interrupt::note_interrupts();
-        let question = Input::<String>::new().with_prompt(question);
-        Ok(question.allow_empty(true).interact_text()?.trim() == name)
     }
 
     /// Asks for something that is not shown while it is typed. Only where somebody
