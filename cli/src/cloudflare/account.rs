@@ -128,6 +128,7 @@ fn choose(ui: &Ui, mut accounts: Vec<Listed>) -> anyhow::Result<String> {
             .iter()
             .map(|account| format!("{}  {}", account.name, account.id))
             .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let chosen = ui.choose("Which account?", &names, 0)?;
         let chosen = accounts.swap_remove(chosen).id;
         ui.note(format!(
