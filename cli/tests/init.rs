@@ -4,7 +4,7 @@ mod common;
 
 use std::{fs, net::TcpListener};
 
-use common::{Place, Run};
+use common::{Place, Run, git};
 use serde_json::json;
 
 const FILES: [&str; 5] = [
@@ -470,11 +470,7 @@ fn a_repository_of_others_that_the_environment_names_is_left_alone() {
     // As in a hook of git.
     let other = place.work("other");
     fs::create_dir(&other).unwrap();
-    let git = std::process::Command::new("git")
-        .args(["init", "--quiet"])
-        .arg(&other)
-        .status();
-    assert!(git.unwrap().success());
+    git(&other, &["init", "--quiet"]);
     let init = |dir: &str, more: &[&str]| {
         let args = ["init", dir, "--yes", "--runtime", "0.1.0", "--json"];
         let mut command = place.command(&[&args, more].concat());
