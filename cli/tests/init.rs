@@ -39,6 +39,15 @@ fn the_scaffold_is_this() {
 }
 
 #[test]
+fn the_runtime_shows_the_worker_that_is_written() {
+    let place = Place::new();
+    place.init(&["my-streams"]).succeeds();
+    let written = fs::read_to_string(place.work("my-streams/src/lib.rs")).unwrap();
+    let shown = concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime/readme/worker.rs");
+    assert_eq!(written, fs::read_to_string(shown).unwrap());
+}
+
+#[test]
 fn nothing_of_the_template_is_left_unfilled() {
     let place = Place::new();
     place.init(&["my-streams"]).succeeds();

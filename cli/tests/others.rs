@@ -46,14 +46,24 @@ fn help_names_every_command() {
         "status",
         "destroy",
         "logs",
+        "usage",
+        "rollback",
+        "secret",
+        "login",
+        "logout",
+        "whoami",
         "projects",
         "token",
         "subscriptions",
+        "stream",
         "directory",
         "doctor",
         "completions",
     ] {
-        assert!(help.contains(command), "{help}");
+        assert!(
+            help.contains(&format!("\n  {command} ")),
+            "{command}: {help}"
+        );
     }
     assert!(!help.contains("create-project"), "{help}");
     let version = place.run(&["--version"]).succeeds().stdout;
