@@ -17,11 +17,11 @@ use toml_edit::DocumentMut;
 use self::{
     answers::Origin,
     base::{Files, contents, fill, recognise},
+    versions::is_older,
 };
 pub use self::{
     merge::Change,
     place::{Edit, place},
-    versions::is_older,
 };
 use crate::{
     error::problem,
