@@ -13,7 +13,8 @@ use crate::{
     interrupt,
     project::{Here, Project},
     registry::{Place, Record, Registry},
-    server::{self, Page, Server},
+    server::{self, Server},
+    stream::Page,
     ui::{Ui, how_many},
 };
 

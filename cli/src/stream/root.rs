@@ -3,7 +3,7 @@
 use reqwest::Url;
 
 use super::Error;
-use crate::http::escape;
+use crate::http::escape_path;
 
 /// Where the streams of a server are when its URL does not say it.
 const USUAL: &str = "/v1/stream";
@@ -52,7 +52,13 @@ impl Root {
 
     /// The same, and then some segments.
     pub fn below(&self, path: &str) -> Self {
-        Self(format!("{}/{}", self.0, segments(path)))
+        Self(format!("{}/{}", self.0, escape_path(path)))
+    }
+
+    /// What a URL below it has beyond it.
+    pub fn strip<'a>(&self, url: &'a str) -> &'a str {
+        let path = url.strip_prefix(&self.0);
+        path.and_then(|path| path.strip_prefix('/')).unwrap_or(url)
     }
 
     /// As text.
@@ -73,7 +79,7 @@ impl Root {
                 path.escape_debug()
             )));
         }
-        Ok(format!("{}/{}", self.0, segments(path)))
+        Ok(format!("{}/{}", self.0, escape_path(path)))
     }
 
     /// The path of a stream's URL, by which forks name their source.
@@ -86,11 +92,6 @@ impl Root {
         let url = Url::parse(&url).map_err(|error| Error::Invalid(format!("{url}: {error}")))?;
         Ok(url.path().to_owned())
     }
-}
-
-fn segments(path: &str) -> String {
-    let segments: Vec<String> = path.split('/').map(escape).collect();
-    segments.join("/")
 }
 
 #[cfg(test)]

@@ -1,0 +1,85 @@
+//! Which server, which project and which secret the options of a command mean.
+
+use std::rc::Rc;
+
+use anyhow::Result;
+
+use super::{address, known::Known};
+use crate::{
+    args::{ServerFlags, values::Auth},
+    auth,
+    cloudflare::{Account, Credentials},
+    project::{Here, Project},
+    registry::{Place, Registry, Secret},
+    ui::Ui,
+};
+
+/// Where the streams of a project are, and what signs the tokens for them.
+#[derive(Debug)]
+pub struct Located {
+    /// The server.
+    pub url: String,
+    /// The project; none where it is about all streams.
+    pub project: Option<String>,
+    /// Its secret, where tokens are needed.
+    pub secret: Option<Secret>,
+}
+
+/// Finds the server that a command's options name, of the project in a folder.
+pub fn locate(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Located> {
+    let project = Project::open(here)?;
+    let account = match flags.place.remote {
+        true => Some(account(ui, &project)?),
+        false => None,
+    };
+    let url = match (&flags.url, &account) {
+        (Some(url), _) => url.clone(),
+        (None, None) => address::local(&project)?,
+        (None, Some(account)) => address::remote(&project, account)?,
+    };
+    if auth::of(&project.root)? == Auth::None {
+        return Ok(Located {
+            url,
+            project: flags.project.clone(),
+            secret: None,
+        });
+    }
+    let asked = flags.project.as_deref();
+    let (name, secret) = match account {
+        Some(account) => registered(Registry::remote(account, &project)?, &project, asked)?,
+        None => match Known::find(&project, asked) {
+            Some(known) => (known.project, known.secret),
+            None => {
+                let registry = Registry::open(ui, &project, Place::Local)?;
+                let (name, secret) = registered(registry, &project, asked)?;
+                Known::keep(&project, asked, &name, &secret);
+                (name, secret)
+            }
+        },
+    };
+    Ok(Located {
+        url,
+        project: Some(name),
+        secret: Some(secret),
+    })
+}
+
+/// The project that is asked for, or else that of the worker's name, or the only one, with its secret.
+fn registered(
+    mut registry: Registry,
+    project: &Project,
+    asked: Option<&str>,
+) -> Result<(String, Secret)> {
+    let name = match asked {
+        Some(name) => name.to_owned(),
+        None => registry.usual(&project.name)?,
+    };
+    let secret = registry.get(&name)?.primary()?.clone();
+    Ok((name, secret))
+}
+
+/// The account of a project, with credentials from the environment.
+pub fn account(ui: &Ui, project: &Project) -> Result<Rc<Account>> {
+    let named = project.wrangler.account_id.as_deref();
+    Ok(Rc::new(Account::open(ui, Credentials::find()?, named)?))
+}
