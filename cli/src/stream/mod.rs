@@ -35,4 +35,4 @@ pub use list::{Entry, Listed, Page};
 pub use live::{Happening, Live, Transport};
 pub use offset::Offset;
 pub use read::State;
-pub use root::Root;
+pub use root::{Root, names_stream};

@@ -72,8 +72,7 @@ impl Root {
     ///
     /// [`Error::Invalid`] if no stream can be called that.
     pub fn stream(&self, path: &str) -> Result<String, Error> {
-        let bad = |segment: &str| matches!(segment, "" | "." | "..");
-        if path.split('/').any(bad) || path.chars().any(char::is_control) {
+        if !names_stream(path) {
             return Err(Error::Invalid(format!(
                 "`{}` names no stream: a name is like my-stream or chats/42",
                 path.escape_debug()
@@ -92,6 +91,12 @@ impl Root {
         let url = Url::parse(&url).map_err(|error| Error::Invalid(format!("{url}: {error}")))?;
         Ok(url.path().to_owned())
     }
+}
+
+/// Whether a path can be that of a stream.
+pub fn names_stream(path: &str) -> bool {
+    let bad = |segment: &str| matches!(segment, "" | "." | "..");
+    !path.split('/').any(bad) && !path.chars().any(char::is_control)
 }
 
 #[cfg(test)]
