@@ -126,11 +126,7 @@ fn look(
     record: &Record,
     deletion: &Deletion,
 ) -> Result<Holdings> {
-    let url = match (deletion.url, account) {
-        (Some(url), _) => url.to_owned(),
-        (None, None) => server::local(project)?,
-        (None, Some(account)) => server::remote(project, account)?,
-    };
+    let url = server::url(project, deletion.url, account)?;
     let secret = match auth::of(&project.root)? {
         Auth::ProjectJwt => Some(record.primary()?.clone()),
         Auth::None => None,

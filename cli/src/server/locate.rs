@@ -32,11 +32,7 @@ pub fn locate(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Located> {
         true => Some(account(ui, &project)?),
         false => None,
     };
-    let url = match (&flags.url, &account) {
-        (Some(url), _) => url.clone(),
-        (None, None) => address::local(&project)?,
-        (None, Some(account)) => address::remote(&project, account)?,
-    };
+    let url = address::url(&project, flags.url.as_deref(), account.as_deref())?;
     if auth::of(&project.root)? == Auth::None {
         return Ok(Located {
             url,

@@ -8,7 +8,7 @@ mod streams;
 mod subscriptions;
 mod tokens;
 
-pub use address::{local, remote};
+pub use address::url;
 pub use error::Error;
 pub use locate::{account, locate};
 pub use tokens::{Nobody, Tokens};
