@@ -72,20 +72,19 @@ fn find(ui: &Ui, here: &Here, flags: &StreamFlags) -> Result<(Root, Box<dyn Auth
         None if is_ours => None,
         None => variable(URL),
     };
-    let (root, who): (Root, Box<dyn Authorize>) = match named {
+    match named {
         Some(url) if !is_ours => {
             let root = Root::parse(&url)?;
             match given.or_else(|| variable(AUTHORIZATION).map(Who::value)) {
                 Some(who) => {
                     http::check_safe(root.as_str())?;
-                    (root, Box::new(who))
+                    Ok((root, Box::new(who)))
                 }
-                None => (root, Box::new(Nobody)),
+                None => Ok((root, Box::new(Nobody))),
             }
         }
-        _ => ours(ui, here, flags, given)?,
-    };
-    Ok((root, who))
+        _ => ours(ui, here, flags, given),
+    }
 }
 
 /// The server of a project, with tokens that are made for each request.
