@@ -42,16 +42,8 @@ pub fn locate(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Located> {
     }
     let asked = flags.project.as_deref();
     let (name, secret) = match account {
-        Some(account) => registered(Registry::remote(account, &project)?, &project, asked)?,
-        None => match Known::find(&project, asked) {
-            Some(known) => (known.project, known.secret),
-            None => {
-                let registry = Registry::open(ui, &project, Place::Local)?;
-                let (name, secret) = registered(registry, &project, asked)?;
-                Known::keep(&project, asked, &name, &secret);
-                (name, secret)
-            }
-        },
+        Some(account) => Registry::remote(account, &project)?.signer(asked, &project.name)?,
+        None => local_signer(ui, &project, asked)?,
     };
     Ok(Located {
         url,
@@ -60,17 +52,14 @@ pub fn locate(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Located> {
     })
 }
 
-/// The project that is asked for, or else that of the worker's name, or the only one, with its secret.
-fn registered(
-    mut registry: Registry,
-    project: &Project,
-    asked: Option<&str>,
-) -> Result<(String, Secret)> {
-    let name = match asked {
-        Some(name) => name.to_owned(),
-        None => registry.usual(&project.name)?,
-    };
-    let secret = registry.get(&name)?.primary()?.clone();
+/// What the registry of local runs says, or has said last.
+fn local_signer(ui: &Ui, project: &Project, asked: Option<&str>) -> Result<(String, Secret)> {
+    if let Some(known) = Known::find(project, asked) {
+        return Ok((known.project, known.secret));
+    }
+    let mut registry = Registry::open(ui, project, Place::Local)?;
+    let (name, secret) = registry.signer(asked, &project.name)?;
+    Known::keep(project, asked, &name, &secret);
     Ok((name, secret))
 }
 
