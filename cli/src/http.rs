@@ -116,9 +116,26 @@ pub fn escape(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
 }
 
+/// A path, each part of it escaped.
+pub fn escape_path(path: &str) -> String {
+    let parts: Vec<String> = path.split('/').map(escape).collect();
+    parts.join("/")
+}
+
 /// Whether credentials may be sent to a URL: over TLS, or to this machine.
 pub fn is_safe(url: &str) -> bool {
     is_here(url) || Url::parse(url).is_ok_and(|url| url.scheme() == "https")
+}
+
+/// Refuses a URL that tokens may not be sent to.
+pub fn check_safe(url: &str) -> anyhow::Result<()> {
+    match is_safe(url) {
+        true => Ok(()),
+        false => Err(problem(
+            format!("`{url}` is no https URL"),
+            "tokens would be sent there in the clear; only on this machine http will do",
+        )),
+    }
 }
 
 fn is_here(url: &str) -> bool {

@@ -29,9 +29,9 @@ pub use self::{
         Subscriptions,
     },
     stream::{
-        AppendStream, CloseStream, CreateStream, DeleteStream, ExportStreams, FollowStream,
-        ForkStream, HeadStream, ImportStreams, ListStreams, ReadStream, Stream, StreamFlags,
-        TransportChoice, TruncateStream,
+        AppendStream, CreateStream, DeleteStream, ExportStreams, FollowStream, ForkStream,
+        ImportStreams, ListStreams, OneStream, ReadStream, Stream, StreamFlags, TransportChoice,
+        TruncateStream,
     },
     usage::Usage,
 };

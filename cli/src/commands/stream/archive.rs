@@ -237,12 +237,8 @@ fn folder(stream: &str) -> String {
         .map(|c| if is_plain(c) { c } else { '_' })
         .collect();
     // No plain name has a `+`.
-    format!("{readable}+{}", print(stream.as_bytes(), 8))
-}
-
-/// The beginning of a hash, in so many bytes of hexadecimal digits.
-pub fn print(bytes: &[u8], length: usize) -> String {
-    hex(Sha256::digest(bytes).iter().take(length))
+    let digits = hex(Sha256::digest(stream.as_bytes()).iter().take(8));
+    format!("{readable}+{digits}")
 }
 
 #[cfg(test)]
