@@ -6,4 +6,4 @@ mod copies_tests;
 mod inspect_tests;
 mod live_tests;
 mod serve_tests;
-mod world;
+pub(crate) mod world;
