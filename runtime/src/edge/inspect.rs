@@ -3,7 +3,7 @@
 use super::control::{ask, heard, passed_on};
 use super::ports::Ports;
 use crate::machine::Peer;
-use crate::protocol::ask::{INSPECT, OfRoot, say};
+use crate::protocol::ask::{INSPECT, Inspect, say};
 use crate::protocol::error::Error;
 use crate::protocol::reply::Reply;
 use crate::protocol::root::Root;
@@ -27,7 +27,11 @@ pub(super) async fn stream<P: Ports>(
         return Err(OTHER);
     }
     let name = root.stream(path)?;
-    match ask(ports, Peer::Stream(&name), INSPECT, say(&OfRoot { root })).await? {
+    let asked = Inspect {
+        root,
+        alone: only.is_some(),
+    };
+    match ask(ports, Peer::Stream(&name), INSPECT, say(&asked)).await? {
         (200, description) => Ok(passed_on(200, description)),
         (204, _) => Err(Error::NotFound),
         (status, _) => heard(

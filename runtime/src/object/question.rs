@@ -5,9 +5,7 @@ use std::rc::Rc;
 use super::Object;
 use super::family::{CLAIM, RELEASE, VERIFY};
 use super::ports::Ports;
-use crate::protocol::ask::{
-    self, COPY, ENROLL, EVENT, FEED, INSPECT, LINK, OfRoot, UNFEED, UNLINK,
-};
+use crate::protocol::ask::{self, COPY, ENROLL, EVENT, FEED, INSPECT, LINK, UNFEED, UNLINK};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::header;
@@ -122,8 +120,8 @@ impl<P: Ports> Object<P> {
 
     /// Somebody looks at the stream, which is no use of it.
     fn inspected(&self, body: &[u8], now: u64) -> Result<Reply, Error> {
-        let OfRoot { root } = ask::hear(body)?;
-        let described = self.stream.borrow_mut().describe(&root, now);
+        let asked: ask::Inspect = ask::hear(body)?;
+        let described = self.stream.borrow_mut().describe(&asked, now);
         match described {
             Ok(description) => {
                 let mut reply = Reply::new(200).with(header::CONTENT_TYPE, "application/json");

@@ -14,10 +14,10 @@ use super::family::claims;
 use super::log::{chunk, producers};
 use super::storage::{Param, Storage, StorageError};
 use super::tier::segment::{self, Shown};
+use crate::protocol::ask::Inspect;
 use crate::protocol::error::Error;
 use crate::protocol::expiry::Expiry;
 use crate::protocol::offset::Offset;
-use crate::protocol::root::Root;
 use crate::protocol::time;
 
 /// Counts the rows between two, and how long they are.
@@ -25,7 +25,8 @@ const COUNT: &str = "SELECT count(*), coalesce(sum(bytes), 0) FROM (SELECT lengt
     FROM stream WHERE id BETWEEN ?1 AND ?2 ORDER BY id DESC LIMIT 10000)";
 
 /// What is known of a stream. Times are RFC 3339, positions are offsets, and paths and ids count from
-/// the root that was asked.
+/// the root that was asked. Whoever may see this stream alone is not told of others, nor of
+/// subscriptions.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Description {
@@ -44,13 +45,13 @@ pub struct Description {
     retention: Option<String>,
     forked_from: Option<ForkedFrom>,
     /// Those that are there, and some perhaps that are not any more, or not yet.
-    forks: Vec<Fork>,
+    forks: Option<Vec<Fork>>,
     segments: Vec<Segment>,
     segment_count: u64,
     hot: Hot,
     /// Nothing of a stream of version 1, which keeps them in another form.
     producers: Option<u64>,
-    subscriptions: Vec<String>,
+    subscriptions: Option<Vec<String>>,
     database_bytes: u64,
 }
 
@@ -58,7 +59,7 @@ pub struct Description {
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct ForkedFrom {
-    /// Nothing if that is not below the root.
+    /// Nothing if that is not below the root, or may not be seen.
     path: Option<String>,
     offset: String,
     /// In messages or bytes.
@@ -94,10 +95,16 @@ impl Description {
     }
 }
 
+/// The path of another stream, as far as whoever looks may see it.
+fn seen(name: &str, asked: &Inspect) -> Option<String> {
+    let path = asked.root.path_of(name).filter(|_| !asked.alone);
+    path.map(str::to_owned)
+}
+
 impl ForkedFrom {
-    fn of(origin: &Origin, root: &Root) -> Self {
+    fn of(origin: &Origin, asked: &Inspect) -> Self {
         Self {
-            path: root.path_of(&origin.path).map(str::to_owned),
+            path: seen(&origin.path, asked),
             offset: offset(origin.offset),
             sub_offset: origin.sub_offset,
         }
@@ -115,23 +122,31 @@ impl From<Shown> for Segment {
 }
 
 impl<S: Storage> Stream<S> {
-    /// What is known of the stream, to somebody who sees what is below a root. Not an access: the TTL
-    /// goes on.
+    /// What is known of the stream, to somebody who looks. Not an access: the TTL goes on.
     ///
     /// # Errors
     ///
     /// [`Error::NotFound`], [`Error::Gone`], [`Error::Storage`].
-    pub fn describe(&mut self, root: &Root, now: u64) -> Result<Description, Error> {
+    pub fn describe(&mut self, asked: &Inspect, now: u64) -> Result<Description, Error> {
         self.turn(|stream| {
             stream.present(now)?;
-            let subscriptions = stream.linked_of(root)?;
+            let subscriptions = match asked.alone {
+                true => None,
+                false => Some(stream.linked_of(&asked.root)?),
+            };
             let (storage, _, present) = stream.present(now)?;
             let birth = &present.birth;
-            let path = root.path_of(&birth.name.path).ok_or(Error::NotFound)?;
-            let below = |name: &String| root.path_of(name).map(str::to_owned);
+            let path = asked.root.path_of(&birth.name.path);
+            let path = path.ok_or(Error::NotFound)?;
             let (ttl, expires_at) = Expiry::split(birth.expiry.as_ref());
-            let forks = claims::forks(storage)?;
-            let forks = forks.iter().filter_map(below).map(|path| Fork { path });
+            let forks = match asked.alone {
+                true => None,
+                false => Some(claims::forks(storage)?),
+            };
+            let forks = forks.map(|forks| {
+                let paths = forks.iter().filter_map(|name| seen(name, asked));
+                paths.map(|path| Fork { path }).collect()
+            });
             let (rows, bytes) = count(storage, chunk::ROWS)?;
             let (buckets, bucket_bytes) = count(storage, producers::ROWS)?;
             let producers = producers::Bucket::entries(buckets, bucket_bytes);
@@ -147,8 +162,8 @@ impl<S: Storage> Stream<S> {
                 expires_at,
                 ends_at: present.lifetime.deadline().map(time::iso),
                 retention: birth.retention.map(|retention| retention.to_string()),
-                forked_from: birth.origin.as_ref().map(|it| ForkedFrom::of(it, root)),
-                forks: forks.collect(),
+                forked_from: birth.origin.as_ref().map(|it| ForkedFrom::of(it, asked)),
+                forks,
                 segments: segment::shown(storage)?
                     .into_iter()
                     .map(Into::into)

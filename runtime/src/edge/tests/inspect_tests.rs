@@ -1,6 +1,6 @@
 //! One stream, as those are shown it who may see it.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::control_tests::{Only, code, document, request, serve, world};
 use crate::auth::{Purpose, RootGrant};
@@ -31,7 +31,7 @@ fn a_stream_describes_itself_and_nobody_else_is_asked() {
             assert_eq!(header("Cache-Control"), "no-store");
             assert_eq!(header("Content-Type"), "application/json");
             let asked = world.0.questions.take();
-            let body = json!({"root": Root::of_project("p"), "v": 3});
+            let body = json!({"root": Root::of_project("p"), "alone": false, "v": 3});
             assert_eq!(asked, [("inspect p/x/a".to_owned(), body)]);
         }
     }
@@ -98,13 +98,10 @@ fn a_token_for_one_stream_sees_that_one_in_its_era() {
         };
         let auth = Only::new(purpose, grant);
         let answer = world.serve(&auth, &request("GET", URL, "")).unwrap();
-        let asked: Vec<Value> = world
-            .0
-            .questions
-            .take()
-            .into_iter()
-            .map(|(_, it)| it)
-            .collect();
+        let asked: Vec<_> = world.0.questions.take();
+        for (_, asked) in &asked {
+            assert_eq!(asked["alone"], only.is_some(), "no other stream is shown");
+        }
         (answer.status, asked.len())
     };
     assert_eq!(status(None, Purpose::Streams), (200, 1));

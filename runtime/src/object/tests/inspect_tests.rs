@@ -5,12 +5,13 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::lab::Lab;
-use crate::protocol::ask::{INSPECT, OfRoot, say};
+use crate::protocol::ask::{INSPECT, Inspect, say};
 use crate::protocol::root::Root;
 
 fn inspect(lab: &Rc<Lab>) -> (u16, Value) {
     let root = Root::of_project("p");
-    let reply = lab.question(INSPECT, say(&OfRoot { root }));
+    let asked = Inspect { root, alone: false };
+    let reply = lab.question(INSPECT, say(&asked));
     let document = serde_json::from_slice(&reply.body);
     (reply.status, document.unwrap_or_default())
 }

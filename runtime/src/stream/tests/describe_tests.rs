@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::bucket::{Bucket, Fault};
 use super::sqlite::Sqlite;
 use super::{KEY, creation, named};
-use crate::protocol::ask::Interest;
+use crate::protocol::ask::{Inspect, Interest};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::expiry::Expiry;
@@ -27,8 +27,12 @@ use crate::stream::verbs::delete::End;
 /// 2001-09-09T01:46:40Z.
 const BORN: u64 = 1_000_000_000_000;
 
-fn root() -> Root {
-    Root::of_project("p")
+fn below(root: Root) -> Inspect {
+    Inspect { root, alone: false }
+}
+
+fn root() -> Inspect {
+    below(Root::of_project("p"))
 }
 
 fn shown(stream: &mut Stream<&Sqlite>, now: u64) -> Value {
@@ -238,7 +242,7 @@ fn forks_and_subscriptions_are_those_of_the_root() {
     let seen = shown(&mut stream, BORN);
     assert_eq!(seen["forks"], json!([{"path": "e/f"}, {"path": "f"}]));
     assert_eq!(seen["subscriptions"], json!(["a/b", "s:1"]));
-    let all = stream.describe(&Root::ALL, BORN).unwrap().encode();
+    let all = stream.describe(&below(Root::ALL), BORN).unwrap().encode();
     let all: Value = serde_json::from_slice(&all).unwrap();
     assert_eq!(all["path"], "p/x/a");
     assert_eq!(
@@ -247,7 +251,7 @@ fn forks_and_subscriptions_are_those_of_the_root() {
     );
     assert_eq!(all["subscriptions"], json!(["all"]));
     // A stream of another root is none.
-    let other = Root::of_project("q");
+    let other = below(Root::of_project("q"));
     assert_eq!(stream.describe(&other, BORN).unwrap_err(), Error::NotFound);
 
     let loan = stream.lend(&claim(named("p/f", "2")), BORN).unwrap();
@@ -268,6 +272,21 @@ fn forks_and_subscriptions_are_those_of_the_root() {
         (&seen["forkedFrom"], &seen["tail"]),
         (&source, &json!(offset(3)))
     );
+    // Who may see one stream alone is told of no other.
+    let alone = Inspect {
+        alone: true,
+        ..root()
+    };
+    let seen = |stream: &mut Stream<&Sqlite>| -> Value {
+        let described = stream.describe(&alone, BORN).unwrap();
+        serde_json::from_slice(&described.encode()).unwrap()
+    };
+    let source = seen(&mut stream);
+    assert_eq!(
+        (&source["forks"], &source["subscriptions"]),
+        (&Value::Null, &Value::Null)
+    );
+    assert_eq!(seen(&mut fork)["forkedFrom"]["path"], Value::Null);
 }
 
 #[test]

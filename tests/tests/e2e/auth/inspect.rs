@@ -93,7 +93,9 @@ fn a_stream_is_shown_with_everything_to_who_may_see_it() -> Result<()> {
     look(client, "rooms/1", 401)?;
     for scope in ["read", "write"] {
         let limited = with(client, &stream_token(SECRET, "p", scope, "rooms/1"));
-        look(&limited, "rooms/1", 200)?;
+        let shown = look(&limited, "rooms/1", 200)?;
+        let others = (&shown["forks"], &shown["subscriptions"]);
+        ensure!(others == (&Value::Null, &Value::Null), "{shown}");
         look(&limited, "rooms/2", 403)?;
         look(&limited, "none", 403)?;
     }
