@@ -12,7 +12,8 @@ fn main() -> io::Result<()> {
     let variable = |name| env::var_os(name).map(PathBuf::from).unwrap_or_default();
     let root = variable("CARGO_MANIFEST_DIR").join(EXAMPLES);
     let mut code = String::from("static EXAMPLES: &[Example] = &[\n");
-    for folder in sorted(&root)? {
+    let folders = sorted(&root)?.into_iter().filter(|path| path.is_dir());
+    for folder in folders {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         code += &format!("Example {{ name: {name:?}, files: &[\n");
         let mut files = Vec::new();
