@@ -1,6 +1,6 @@
 //! The way to a stream's object, and back.
 
-use super::{Error, Stream};
+use super::{Error, Stream, Streams};
 use crate::auth::project::Registry;
 use crate::edge::cold;
 use crate::edge::ports::{Outgoing, Ports};
@@ -68,12 +68,10 @@ impl<P: Ports<Env: Registry>> Stream<P> {
 
     /// Which of the projects of its name the stream belongs to.
     pub(super) async fn era(&self) -> Result<Option<Era>, Error> {
-        let streams = &self.streams;
-        let Some(project) = self.path.project().filter(|_| streams.has_projects) else {
-            return Ok(None);
-        };
-        let project = streams.ports.env().project(project).await?;
-        Ok(project.and_then(|project| project.era))
+        match self.path.project() {
+            Some(project) => self.streams.era_of(project).await,
+            None => Ok(None),
+        }
     }
 
     pub(super) fn url(&self, era: Option<Era>, query: &str) -> String {
@@ -85,6 +83,17 @@ impl<P: Ports<Env: Registry>> Stream<P> {
             Some(era) => in_era(&url, era),
             None => url,
         }
+    }
+}
+
+impl<P: Ports<Env: Registry>> Streams<P> {
+    /// Which of the projects of a name it is.
+    pub(super) async fn era_of(&self, project: &str) -> Result<Option<Era>, Error> {
+        if !self.has_projects {
+            return Ok(None);
+        }
+        let project = self.ports.env().project(project).await?;
+        Ok(project.and_then(|project| project.era))
     }
 }
 

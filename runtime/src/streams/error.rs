@@ -9,6 +9,7 @@ use crate::edge::ports::Outgoing;
 use crate::protocol::error::Error as Refusal;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
+use crate::protocol::subscription_error::SubscriptionError;
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,7 +105,7 @@ impl Error {
             "sequence_gap" => number(header::PRODUCER_EXPECTED_SEQ)
                 .zip(number(header::PRODUCER_RECEIVED_SEQ))
                 .map(|(expected, received)| Self::SequenceGap { expected, received }),
-            "unavailable" | "registry_unavailable" | "newer_version" => {
+            "unavailable" | "registry_unavailable" | "newer_version" | "UNAVAILABLE" => {
                 Some(Self::Unavailable(message.clone()))
             }
             _ => None,
@@ -114,6 +115,25 @@ impl Error {
             code,
             message,
         })
+    }
+
+    /// Reads an answer of an object that is no stream's.
+    pub(super) fn said(status: u16, body: &[u8]) -> Self {
+        struct Bare(u16);
+        impl Outgoing for Bare {
+            fn status(&self) -> u16 {
+                self.0
+            }
+            fn header(&self, _name: &str) -> Option<String> {
+                None
+            }
+        }
+        Self::read(&Bare(status), body)
+    }
+
+    /// What breaks a rule before anybody is asked.
+    pub(super) fn refused(field: &'static str, message: impl Into<String>) -> Self {
+        Refusal::invalid(field, message).into()
     }
 
     /// What a response lacks that each of its kind has.
@@ -151,6 +171,9 @@ impl From<Refusal> for Error {
             Refusal::Unavailable(detail)
             | Refusal::RegistryUnavailable(detail)
             | Refusal::Newer(detail) => Self::Unavailable(detail),
+            Refusal::Subscription(SubscriptionError::NoAnswer) => {
+                Self::Unavailable(SubscriptionError::NoAnswer.to_string())
+            }
             other => Self::Refused {
                 status: other.status(),
                 code: other.code().to_owned(),

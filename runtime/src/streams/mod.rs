@@ -5,6 +5,8 @@
 //! | file | what it knows |
 //! |---|---|
 //! | [`create`], [`append`], [`producer`], [`read`], [`follow`], [`manage`] | what a stream can be asked, and what it says |
+//! | [`list`] | which streams there are |
+//! | [`subscriptions`], [`subscribe`], [`wake`] | cursors over streams, and being woken by them |
 //! | [`call`] | the way to its object and back |
 //! | [`error`] | what it refuses |
 //!
@@ -16,9 +18,13 @@ mod call;
 pub mod create;
 pub mod error;
 pub mod follow;
+pub mod list;
 pub mod manage;
 pub mod producer;
 pub mod read;
+pub mod subscribe;
+pub mod subscriptions;
+pub mod wake;
 
 #[cfg(test)]
 mod tests;
@@ -27,9 +33,13 @@ pub use append::{Append, Appended};
 pub use create::{Create, Created};
 pub use error::Error;
 pub use follow::Follow;
+pub use list::{List, Listed};
 pub use manage::{Fork, Metadata};
 pub use producer::Producer;
 pub use read::Page;
+pub use subscribe::Subscribe;
+pub use subscriptions::{Subscribed, Subscription, Subscriptions};
+pub use wake::Wake;
 
 use crate::edge::ports::Ports;
 use crate::protocol::path::StreamPath;
