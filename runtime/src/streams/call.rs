@@ -1,12 +1,16 @@
 //! The way to a stream's object, and back.
 
 use super::{Error, Stream, Streams};
-use crate::auth::project::Registry;
+use crate::auth::project::{Registry, Settling};
 use crate::edge::cold;
 use crate::edge::ports::{Outgoing, Ports};
+use crate::patience::within;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
 use crate::protocol::path::{self, Era, StreamPath, in_era};
+
+/// The query of a PUT that makes a public stream.
+pub(super) const PUBLIC: &str = "public=true";
 
 /// What a stream is asked.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +55,14 @@ impl<P: Ports<Env: Registry>> Stream<P> {
         let url = self.url(era, &call.query);
         let request = ports.request(call.method, &url, &call.headers, &call.body)?;
         let object = ports.object(&self.path.name(era))?;
-        let response = ports.forward(&object, &request).await?;
+        let asked = ports.forward(&object, &request);
+        let response = match self.streams.limit {
+            None => asked.await?,
+            Some(limit) => match within(ports.sleep(limit), asked).await {
+                Some(response) => response?,
+                None => return Err(Error::late(limit)),
+            },
+        };
         self.accepted(response).await
     }
 
@@ -64,6 +75,25 @@ impl<P: Ports<Env: Registry>> Stream<P> {
                 Err(Error::read(&response, &body))
             }
         }
+    }
+
+    /// The same, and registers what follows from it, as [`ProjectJwt`](crate::ProjectJwt) does.
+    pub(super) async fn change(&self, call: &Call) -> Result<P::Response, Error> {
+        let outcome = self.call(call).await;
+        let status = match &outcome {
+            Ok(response) => response.status(),
+            Err(error) => error.status(),
+        };
+        let is_public = call.query == PUBLIC;
+        let settling = Settling::after(call.method, status, is_public);
+        let has_project = self.streams.has_projects && self.path.project().is_some();
+        if let Some(settling) = settling.filter(|_| has_project) {
+            let registry = self.streams.ports.env();
+            settling
+                .settle(registry, &self.path, self.era().await?)
+                .await?;
+        }
+        outcome
     }
 
     /// Which of the projects of its name the stream belongs to.

@@ -3,12 +3,14 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::Map;
 
 use crate::auth;
 use crate::edge::ports::Outgoing;
 use crate::protocol::error::Error as Refusal;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
+use crate::protocol::reply::Reply;
 use crate::protocol::subscription_error::SubscriptionError;
 
 /// Why a call came to nothing.
@@ -131,6 +133,11 @@ impl Error {
         Self::read(&Bare(status), body)
     }
 
+    /// Nothing came in time.
+    pub(super) fn late(limit: u64) -> Self {
+        Self::Unavailable(format!("no answer within {limit} ms"))
+    }
+
     /// What breaks a rule before anybody is asked.
     pub(super) fn refused(field: &'static str, message: impl Into<String>) -> Self {
         Refusal::invalid(field, message).into()
@@ -139,6 +146,39 @@ impl Error {
     /// What a response lacks that each of its kind has.
     pub(super) fn lacking(what: &str) -> Self {
         Self::Unavailable(format!("the stream's answer has no {what}"))
+    }
+
+    /// What a request from outside would have been answered. What happened inside the server is not
+    /// in it.
+    pub(crate) fn reply(&self) -> Reply {
+        let refusal = match self {
+            Self::NotFound => Refusal::NotFound,
+            Self::Gone => Refusal::Gone,
+            Self::Closed { tail } => Refusal::Closed { tail: *tail },
+            Self::Overtaken { tail, closed } => Refusal::Overtaken {
+                tail: *tail,
+                closed: *closed,
+            },
+            Self::Truncated { earliest } => Refusal::Truncated {
+                earliest: *earliest,
+            },
+            Self::StaleEpoch { current } => Refusal::StaleEpoch { current: *current },
+            Self::SequenceGap { expected, received } => Refusal::SequenceGap {
+                expected: *expected,
+                received: *received,
+            },
+            Self::Unavailable(detail) => Refusal::Unavailable(detail.clone()),
+            Self::Json(message) => Refusal::invalid("JSON", message),
+            Self::Exists(message) => {
+                return Reply::refusing(409, "stream_exists", message, Map::new());
+            }
+            Self::Refused {
+                status,
+                code,
+                message,
+            } => return Reply::refusing(*status, code, message, Map::new()),
+        };
+        Reply::refused(&refusal)
     }
 
     /// The status that a request from outside would have got.

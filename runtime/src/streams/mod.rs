@@ -41,6 +41,8 @@ pub use subscribe::Subscribe;
 pub use subscriptions::{Subscribed, Subscription, Subscriptions};
 pub use wake::Wake;
 
+use std::time::Duration;
+
 use crate::edge::ports::Ports;
 use crate::protocol::path::StreamPath;
 
@@ -52,6 +54,8 @@ const JSON: &str = "application/json";
 pub struct Streams<P> {
     ports: P,
     has_projects: bool,
+    /// In milliseconds.
+    limit: Option<u64>,
 }
 
 impl<P: Ports> Streams<P> {
@@ -61,6 +65,28 @@ impl<P: Ports> Streams<P> {
         Self {
             ports,
             has_projects,
+            limit: None,
+        }
+    }
+
+    /// The same streams, of which none belongs to a project that is registered: nothing is looked up
+    /// in `REGISTRY`, and no stream is published there.
+    #[must_use]
+    pub fn without_projects(self) -> Self {
+        Self {
+            has_projects: false,
+            ..self
+        }
+    }
+
+    /// The same streams, which are not waited for longer than this: a call that takes longer comes to
+    /// [`Error::Unavailable`], and what was asked for may be done all the same. Otherwise the platform
+    /// alone decides. [`Follow`] waits for as long as there is nothing.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self {
+            limit: Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+            ..self
         }
     }
 
