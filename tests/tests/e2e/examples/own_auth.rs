@@ -1,6 +1,5 @@
 //! API keys in place of tokens.
 
-use std::fs;
 use std::thread::{sleep, spawn};
 use std::time::{Duration, Instant};
 
