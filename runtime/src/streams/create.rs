@@ -18,6 +18,7 @@ pub struct Create {
     expiry: Option<(&'static str, String)>,
     closed: bool,
     retention: Option<Retention>,
+    public: bool,
     body: Vec<u8>,
 }
 
@@ -46,6 +47,14 @@ impl Create {
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = Some(retention);
+        self
+    }
+
+    /// Everyone may read the stream, without a token, where tokens decide
+    /// ([`ProjectJwt`](crate::ProjectJwt)).
+    #[must_use]
+    pub fn public(mut self) -> Self {
+        self.public = true;
         self
     }
 
@@ -101,6 +110,9 @@ impl Create {
         let mut call = Call::new("PUT")
             .with_some(header::STREAM_CLOSED, closed)
             .with_some(header::STREAM_RETENTION, retention);
+        if self.public {
+            call::PUBLIC.clone_into(&mut call.query);
+        }
         call.headers.extend(self.expiry);
         call.body = self.body;
         call
@@ -116,6 +128,6 @@ impl<P: Ports<Env: Registry>> Stream<P> {
     pub async fn create(&self, create: Create) -> Result<Created, Error> {
         let call = create.call();
         let call = call.with(header::CONTENT_TYPE, &self.content_type);
-        Created::read(&self.call(&call).await?)
+        Created::read(&self.change(&call).await?)
     }
 }
