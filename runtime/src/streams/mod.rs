@@ -22,6 +22,8 @@ pub mod error;
 pub mod follow;
 pub mod list;
 pub mod manage;
+pub mod pieces;
+pub mod pipe;
 pub mod producer;
 pub mod read;
 pub mod receive;
@@ -29,6 +31,7 @@ pub mod subscribe;
 pub mod subscriptions;
 pub mod token;
 pub mod wake;
+pub mod will;
 
 #[cfg(test)]
 mod tests;
@@ -39,14 +42,22 @@ pub use error::Error;
 pub use follow::Follow;
 pub use list::{List, Listed};
 pub use manage::{Fork, Metadata};
+pub use pieces::{BrokenOff, Event, Events};
+pub use pipe::{End, Pipe, Piped};
 pub use producer::Producer;
 pub use read::Page;
 pub use receive::Notice;
 pub use subscribe::Subscribe;
 pub use subscriptions::{Subscribed, Subscription, Subscriptions};
 pub use wake::Wake;
+pub use will::Will;
 
 pub use crate::auth::mint::Scope;
+
+/// What sources of a [pipe](Stream::pipe) are changed with, `map` for one.
+pub use futures_util::StreamExt;
+
+pub use crate::cloudflare::{Body, events, pieces};
 
 use std::time::Duration;
 
