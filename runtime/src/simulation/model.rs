@@ -45,7 +45,7 @@ pub struct Life {
     pub origin: Option<String>,
     pub depth: u32,
     pub is_alive: bool,
-    producers: BTreeMap<String, (u64, u64)>,
+    pub producers: BTreeMap<String, (u64, u64)>,
     /// What it says last, and how long it waits for that, in milliseconds.
     will: Option<(u64, Vec<Vec<u8>>)>,
     /// When it was last appended to.
