@@ -388,10 +388,7 @@ impl World {
         let expires = node.birth().is_some_and(|birth| birth.expiry.is_some());
         let reasons = [
             ("a time to end at", expires && !is_kept),
-            (
-                "a will",
-                self.model(|model| model.will_due(node).is_some()),
-            ),
+            ("a will", self.model(|model| model.will_due(node).is_some())),
             ("a purge", node.number("SELECT count(*) FROM purge") > 0),
             ("something to drop", !is_kept && node.number(TO_DROP) > 0),
             (

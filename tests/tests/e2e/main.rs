@@ -26,6 +26,7 @@ mod memory;
 mod microtasks;
 mod noise;
 mod overtaken;
+mod own_code;
 mod placement;
 mod projects;
 mod restart;
