@@ -15,6 +15,7 @@ mod counted;
 mod dev;
 mod ends;
 mod events;
+mod examples;
 mod expiry;
 mod fixture;
 mod forks;
