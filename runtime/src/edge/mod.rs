@@ -37,7 +37,7 @@ pub mod settings;
 pub use serve::Server;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::fmt;
 

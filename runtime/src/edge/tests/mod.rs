@@ -5,4 +5,4 @@ mod control_tests;
 mod copies_tests;
 mod live_tests;
 mod serve_tests;
-mod world;
+pub(crate) mod world;
