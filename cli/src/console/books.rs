@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// For how long counts what was said at Cloudflare, or here where nothing seems to have changed.
-const LIFETIME: Duration = Duration::from_secs(60);
+const LIFETIME: Duration = Duration::from_secs(30);
 const LOCAL_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// A server of a project of ours, and its registry. All it does may take seconds.

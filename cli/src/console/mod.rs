@@ -96,6 +96,8 @@ impl<'scope> Console<'scope> {
                     thread,
                 } = Clerk::start(scope, ui, here, flags)?;
                 threads.push(thread);
+                // Its tokens go there.
+                http::check_safe(root.as_str())?;
                 let asker = match who {
                     Some(who) => Asker::One(who),
                     None => Asker::Project(clerk),
@@ -103,7 +105,6 @@ impl<'scope> Console<'scope> {
                 (root, asker, about)
             }
         };
-        http::check_safe(root.as_str())?;
         let server = root.server().to_owned();
         let pass = Pass::new(root, asker, ui.verbose())?;
         let guard = Guard::new(port);

@@ -31,8 +31,8 @@ use crate::{
 pub const PLACE: &str = "/v1/stream";
 /// How long the server may take until it begins to answer: a long-poll takes half of it.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// For how long nobody looks a signer up again.
-const LIFETIME: Duration = Duration::from_secs(30);
+/// For how long nobody asks the clerk again, who may be at something that takes a while.
+const LIFETIME: Duration = Duration::from_secs(5);
 /// The segment of a root that is no stream's.
 const RESERVED: &str = "__ds";
 const FORKED_FROM: &str = "stream-forked-from";
@@ -118,10 +118,6 @@ impl Pass {
                 return Err(self.unreachable(StatusCode::GATEWAY_TIMEOUT, "it took too long"));
             }
         };
-        if answer.status() == StatusCode::UNAUTHORIZED {
-            // The secret may be another by now.
-            self.signers.borrow_mut().remove(&target.project);
-        }
         let (mut head, body) = Response::<Body>::from(answer).into_parts();
         let all = std::mem::take(&mut head.headers);
         for (name, value) in all.iter().filter(|(name, _)| comes_back(name)) {
