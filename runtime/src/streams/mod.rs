@@ -5,7 +5,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | [`create`], [`append`], [`producer`], [`read`], [`follow`], [`manage`] | what a stream can be asked, and what it says |
-//! | [`call`] | the way to its object and back |
+//! | `call` | the way to its object and back |
 //! | [`error`] | what it refuses |
 //!
 //! All of it is over the edge's [ports](crate::edge::ports), so that it runs in tests as it does in
