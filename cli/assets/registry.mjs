@@ -1,4 +1,4 @@
-// Reads and writes the local run's KV, for `durable-streams create-project` and its siblings.
+// Reads and writes the local run's KV, for `durable-streams projects` and whatever else needs a project's secret.
 //
 // The first line on stdin is a JSON document of miniflare options. Each further line is one request:
 // {"get": key}, {"put": key, "value": text}, {"delete": key} or {"list": true}. Each is answered by one

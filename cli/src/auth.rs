@@ -2,15 +2,15 @@
 
 use std::{path::Path, time::Duration};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde::Serialize;
-use toml_edit::DocumentMut;
 
 use crate::{
     args::values::{Auth, Scope},
     project::Project,
     registry::{Place, Record, Registry, Secret},
     token::{self, Claims},
+    toml_file,
     ui::Ui,
 };
 
@@ -50,12 +50,7 @@ impl Access {
 
 /// What the project in a folder says of itself: `package.metadata.durable-streams.auth`.
 pub fn of(root: &Path) -> Result<Auth> {
-    let path = root.join("Cargo.toml");
-    let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let manifest: DocumentMut = text
-        .parse()
-        .with_context(|| format!("{} is not TOML", path.display()))?;
+    let manifest = toml_file::read(&root.join("Cargo.toml"))?;
     let mut item = Some(manifest.as_item());
     for key in ["package", "metadata", "durable-streams", "auth"] {
         item = item.and_then(|item| item.get(key));

@@ -77,11 +77,6 @@ pub fn new_branch(dir: &Path) -> String {
     answer(dir, &["config", "--get", "init.defaultBranch"]).unwrap_or_else(|| BRANCH.to_owned())
 }
 
-/// Whether a folder, which need not exist yet, lies inside a git work tree.
-pub fn inside_work_tree(dir: &Path) -> bool {
-    answer(dir, &["rev-parse", "--is-inside-work-tree"]).is_some_and(|answer| answer == "true")
-}
-
 /// Makes a repository of a folder, on a branch. Nothing is committed, and one that is there stays.
 pub fn init(ui: &Ui, dir: &Path, branch: &str) -> Result<()> {
     let is_there = dir.join(".git").exists();

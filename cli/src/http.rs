@@ -20,10 +20,12 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const IDLE_LIMIT: Duration = Duration::from_secs(3);
 /// How often a request is sent, counting the first time.
 pub const TRIES: u32 = 3;
-/// The wait before the second try; it doubles for the next.
-pub const BACK_OFF: Duration = Duration::from_millis(500);
-/// A longer wait than this is left to the person.
-pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The wait before the second try; it doubles for the next …
+const BACK_OFF: Duration = Duration::from_millis(500);
+/// … up to this.
+const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
+/// A longer wait that the other side asks for is left to the person.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// What stays as it is in a part of a path.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -79,6 +81,29 @@ pub fn run<T>(runtime: &Runtime, work: impl Future<Output = T>) -> Result<T, Int
     })
 }
 
+/// Sends something up to `tries` times. Of an outcome after which it may be sent again, `again` gives how
+/// long the other side wants to be left alone, if it says so; of any other, nothing.
+pub async fn repeat<T>(
+    tries: u32,
+    mut attempt: impl AsyncFnMut() -> T,
+    again: impl Fn(&T) -> Option<Option<Duration>>,
+) -> T {
+    let mut back_off = BACK_OFF;
+    for _ in 1..tries {
+        let outcome = attempt().await;
+        let Some(asked) = again(&outcome) else {
+            return outcome;
+        };
+        let pause = asked.unwrap_or(back_off);
+        if pause > LONGEST_WAIT {
+            return outcome;
+        }
+        tokio::time::sleep(pause).await;
+        back_off = (back_off * 2).min(LONGEST_BACK_OFF);
+    }
+    attempt().await
+}
+
 /// Says on stderr what was sent and what came: never a header, never a body.
 pub fn trace(method: &Method, path: &str, status: Option<u16>, took: Duration) {
     let outcome = status.map_or("no answer".to_owned(), |status| status.to_string());
@@ -91,9 +116,26 @@ pub fn escape(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
 }
 
+/// A path, each part of it escaped.
+pub fn escape_path(path: &str) -> String {
+    let parts: Vec<String> = path.split('/').map(escape).collect();
+    parts.join("/")
+}
+
 /// Whether credentials may be sent to a URL: over TLS, or to this machine.
 pub fn is_safe(url: &str) -> bool {
     is_here(url) || Url::parse(url).is_ok_and(|url| url.scheme() == "https")
+}
+
+/// Refuses a URL that tokens may not be sent to.
+pub fn check_safe(url: &str) -> anyhow::Result<()> {
+    match is_safe(url) {
+        true => Ok(()),
+        false => Err(problem(
+            format!("`{url}` is no https URL"),
+            "tokens would be sent there in the clear; only on this machine http will do",
+        )),
+    }
 }
 
 fn is_here(url: &str) -> bool {
@@ -183,6 +225,24 @@ mod tests {
         ] {
             assert!(!is_safe(bad), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_fails_by_chance_is_sent_again_and_not_for_ever() {
+        let sent_until = |done: u32, pause: u64| {
+            let mut sent = 0;
+            let attempt = async || {
+                sent += 1;
+                sent
+            };
+            let again = |sent: &u32| (*sent < done).then(|| Some(Duration::from_secs(pause)));
+            runtime().unwrap().block_on(repeat(3, attempt, again))
+        };
+        assert_eq!(sent_until(1, 0), 1);
+        assert_eq!(sent_until(2, 0), 2);
+        assert_eq!(sent_until(9, 0), 3);
+        // Nobody waits that long.
+        assert_eq!(sent_until(9, 61), 1);
     }
 
     #[test]

@@ -40,8 +40,8 @@ pub fn note_interrupts() {
     });
 }
 
-/// A question that is on the screen has hidden it.
-fn show_cursor() {
+/// Shows the cursor, which a question that is on the screen has hidden.
+pub fn show_cursor() {
     let terminal = console::Term::stderr();
     if terminal.is_term() {
         let _ = terminal.show_cursor();

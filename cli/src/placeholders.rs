@@ -3,11 +3,10 @@
 use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
-use dialoguer::{Confirm, Input, Select};
 use regex_lite::Regex;
 use toml_edit::{DocumentMut, Item, TableLike};
 
-use crate::error::problem;
+use crate::{error::problem, ui::Ui};
 
 /// The file of a template that says what it asks for.
 pub const CONFIG: &str = "cargo-generate.toml";
@@ -93,8 +92,12 @@ pub fn has_github_actions(template: &Path) -> Result<bool> {
 }
 
 /// Adds the values that have no default and that nobody has given: asked for, where somebody is there
-/// to answer, and else an error that names them all.
-pub fn complete(template: &Path, define: &mut BTreeMap<String, String>, ask: bool) -> Result<()> {
+/// to `ask`, and else an error that names them all.
+pub fn complete(
+    template: &Path,
+    define: &mut BTreeMap<String, String>,
+    ask: Option<&Ui>,
+) -> Result<()> {
     let mut missing = placeholders(template)?;
     missing.retain(|one| {
         one.default.is_none() && !one.is_conditional && !define.contains_key(&one.name)
@@ -102,11 +105,11 @@ pub fn complete(template: &Path, define: &mut BTreeMap<String, String>, ask: boo
     if missing.is_empty() {
         return Ok(());
     }
-    if !ask {
+    let Some(ui) = ask else {
         return Err(unanswered(&missing));
-    }
+    };
     for one in missing {
-        let value = one.ask()?;
+        let value = one.ask(ui)?;
         define.insert(one.name, value);
     }
     Ok(())
@@ -220,18 +223,12 @@ impl Placeholder {
         ))
     }
 
-    fn ask(&self) -> Result<String> {
+    fn ask(&self, ui: &Ui) -> Result<String> {
         Ok(match &self.kind {
-            Kind::Text => Input::<String>::new()
-                .with_prompt(&self.prompt)
-                .interact_text()?,
-            Kind::Truth => Confirm::new()
-                .with_prompt(&self.prompt)
-                .interact()?
-                .to_string(),
+            Kind::Text => ui.line(&self.prompt, None, |_| Ok(()))?,
+            Kind::Truth => ui.yes_or_no(&self.prompt, None)?.to_string(),
             Kind::Choice(choices) => {
-                let select = Select::new().with_prompt(&self.prompt).items(choices);
-                let chosen = select.default(0).interact()?;
+                let chosen = ui.choose(&self.prompt, choices, 0)?;
                 choices.get(chosen).cloned().unwrap_or_default()
             }
         })
@@ -328,12 +325,12 @@ mod tests {
              [placeholders.c]\ntype = \"string\"\nprompt = \"C?\"\ndefault = \"c\"\n",
         );
         let mut given = define("z");
-        let error = complete(dir.path(), &mut given, false).unwrap_err();
+        let error = complete(dir.path(), &mut given, None).unwrap_err();
         assert_eq!(
             error.to_string(),
             "the template needs values: a (A? true or false), b (B? x or y)"
         );
         given.extend([define("a"), define("b")].into_iter().flatten());
-        complete(dir.path(), &mut given, false).unwrap();
+        complete(dir.path(), &mut given, None).unwrap();
     }
 }

@@ -190,7 +190,7 @@ fn signal_group(child: &mut Child, _kill: bool) {
 
 /// `cargo run` leaves its own settings in the environment. A cargo of another project must not see
 /// them: they would choose its program and its toolchain.
-pub fn without_cargo_run(command: &mut Command) {
+fn without_cargo_run(command: &mut Command) {
     let under_cargo = std::env::var_os("CARGO_MANIFEST_DIR").is_some();
     if !under_cargo {
         return;

@@ -4,9 +4,8 @@ use std::{fmt, path::Path};
 
 use anyhow::Result;
 use serde_json::{Value, json};
-use toml_edit::DocumentMut;
 
-use crate::error::problem;
+use crate::{error::problem, toml_file};
 
 /// The package a project depends on.
 pub const PACKAGE: &str = "durable-streams-cloudflare";
@@ -72,11 +71,7 @@ impl RuntimeSource {
             .canonicalize()
             .map_err(|_| "it is not a version, a git URL or an existing folder".to_owned())?;
         let manifest = absolute.join("Cargo.toml");
-        let text = std::fs::read_to_string(&manifest)
-            .map_err(|error| format!("cannot read {}: {error}", manifest.display()))?;
-        let document: DocumentMut = text
-            .parse()
-            .map_err(|error| format!("{} is not TOML: {error}", manifest.display()))?;
+        let document = toml_file::read(&manifest).map_err(|error| format!("{error:#}"))?;
         let name = document
             .get("package")
             .and_then(|package| package.get("name")?.as_str());

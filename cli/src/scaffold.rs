@@ -108,7 +108,7 @@ pub fn stage(ui: &Ui, project: &NewProject, ask: bool) -> Result<Staged> {
     let github_actions = project.github_actions.to_string();
     define.insert(placeholders::GITHUB_ACTIONS.to_owned(), github_actions);
     define.insert("branch".to_owned(), project.branch.clone());
-    placeholders::complete(&template, &mut define, ask)?;
+    placeholders::complete(&template, &mut define, ask.then_some(ui))?;
     let request = Request {
         template,
         into: workshop.path().join("out"),

@@ -139,7 +139,7 @@ mod tests {
     use sha2::{Digest, Sha256};
 
     use super::*;
-    use crate::{scaffold::list_files, toolchain::WORKER_BUILD_VERSION};
+    use crate::{hex::hex, scaffold::list_files, toolchain::WORKER_BUILD_VERSION};
 
     #[test]
     fn the_built_in_template_is_the_whole_folder() {
@@ -167,12 +167,7 @@ mod tests {
                 for (name, text) in files(state) {
                     digest.update(format!("{name} {}\n{text}", text.len()));
                 }
-                let digest: String = digest
-                    .finalize()
-                    .iter()
-                    .map(|b| format!("{b:02x}"))
-                    .collect();
-                format!("{state} {}\n", &digest[..16])
+                format!("{state} {}\n", hex(digest.finalize().iter().take(8)))
             })
             .collect();
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/assets/templates/digests.txt");

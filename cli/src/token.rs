@@ -13,7 +13,7 @@ use jsonwebtoken::{
 use serde::Serialize;
 use sha2::Sha256;
 
-use crate::{args::values::Scope, error::problem, registry::Secret};
+use crate::{args::values::Scope, error::problem, registry::Secret, stream::names_stream};
 
 /// What a token says.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,14 +53,13 @@ pub fn expiry(lifetime: Duration) -> Result<u64> {
 
 /// Refuses what can be no stream's path after the project.
 pub fn check_stream(stream: &str) -> Result<()> {
-    let bad = |segment: &str| matches!(segment, "" | "." | "..");
-    if stream.split('/').any(bad) || stream.chars().any(char::is_control) {
-        return Err(problem(
+    match names_stream(stream) {
+        true => Ok(()),
+        false => Err(problem(
             format!("--stream `{stream}` names no stream"),
             "give the path after the project, as in my-stream or chats/42",
-        ));
+        )),
     }
-    Ok(())
 }
 
 /// `jsonwebtoken` leaves the cryptography to others. What it offers for that brings RSA and elliptic

@@ -6,28 +6,24 @@ mod output;
 mod password;
 mod places;
 mod questions;
+mod steps;
 
 use std::{
-    cell::Cell,
-    env,
+    env, fmt,
     io::{self, IsTerminal},
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    sync::Mutex,
+    time::Duration,
 };
 
-use anyhow::Result;
 use console::style;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::Value;
 
-use self::output::{Output, remark};
 pub use self::places::{Places, quoted};
+use self::{
+    output::{Output, remark},
+    steps::Drawn,
+};
 use crate::{args::global::Global, error, interrupt};
-
-/// After how many more things of a kind progress is said where it cannot be drawn.
-const NOTED: u64 = 500;
-/// After how long progress is said again where it cannot be drawn.
-const SAID_AGAIN: Duration = Duration::from_secs(5);
 
 /// How to talk to whoever started the program.
 #[derive(Debug)]
@@ -40,8 +36,8 @@ pub struct Ui {
     /// Where we were told to work.
     places: Places,
     output: Output,
-    /// The step that is drawn, and what it is.
-    drawn: Mutex<Option<(ProgressBar, String)>>,
+    /// The step that is drawn.
+    drawn: Mutex<Option<Drawn>>,
 }
 
 impl Ui {
@@ -100,25 +96,12 @@ impl Ui {
         if self.quiet {
             return;
         }
-        let text = self.places.keep_in(text.as_ref());
-        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*drawn {
-            Some((bar, _)) => bar.suspend(|| remark(text)),
-            None => remark(text),
-        }
-    }
-
-    /// How far the step is that runs; drawn on a terminal, and nowhere else.
-    pub fn progress(&self, text: impl AsRef<str>) {
-        let drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((bar, what)) = &*drawn {
-            bar.set_message(format!("{what} … {}", text.as_ref()));
-        }
+        self.say(self.places.keep_in(text.as_ref()));
     }
 
     /// Something that is not an error but should be known, also with `--quiet`.
     pub fn warn(&self, text: impl AsRef<str>) {
-        remark(format_args!(
+        self.say(format_args!(
             "{} {}",
             style("warning:").yellow().bold().for_stderr(),
             self.places.keep_in(text.as_ref())
@@ -138,13 +121,13 @@ impl Ui {
     /// An error the program goes on after.
     pub fn report(&self, error: &anyhow::Error) {
         let what = format!("{error:#}");
-        remark(format_args!(
+        self.say(format_args!(
             "{} {}",
             style("error:").red().bold().for_stderr(),
             self.places.keep_in(&what)
         ));
         if let Some(hint) = error::hint(error) {
-            remark(format_args!(
+            self.say(format_args!(
                 "{} {}",
                 style("help:").cyan().bold().for_stderr(),
                 self.places.keep_in(hint)
@@ -172,75 +155,9 @@ impl Ui {
     /// the cursor, and does not end its line.
     pub fn leave(&self, was_asking: bool) {
         if self.terminal && was_asking {
-            let _ = console::Term::stderr().show_cursor();
+            interrupt::show_cursor();
             remark("");
         }
-    }
-
-    /// Runs a step that takes a while and says how long it took. Of steps at the same time the first
-    /// is drawn.
-    pub fn step<T>(&self, what: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-        let started = Instant::now();
-        let draws = self.draw(what);
-        if !draws {
-            self.note(format!("{what} …"));
-        }
-        let outcome = work();
-        if draws {
-            let drawn = self.drawn.lock().map(|mut drawn| drawn.take());
-            if let Ok(Some((bar, _))) = drawn {
-                bar.finish_and_clear();
-            }
-        }
-        if outcome.is_ok() {
-            self.note(format!("{what} … {}", seconds(started.elapsed())));
-        }
-        outcome
-    }
-
-    /// Runs a step that counts what it has done so far, by calling what it is given.
-    pub fn counting<T>(
-        &self,
-        what: &str,
-        work: impl FnOnce(&dyn Fn(u64)) -> Result<T>,
-    ) -> Result<T> {
-        let spinner = self.spinner(what);
-        let noted = Cell::new(0);
-        let outcome = work(&|count| match &spinner {
-            Some(spinner) => spinner.set_message(format!("{what} … {count}")),
-            None if count / NOTED > noted.get() => {
-                noted.set(count / NOTED);
-                self.note(format!("{what} … {count}"));
-            }
-            None => {}
-        });
-        if let Some(spinner) = spinner {
-            spinner.finish_and_clear();
-        }
-        outcome
-    }
-
-    /// Runs a step that says how far it is, by calling what it is given: on a terminal as often as it
-    /// says it, elsewhere every few seconds.
-    pub fn telling<T>(
-        &self,
-        what: &str,
-        work: impl FnOnce(&dyn Fn(&str)) -> Result<T>,
-    ) -> Result<T> {
-        let spinner = self.spinner(what);
-        let said = Cell::new(Instant::now());
-        let outcome = work(&|text| match &spinner {
-            Some(spinner) => spinner.set_message(format!("{what} … {text}")),
-            None if said.get().elapsed() > SAID_AGAIN => {
-                said.set(Instant::now());
-                self.note(format!("{what} … {text}"));
-            }
-            None => {}
-        });
-        if let Some(spinner) = spinner {
-            spinner.finish_and_clear();
-        }
-        outcome
     }
 
     /// A line of a result that goes on: `text` for a person, `document` for a program. When nobody
@@ -255,25 +172,12 @@ impl Ui {
         }
     }
 
-    fn draw(&self, what: &str) -> bool {
-        let mut drawn = self.drawn.lock().unwrap_or_else(PoisonError::into_inner);
-        if drawn.is_some() {
-            return false;
+    /// A line on stderr, above the step that is drawn.
+    fn say(&self, text: impl fmt::Display) {
+        match &*self.drawn() {
+            Some(Drawn { bar, .. }) => bar.suspend(|| remark(text)),
+            None => remark(text),
         }
-        *drawn = self.spinner(what).map(|bar| (bar, what.to_owned()));
-        drawn.is_some()
-    }
-
-    fn spinner(&self, what: &str) -> Option<ProgressBar> {
-        if !self.terminal || self.quiet || self.verbose {
-            return None;
-        }
-        let spinner = ProgressBar::new_spinner().with_message(format!("{what} …"));
-        if let Ok(style) = ProgressStyle::with_template("{spinner} {msg} {elapsed}") {
-            spinner.set_style(style);
-        }
-        spinner.enable_steady_tick(Duration::from_millis(120));
-        Some(spinner)
     }
 }
 

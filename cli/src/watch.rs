@@ -22,10 +22,10 @@ const FILES: &[&str] = &["Cargo.toml", "build.rs"];
 const LOOKS: Duration = Duration::from_secs(1);
 /// Editors and formatters write more than once: wait until it is quiet this long.
 const QUIET: Duration = Duration::from_millis(150);
-/// What the system says when there are too many watchers.
-const TOO_MANY_FILES: i32 = 24;
 /// But not longer than this.
 const PATIENCE: Duration = Duration::from_secs(2);
+/// What the system says when there are too many watchers.
+const TOO_MANY_FILES: i32 = 24;
 
 /// Watches a project.
 pub struct Watch {
@@ -98,12 +98,11 @@ impl Watch {
 
     /// Does what may change something itself, which it says, and takes no notice of that.
     pub fn apart<E>(&self, work: impl FnOnce() -> Result<bool, E>) -> Result<(), E> {
-        let was_changed = self.changed();
+        self.is_untold.set(self.changed());
         if work()? {
             thread::sleep(QUIET);
             while self.changes.try_recv().is_ok() {}
         }
-        self.is_untold.set(was_changed);
         Ok(())
     }
 }

@@ -4,24 +4,23 @@ use std::{path::Path, process::Command};
 
 use anyhow::Result;
 
-use crate::{
-    error::problem,
-    git::{self, Repository},
-    process,
-    runtime_source::RuntimeSource,
-    ui::Ui,
-};
+use crate::{error::problem, git::Repository, process, runtime_source::RuntimeSource, ui::Ui};
 
 /// The package of this program.
 const PROGRAM: &str = env!("CARGO_PKG_NAME");
 const ELSEWHERE: &str = "say with --runtime where the runtime and this program are for everybody: a \
                          published version or a git URL";
 
-/// Refuses a workflow that cannot work in a folder; the repository is made if it is not there yet.
-pub fn check(ui: &Ui, dir: &Path, runtime: &RuntimeSource, makes_repository: bool) -> Result<()> {
-    if let Some(Repository { top, .. }) = git::repository(dir)
-        && !makes_repository
-        && dir.canonicalize().ok().as_ref() != Some(&top)
+/// Refuses a workflow that cannot work in a folder. `above` is the repository that the folder is in and
+/// stays in.
+pub fn check(
+    ui: &Ui,
+    dir: &Path,
+    above: Option<&Repository>,
+    runtime: &RuntimeSource,
+) -> Result<()> {
+    if let Some(Repository { top, .. }) = above
+        && dir.canonicalize().ok().as_ref() != Some(top)
     {
         return Err(problem(
             format!(

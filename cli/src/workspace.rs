@@ -1,27 +1,27 @@
 //! Workspaces of cargo above a new project, which is one of its own.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use anyhow::Result;
 use glob::{MatchOptions, Pattern};
 use toml_edit::{DocumentMut, Item};
 
-use crate::error::problem;
+use crate::{error::problem, toml_file};
 
 /// Refuses a folder that a workspace above takes for one of its own: cargo would refuse both.
 pub fn check(dir: &Path) -> Result<()> {
     for above in dir.ancestors().skip(1) {
-        let manifest = above.join("Cargo.toml");
-        let (Ok(text), Ok(below)) = (fs::read_to_string(&manifest), dir.strip_prefix(above)) else {
+        let path = above.join("Cargo.toml");
+        let (Ok(manifest), Ok(below)) = (toml_file::read(&path), dir.strip_prefix(above)) else {
             continue;
         };
-        if text.parse().is_ok_and(|manifest| takes(&manifest, below)) {
+        if takes(&manifest, below) {
             let below = below.display();
             return Err(problem(
                 format!(
                     "the workspace of {} takes {below} for one of its members, and the project is a \
                      workspace of its own",
-                    manifest.display()
+                    path.display()
                 ),
                 format!("add `exclude = [\"{below}\"]` to its [workspace], or name another folder"),
             ));

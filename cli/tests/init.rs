@@ -4,7 +4,7 @@ mod common;
 
 use std::{fs, net::TcpListener};
 
-use common::{Place, Run};
+use common::{Place, Run, git};
 use serde_json::json;
 
 const FILES: [&str; 5] = [
@@ -36,6 +36,15 @@ fn the_scaffold_is_this() {
         }
         panic!("the scaffold is not {path} (UPDATE_SNAPSHOTS=1 rewrites it):\n{snapshot}");
     }
+}
+
+#[test]
+fn the_runtime_shows_the_worker_that_is_written() {
+    let place = Place::new();
+    place.init(&["my-streams"]).succeeds();
+    let written = fs::read_to_string(place.work("my-streams/src/lib.rs")).unwrap();
+    let shown = concat!(env!("CARGO_MANIFEST_DIR"), "/../runtime/readme/worker.rs");
+    assert_eq!(written, fs::read_to_string(shown).unwrap());
 }
 
 #[test]
@@ -470,11 +479,7 @@ fn a_repository_of_others_that_the_environment_names_is_left_alone() {
     // As in a hook of git.
     let other = place.work("other");
     fs::create_dir(&other).unwrap();
-    let git = std::process::Command::new("git")
-        .args(["init", "--quiet"])
-        .arg(&other)
-        .status();
-    assert!(git.unwrap().success());
+    git(&other, &["init", "--quiet"]);
     let init = |dir: &str, more: &[&str]| {
         let args = ["init", dir, "--yes", "--runtime", "0.1.0", "--json"];
         let mut command = place.command(&[&args, more].concat());

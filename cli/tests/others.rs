@@ -5,6 +5,15 @@ mod common;
 use std::{fs, net::TcpListener};
 
 use common::{Place, Run, script};
+use serde_json::Value;
+
+/// What `doctor` says of a thing that is needed.
+#[track_caller]
+fn requirement<'a>(document: &'a Value, name: &str) -> &'a Value {
+    let mut all = document["requirements"].as_array().unwrap().iter();
+    all.find(|one| one["name"].as_str().unwrap().starts_with(name))
+        .unwrap_or_else(|| panic!("no {name} in {document}"))
+}
 
 #[test]
 fn wrong_usage_ends_with_code_2() {
@@ -37,14 +46,24 @@ fn help_names_every_command() {
         "status",
         "destroy",
         "logs",
+        "usage",
+        "rollback",
+        "secret",
+        "login",
+        "logout",
+        "whoami",
         "projects",
         "token",
         "subscriptions",
+        "stream",
         "directory",
         "doctor",
         "completions",
     ] {
-        assert!(help.contains(command), "{help}");
+        assert!(
+            help.contains(&format!("\n  {command} ")),
+            "{command}: {help}"
+        );
     }
     assert!(!help.contains("create-project"), "{help}");
     let version = place.run(&["--version"]).succeeds().stdout;
@@ -163,13 +182,7 @@ fn doctor_lists_what_is_there_and_what_is_missing_and_changes_nothing() {
     assert_eq!(run.code, Some(1));
     let document = run.json();
     assert_eq!(document["ok"], false);
-    let found = |name: &str| {
-        let all = document["requirements"].as_array().unwrap();
-        all.iter()
-            .find(|one| one["name"].as_str().unwrap().starts_with(name))
-            .unwrap_or_else(|| panic!("no {name} in {document}"))
-            .clone()
-    };
+    let found = |name: &str| requirement(&document, name);
     assert_eq!(found("cargo")["ok"], true);
     assert_eq!(found("Node")["ok"], true);
     assert_eq!(found("wasm-bindgen")["ok"], true);
@@ -201,12 +214,7 @@ fn without_rust_nothing_is_installed_to_build_with() {
     let run = Run::of(command);
     assert_eq!(run.code, Some(1));
     let document = run.json();
-    let wasm = document["requirements"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .find(|one| one["name"].as_str().unwrap().starts_with("Rust for"))
-        .unwrap();
+    let wasm = requirement(&document, "Rust for");
     assert_eq!(wasm["mendable"], false, "{document}");
     let ran = fs::read_to_string(place.path("ran")).unwrap_or_default();
     assert!(
@@ -232,12 +240,7 @@ fn packages_that_do_not_run_are_no_packages() {
     let doctor = |args: &[&str]| {
         let mut command = place.command(&[&["doctor", "--json"], args].concat());
         command.env("PATH", &programs);
-        let document = Run::of(command).json();
-        let all = document["requirements"].as_array().unwrap();
-        all.iter()
-            .find(|one| one["name"].as_str().unwrap().starts_with("miniflare"))
-            .unwrap()
-            .clone()
+        requirement(&Run::of(command).json(), "miniflare").clone()
     };
     let found = doctor(&["--fix"]);
     assert_eq!(found["ok"], false, "{found}");

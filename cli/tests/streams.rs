@@ -120,6 +120,21 @@ fn an_append_of_a_producer_is_sent_until_it_is_answered() {
 }
 
 #[test]
+fn what_is_read_is_asked_for_again_when_the_answer_breaks_off() {
+    let place = Place::new();
+    let server = server(|_, asked| {
+        let mut answer = said(200, &[JSON, TAIL, ("Stream-Up-To-Date", "true")], "[1,2]");
+        if asked == 0 {
+            answer.truncate(answer.len() - 2);
+        }
+        answer
+    });
+    let read = run(&place, &server, &["read", "s"]).succeeds();
+    assert_eq!(read.stdout, "1\n2\n");
+    assert_eq!(server.sent().len(), 2);
+}
+
+#[test]
 fn what_was_cut_before_its_offset_came_is_shown_once() {
     let place = Place::new();
     let server = server(|sent, asked| {

@@ -2,9 +2,9 @@
 
 mod common;
 
-use std::{fs, process::Command};
+use std::fs;
 
-use common::{Place, Run, renderer, script};
+use common::{Place, Run, git, renderer, script};
 
 const ASKING: &str = r#"
 [placeholders.colour]
@@ -79,13 +79,7 @@ fn links_that_are_not_taken_over_are_named() {
 fn a_bare_repository_is_cloned() {
     let place = Place::new();
     place.write("mine/hello.txt", "Hello {{project-name}}");
-    let git = |args: &[&str]| {
-        let mut git = Command::new("git");
-        git.args(["-c", "user.name=x", "-c", "user.email=x@x", "-C"])
-            .arg(place.work("mine"))
-            .args(args);
-        assert!(git.status().unwrap().success(), "{args:?}");
-    };
+    let git = |args: &[&str]| git(&place.work("mine"), args);
     git(&["init", "--quiet"]);
     git(&["add", "."]);
     git(&["commit", "--quiet", "-m", "Say hello"]);

@@ -2,25 +2,15 @@
 
 mod common;
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
-use common::{Place, Run, script};
+use common::{Place, Run, git, script};
 
 const FILE: &str = ".github/workflows/deploy.yml";
 const GIT: [&str; 2] = ["--runtime", "https://git.example/r.git"];
 
 fn init(place: &Place, dir: &str, more: &[&str]) -> Run {
     place.run(&[&["init", dir, "--yes", "--github-actions"], more].concat())
-}
-
-fn git(dir: &Path, args: &[&str]) -> String {
-    let mut git = Command::new("git");
-    git.args(["-c", "user.name=x", "-c", "user.email=x@x", "-C"])
-        .arg(dir)
-        .args(args);
-    let output = git.output().unwrap();
-    assert!(output.status.success(), "{args:?}: {output:?}");
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 /// The branch whose pushes the workflow deploys.

@@ -14,6 +14,7 @@
 //! | [`subscription`] | cursors that wake workers |
 //! | [`machine`] | what every object needs of the world |
 //! | [`edge`] | what the worker decides before and after an object |
+//! | [`streams`] | streams for the worker's own code |
 //! | [`backoff`] | how long to wait before something is tried again |
 //! | [`patience`] | what is not waited for any longer |
 //! | `cloudflare` | the platform: adapters of the ports |
@@ -35,6 +36,7 @@ pub mod patience;
 pub mod protocol;
 mod settings;
 pub mod stream;
+pub mod streams;
 pub mod subscription;
 
 #[cfg(test)]
@@ -43,7 +45,12 @@ mod fuzz;
 mod simulation;
 
 pub use auth::{AuthorizeMutation, AuthorizeRead, NoAuth, ProjectJwt};
-pub use cloudflare::{Answer, DirectoryDO, StreamDO, StreamWorker, SubscriptionDO, Undecided};
+pub use cloudflare::{
+    Answer, DirectoryDO, Platform, StreamDO, StreamWorker, SubscriptionDO, Undecided,
+};
+
+/// All streams of the worker, for its own code; see [`streams`].
+pub type Streams = streams::Streams<Platform>;
 
 /// What the README shows, compiled.
 #[cfg(doctest)]

@@ -1,9 +1,9 @@
 //! A Cloudflare of our own, and the program under test against it.
 
 use std::fs::{self, File};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use serde::Deserialize;
@@ -18,6 +18,8 @@ use crate::project::{cli, command};
 
 /// The only token this Cloudflare takes. It is found in no output of the program.
 pub const TOKEN: &str = "a-token-that-nobody-must-see";
+/// The only account it has, unless it is told of others.
+pub const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 
 /// A running Cloudflare; dropping it ends it and everything it runs.
 #[derive(Debug)]
@@ -66,7 +68,23 @@ pub struct Ran {
 impl Ran {
     /// Runs a command to its end.
     pub fn of(command: &mut Command) -> Result<Self> {
-        let output = command.stdin(Stdio::null()).output()?;
+        Self::read(command.stdin(Stdio::null()).output()?)
+    }
+
+    /// Runs a command with something on its stdin.
+    pub fn fed(command: &mut Command, input: &str) -> Result<Self> {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let mut stdin = child.stdin.take().context("no stdin")?;
+        stdin.write_all(input.as_bytes())?;
+        drop(stdin);
+        Self::read(child.wait_with_output()?)
+    }
+
+    fn read(output: Output) -> Result<Self> {
         Ok(Self {
             code: output.status.code(),
             stdout: String::from_utf8(output.stdout)?,
@@ -209,7 +227,7 @@ impl Cloud {
 
     /// Sends a request of the API itself, as another program would.
     pub fn api(&self, method: Method, path: &str, body: &Value) -> Result<Value> {
-        let path = format!("/client/v4/accounts/0123456789abcdef0123456789abcdef{path}");
+        let path = format!("/client/v4/accounts/{ACCOUNT}{path}");
         let call = self.client.call(method, &path);
         let call = call.header("authorization", format!("Bearer {TOKEN}"));
         let call = call.header("content-type", "application/json");
@@ -235,6 +253,21 @@ impl Drop for Cloud {
     }
 }
 
+/// A Cloudflare that only answers, and a small project for it, both in a scratch folder of this name.
+pub fn stage(name: &str) -> Result<(Scratch, Cloud, PathBuf)> {
+    let scratch = Scratch::new(name)?;
+    let cloud = Cloud::answering(&scratch)?;
+    let dir = small_project(&scratch, "my-streams")?;
+    Ok((scratch, cloud, dir))
+}
+
+/// The same, with the project deployed.
+pub fn deployed(name: &str) -> Result<(Scratch, Cloud, PathBuf)> {
+    let (scratch, cloud, dir) = stage(name)?;
+    cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
+    Ok((scratch, cloud, dir))
+}
+
 /// A project whose bundle stands for a real one: it is small, and is not built.
 pub fn small_project(scratch: &Scratch, name: &str) -> Result<PathBuf> {
     small_project_with(scratch, name, &[])
@@ -252,4 +285,18 @@ pub fn small_project_with(scratch: &Scratch, name: &str, options: &[&str]) -> Re
     // A module without anything in it.
     fs::write(dir.join("build/index_bg.wasm"), b"\0asm\x01\0\0\0")?;
     Ok(dir)
+}
+
+/// Copies a small project as a repository has it, without the record of what it has made, and its bundle.
+pub fn checkout(project: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to.join("build"))?;
+    for file in [
+        "Cargo.toml",
+        "wrangler.toml",
+        "build/index.js",
+        "build/index_bg.wasm",
+    ] {
+        fs::copy(project.join(file), to.join(file))?;
+    }
+    Ok(())
 }

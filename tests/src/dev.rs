@@ -145,6 +145,17 @@ impl Dev {
         Client::new(&self.document.url)
     }
 
+    /// The tokens to try it with.
+    pub fn access(&self) -> Result<&Access> {
+        self.document.access.as_ref().context("no tokens")
+    }
+
+    /// A client that may do everything in the project that the tokens are of.
+    pub fn writer(&self) -> Result<Client> {
+        let bearer = format!("Bearer {}", self.access()?.write_token);
+        Ok(self.client().with_header("authorization", bearer))
+    }
+
     /// Presses Ctrl-C and waits until it and everything below it is gone. Gives how it ended.
     pub fn interrupt(mut self) -> Result<ExitStatus> {
         let below = Process::descendants(self.child.id())?;

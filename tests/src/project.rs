@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde_json::Value;
 
 use crate::places;
 use crate::process::run;
@@ -132,11 +133,26 @@ impl Project {
         Ok(Self { dir, _lock: lock })
     }
 
+    /// The same, without the data of earlier runs of `dev`.
+    pub fn take_empty(auth: Auth) -> Result<Self> {
+        let project = Self::take(auth)?;
+        match fs::remove_dir_all(project.dir.join(".wrangler/state")) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(project),
+        }
+    }
+
     /// Runs a command of the program in it, which must succeed, and gives its stdout.
     pub fn run(&self, args: &[&str]) -> Result<String> {
         let mut command = command(&cli()?)?;
         let stdout = run(command.arg("-C").arg(&self.dir).args(args))?;
         Ok(String::from_utf8(stdout)?)
+    }
+
+    /// The document that a command of the program prints.
+    pub fn json(&self, args: &[&str]) -> Result<Value> {
+        let stdout = self.run(&[args, &["--json"]].concat())?;
+        Ok(serde_json::from_str(&stdout)?)
     }
 
     /// Why a command of the program fails in it.
@@ -155,14 +171,6 @@ impl Project {
         ensure!(after != before, "nothing has changed in {file}");
         fs::write(&path, after)?;
         Ok(Edited { path, before })
-    }
-
-    /// Removes the data of earlier runs of `dev`.
-    pub fn forget_data(&self) -> Result<()> {
-        match fs::remove_dir_all(self.dir.join(".wrangler/state")) {
-            Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(()),
-        }
     }
 }
 

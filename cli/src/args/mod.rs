@@ -4,6 +4,7 @@ mod cloudflare;
 pub mod global;
 mod init;
 mod login;
+mod logs;
 mod machine;
 mod operate;
 mod projects;
@@ -19,6 +20,7 @@ pub use self::{
     cloudflare::{Deploy, Destroy, Provision},
     init::{Init, Upgrade},
     login::Login,
+    logs::Logs,
     machine::{Completions, Dev, Doctor},
     operate::{Rollback, Secrets},
     projects::{CreateProject, PlaceFlags, Projects, Token, UpdateProject},
@@ -27,11 +29,11 @@ pub use self::{
         Subscriptions,
     },
     stream::{
-        AppendStream, CloseStream, CreateStream, DeleteStream, ExportStreams, FollowStream,
-        ForkStream, HeadStream, ImportStreams, ListStreams, ReadStream, Stream, StreamFlags,
-        TransportChoice, TruncateStream,
+        AppendStream, CreateStream, DeleteStream, ExportStreams, FollowStream, ForkStream,
+        ImportStreams, ListStreams, OneStream, ReadStream, Stream, StreamFlags, TransportChoice,
+        TruncateStream,
     },
-    usage::{Logs, Usage},
+    usage::Usage,
 };
 use crate::ui::Places;
 

@@ -33,9 +33,9 @@ pub enum Stream {
     /// Print what a stream holds, and then what comes, each message once, until it is closed
     Follow(FollowStream),
     /// Show what is known of a stream: what it holds, its tail, whether it is closed, when it expires
-    Head(HeadStream),
+    Head(OneStream),
     /// Close a stream: nothing can be appended any more
-    Close(CloseStream),
+    Close(OneStream),
     /// Delete streams
     Delete(DeleteStream),
     /// Make a stream that begins as another one
@@ -172,19 +172,9 @@ pub enum TransportChoice {
     LongPoll,
 }
 
-/// Options of `stream head`.
+/// A stream, and nothing more to be said of it.
 #[derive(Debug, Args)]
-pub struct HeadStream {
-    /// The stream
-    pub stream: String,
-    /// Which server.
-    #[command(flatten)]
-    pub server: StreamFlags,
-}
-
-/// Options of `stream close`.
-#[derive(Debug, Args)]
-pub struct CloseStream {
+pub struct OneStream {
     /// The stream
     pub stream: String,
     /// Which server.

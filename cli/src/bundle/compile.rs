@@ -10,13 +10,13 @@ use std::{
 };
 
 use anyhow::{Context, Result, anyhow};
-use toml_edit::DocumentMut;
 
 use super::Effort;
 use crate::{
     error::problem,
     process,
     project::Project,
+    toml_file,
     toolchain::{TARGET, Toolchain, cache},
     ui::Ui,
 };
@@ -124,11 +124,7 @@ fn target_dir() -> Result<PathBuf> {
 /// The name of a package's library, as cargo names files after it.
 fn crate_name(root: &Path) -> Result<String> {
     let path = root.join("Cargo.toml");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    let manifest: DocumentMut = text
-        .parse()
-        .with_context(|| format!("{} is not TOML", path.display()))?;
+    let manifest = toml_file::read(&path)?;
     let name = |table: &str| manifest.get(table)?.get("name")?.as_str();
     let name = name("lib")
         .or_else(|| name("package"))

@@ -13,7 +13,7 @@ use std::{
 
 use anyhow::Result;
 use sha2::{Digest, Sha256};
-use toml_edit::{DocumentMut, Item};
+use toml_edit::Item;
 
 use super::Effort;
 use crate::{
@@ -21,6 +21,7 @@ use crate::{
     process,
     project::{self, Project},
     runtime_source::PACKAGE,
+    toml_file,
     toolchain::{Toolchain, cache},
 };
 
@@ -170,7 +171,7 @@ impl Inputs {
     }
 
     fn package(&mut self, root: &Path, effort: Effort) -> Option<()> {
-        let mut manifest = manifest(root)?;
+        let mut manifest = toml_file::read(&root.join("Cargo.toml")).ok()?;
         let dependencies = manifest.get("dependencies")?.as_table_like()?;
         let known = |(name, _): (&str, &Item)| DEPENDENCIES.contains(&name);
         if !dependencies.iter().all(known)
@@ -247,13 +248,6 @@ impl Inputs {
 
 fn reads_more(source: &str) -> bool {
     READS_MORE.iter().any(|word| source.contains(word))
-}
-
-fn manifest(root: &Path) -> Option<DocumentMut> {
-    fs::read_to_string(root.join("Cargo.toml"))
-        .ok()?
-        .parse()
-        .ok()
 }
 
 /// A lock file without what it says of the project itself, whose dependencies its manifest names.

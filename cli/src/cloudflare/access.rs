@@ -35,6 +35,14 @@ pub struct Ability {
     pub access: Access,
 }
 
+/// How the service that a permission is about is opened in an account, whose dashboard is there.
+pub fn opening(permission: Permission, dashboard: &str) -> String {
+    match permission {
+        permissions::R2 => format!("enable R2 at {dashboard}/r2/overview"),
+        _ => format!("open {dashboard}/workers/analytics-engine once"),
+    }
+}
+
 impl Account {
     /// Asks for something of each kind that a project needs.
     pub fn abilities(&self) -> Result<Vec<Ability>> {
@@ -117,13 +125,12 @@ fn describe(abilities: &[Ability], dashboard: &str, remedy: &str) -> Option<(Str
     }
     if closed.contains(&permissions::R2) {
         wrong.push("R2 is not enabled on this account".to_owned());
-        ways.push(format!("enable R2 at {dashboard}/r2/overview"));
+        ways.push(opening(permissions::R2, dashboard));
     }
     if closed.contains(&permissions::ANALYTICS) {
         wrong.push("Analytics Engine was never opened on this account".to_owned());
-        ways.push(format!(
-            "open {dashboard}/workers/analytics-engine once, or deploy with `--without-metrics`"
-        ));
+        let opening = opening(permissions::ANALYTICS, dashboard);
+        ways.push(format!("{opening}, or deploy with `--without-metrics`"));
     }
     // The address comes last, so that nothing behind it is taken for a part of it.
     if !lacking.is_empty() {

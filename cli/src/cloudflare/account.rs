@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use anyhow::Context;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
 
@@ -19,6 +18,8 @@ pub struct Account {
     pub(super) client: Client,
     /// Its id.
     pub id: String,
+    /// Those that the credentials see, where it was chosen among them.
+    listed: Option<Vec<Listed>>,
 }
 
 /// An account that credentials see.
@@ -38,14 +39,15 @@ impl Account {
         let client = Client::new(credentials, ui.verbose())?;
         let given = std::env::var("CLOUDFLARE_ACCOUNT_ID").ok();
         let given = given.filter(|id| !id.trim().is_empty());
+        let mut listed = None;
         let id = match named.map(str::to_owned).or(given) {
             Some(id) => checked(id.trim())?,
             None => match &client.credentials().account {
                 Some(id) => checked(id)?,
-                None => choose(ui, list(&client)?)?,
+                None => choose(ui, listed.insert(list(&client)?))?,
             },
         };
-        Ok(Self { client, id })
+        Ok(Self { client, id, listed })
     }
 
     /// Where the credentials were found, for a person.
@@ -55,6 +57,9 @@ impl Account {
 
     /// The accounts that the credentials see; nothing where they may not list any.
     pub fn seen(&self) -> Result<Option<Vec<Listed>>> {
+        if let Some(listed) = &self.listed {
+            return Ok(Some(listed.clone()));
+        }
         match list(&self.client) {
             Ok(accounts) => Ok(Some(accounts)),
             Err(error) if error.is_denied() || error.is_missing_list() => Ok(None),
@@ -122,39 +127,40 @@ fn checked(id: &str) -> anyhow::Result<String> {
 }
 
 /// The only account there is, or the one that a person chooses.
-fn choose(ui: &Ui, mut accounts: Vec<Listed>) -> anyhow::Result<String> {
-    if accounts.len() > 1 && ui.can_ask() {
-        let names: Vec<String> = accounts
-            .iter()
-            .map(|account| format!("{}  {}", account.name, account.id))
-            .collect();
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        let chosen = ui.choose("Which account?", &names, 0)?;
-        let chosen = accounts.swap_remove(chosen).id;
-        ui.note(format!(
-            "It is {chosen}; CLOUDFLARE_ACCOUNT_ID, `account_id` in wrangler.toml or \
-             `durable-streams login` remember that"
-        ));
-        return Ok(chosen);
+fn choose(ui: &Ui, accounts: &[Listed]) -> anyhow::Result<String> {
+    match accounts {
+        [] => Err(problem(
+            "the credentials see no account at all",
+            "set CLOUDFLARE_ACCOUNT_ID, or give the token `Account Settings: Read`",
+        )),
+        [only] => Ok(only.id.clone()),
+        several if ui.can_ask() => ask(ui, several),
+        several => {
+            let lines: Vec<String> = several
+                .iter()
+                .map(|account| format!("\n  {}  {}", account.id, account.name))
+                .collect();
+            Err(problem(
+                format!("the credentials see several accounts:{}", lines.concat()),
+                "set CLOUDFLARE_ACCOUNT_ID, or `account_id` in wrangler.toml, to one of them",
+            ))
+        }
     }
-    if accounts.len() > 1 {
-        let lines: Vec<String> = accounts
-            .iter()
-            .map(|account| format!("\n  {}  {}", account.id, account.name))
-            .collect();
-        return Err(problem(
-            format!("the credentials see several accounts:{}", lines.concat()),
-            "set CLOUDFLARE_ACCOUNT_ID, or `account_id` in wrangler.toml, to one of them",
-        ));
-    }
-    let only = accounts.pop().map(|account| account.id);
-    only.with_context(|| "the credentials see no account at all")
-        .map_err(|error| {
-            problem(
-                error.to_string(),
-                "set CLOUDFLARE_ACCOUNT_ID, or give the token `Account Settings: Read`",
-            )
-        })
+}
+
+fn ask(ui: &Ui, accounts: &[Listed]) -> anyhow::Result<String> {
+    let names: Vec<String> = accounts
+        .iter()
+        .map(|account| format!("{}  {}", account.name, account.id))
+        .collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let chosen = ui.choose("Which account?", &names, 0)?;
+    let chosen = accounts[chosen].id.clone();
+    ui.note(format!(
+        "It is {chosen}; CLOUDFLARE_ACCOUNT_ID, `account_id` in wrangler.toml or \
+         `durable-streams login` remember that"
+    ));
+    Ok(chosen)
 }
 
 fn list(client: &Client) -> Result<Vec<Listed>> {

@@ -21,9 +21,7 @@ use super::{
 };
 use crate::{
     error::problem,
-    http::{
-        self, BACK_OFF, LONGEST_WAIT, TRIES, is_success, is_worth_another_try, reason, retry_after,
-    },
+    http::{self, TRIES, is_success, is_worth_another_try, reason, retry_after},
 };
 
 /// Where the API is, unless `CLOUDFLARE_API_BASE_URL` says otherwise.
@@ -300,24 +298,18 @@ impl Client {
     /// Sends a request until there is an answer that is worth reading: what failed on the way, and
     /// what Cloudflare could not do just then, is sent again after a while.
     fn send(&self, request: &Request) -> Result<Answer> {
-        let mut wait = BACK_OFF;
-        for attempt in 1.. {
+        let attempt = async || {
             let started = Instant::now();
-            let outcome = self.attempt(request);
+            let outcome = self.attempt(request).await;
             self.trace(request, &outcome, started.elapsed());
-            let asked = match &outcome {
-                Ok(answer) if is_worth_another_try(answer.status) => answer.retry_after,
-                Err(Error::Unreachable { .. }) => None,
-                _ => return outcome,
-            };
-            let pause = asked.unwrap_or(wait);
-            if attempt >= TRIES || pause > LONGEST_WAIT {
-                return outcome;
-            }
-            self.run(async { tokio::time::sleep(pause).await })?;
-            wait *= 2;
-        }
-        Err(Error::Interrupted)
+            outcome
+        };
+        let again = |outcome: &Result<Answer>| match outcome {
+            Ok(answer) if is_worth_another_try(answer.status) => Some(answer.retry_after),
+            Err(Error::Unreachable { .. }) => Some(None),
+            _ => None,
+        };
+        self.run(http::repeat(TRIES, attempt, again))?
     }
 
     /// Sends a request once, also when we were asked to end: to leave in good order.
@@ -336,7 +328,7 @@ impl Client {
         Ok(())
     }
 
-    fn attempt(&self, request: &Request) -> Result<Answer> {
+    async fn attempt(&self, request: &Request<'_>) -> Result<Answer> {
         let unreachable = |error: reqwest::Error| Error::Unreachable {
             what: request.what.clone(),
             host: host(&self.base).to_owned(),
@@ -354,7 +346,7 @@ impl Client {
                 body,
             })
         };
-        self.run(exchange)?.map_err(unreachable)
+        exchange.await.map_err(unreachable)
     }
 
     fn build(&self, request: &Request) -> reqwest::Result<reqwest::RequestBuilder> {

@@ -13,7 +13,7 @@ use sha2::{Digest, Sha256};
 
 use super::{
     kept::{self, Kept},
-    permissions::{PERMISSIONS, TOKENS},
+    permissions::{ANALYTICS, DEPLOY, TAIL, TOKENS},
 };
 use crate::{
     environment::{API_KEY, API_TOKEN, EMAIL},
@@ -94,20 +94,20 @@ impl Credentials {
         if let Some(found) = Self::given()? {
             return Ok(found);
         }
+        let deploy = DEPLOY.map(|one| one.name).join(", ");
         Err(problem(
             "there are no credentials for Cloudflare",
             format!(
                 "`durable-streams login` shows the page that makes a token, and keeps it; or set \
-                 CLOUDFLARE_API_TOKEN to a token of {TOKENS} with the permissions {PERMISSIONS}, and for \
-                 `usage` and `logs` Account Analytics: Read and Workers Tail: Read; or log in with \
-                 `npx wrangler login`"
+                 CLOUDFLARE_API_TOKEN to a token of {TOKENS} with the permissions {deploy}, and for \
+                 `usage` and `logs` {ANALYTICS} and {TAIL}; or log in with `npx wrangler login`"
             ),
         ))
     }
 
     /// The same, without an error when there are none.
     pub fn given() -> Result<Option<Self>> {
-        if let (Some(key), Some(email)) = (set(API_KEY), set(EMAIL)) {
+        if let Some((key, email)) = global_key() {
             return Self::key(&Secret::new(&key), &email).map(Some);
         }
         if let Some(token) = set(API_TOKEN) {
@@ -193,11 +193,8 @@ impl Credentials {
 
     /// The secret key that R2's S3 API takes for a token; what a token's key is called, the token says.
     pub fn s3_secret(&self) -> Option<String> {
-        let is_token = self
-            .headers
-            .iter()
-            .any(|(name, _)| *name == "authorization");
-        is_token.then(|| hex(&Sha256::digest(self.secret.0.as_bytes())))
+        self.is_token()
+            .then(|| hex(&Sha256::digest(self.secret.0.as_bytes())))
     }
 
     /// A text without the secret, should it hold it.
@@ -214,6 +211,16 @@ fn unfit(source: &str) -> anyhow::Error {
         format!("{source} holds characters that no credentials have"),
         "copy it again: it is one word without quotes",
     )
+}
+
+/// The variable that goes before what a login keeps, if it is set.
+pub fn overriding() -> Option<&'static str> {
+    let key = global_key().map(|_| API_KEY);
+    key.or_else(|| set(API_TOKEN).map(|_| API_TOKEN))
+}
+
+fn global_key() -> Option<(String, String)> {
+    Some((set(API_KEY)?, set(EMAIL)?))
 }
 
 fn set(name: &str) -> Option<String> {

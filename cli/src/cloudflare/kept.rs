@@ -1,16 +1,15 @@
 //! The login of this program: a token that somebody has asked to be kept.
 
 use std::{
-    env,
-    fs::{self, File},
-    io::{ErrorKind, Write},
+    env, fs,
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use crate::error::problem;
+use crate::{error::problem, replacement::Replacement};
 
 /// The file, in the folder of this program where the system keeps configuration.
 const FILE: &str = "durable-streams/login.toml";
@@ -65,18 +64,10 @@ impl Kept {
 
     /// Writes it, whole or not at all, for nobody else to read.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let folder = path.parent().context("it has no folder")?;
-        let failed = || format!("cannot write the login {}", path.display());
-        fs::create_dir_all(folder).with_context(failed)?;
-        // Made for its owner alone, from its first byte on.
-        let mut file = tempfile::NamedTempFile::new_in(folder).with_context(failed)?;
-        let text = toml_edit::ser::to_string(self).with_context(failed)?;
-        file.write_all(text.as_bytes()).with_context(failed)?;
-        file.as_file().sync_all().with_context(failed)?;
-        file.persist(path).with_context(failed)?;
-        // The new name lasts when its folder is written too; not all systems can do that.
-        let _ = File::open(folder).and_then(|folder| folder.sync_all());
-        Ok(())
+        let text = toml_edit::ser::to_string(self)?;
+        Replacement::private(path, text)
+            .and_then(Replacement::place_for_good)
+            .with_context(|| format!("cannot write the login {}", path.display()))
     }
 
     /// Removes it; false when there is none.

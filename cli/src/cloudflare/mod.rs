@@ -18,10 +18,10 @@ mod tail;
 mod user;
 mod versions;
 
-pub use access::{Ability, Access, obstacle};
+pub use access::{Ability, Access, obstacle, opening};
 pub use account::{Account, Listed};
 pub use client::{Module, Upload};
-pub use credentials::{Credentials, Secret};
+pub use credentials::{Credentials, Secret, overriding};
 pub use error::{Error, Result};
 pub use kept::{Kept, path as login_path};
 pub use kv::Namespace;

@@ -7,9 +7,6 @@ use serde_json::json;
 
 /// A page on which a token is made.
 pub const TOKENS: &str = "https://dash.cloudflare.com/profile/api-tokens";
-/// What a deploy needs, for a person.
-pub const PERMISSIONS: &str = "Workers Scripts: Edit, Workers KV Storage: Edit, Workers R2 Storage: \
-                               Edit, Account Settings: Read";
 /// What an address has as it is.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'_').remove(b'-').remove(b'.');
 /// The name that the page suggests for the token.
@@ -77,12 +74,8 @@ pub const ROUTES: Permission = Permission {
     level: "edit",
 };
 
-/// What all commands together need, in a project that has routes or has none.
-pub fn needed(has_routes: bool) -> Vec<Permission> {
-    let all = [SCRIPTS, KV, R2, SETTINGS, ANALYTICS, TAIL];
-    let routes = has_routes.then_some(ROUTES);
-    all.into_iter().chain(routes).collect()
-}
+/// What a deploy needs.
+pub const DEPLOY: [Permission; 4] = [SCRIPTS, KV, R2, SETTINGS];
 
 impl fmt::Display for Permission {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -90,9 +83,17 @@ impl fmt::Display for Permission {
     }
 }
 
-/// The page of the dashboard that makes a token, with these permissions filled in. Whoever opens it
-/// chooses the account and the zones, and says yes.
-pub fn token_page(permissions: &[Permission]) -> String {
+/// The page of the dashboard that makes a token for all commands together, in a project that has routes or
+/// has none. Whoever opens it chooses the account and the zones, and says yes.
+pub fn token_page(has_routes: bool) -> String {
+    let mut needed = DEPLOY.to_vec();
+    needed.extend([ANALYTICS, TAIL]);
+    needed.extend(has_routes.then_some(ROUTES));
+    page(&needed)
+}
+
+/// The page with these permissions filled in.
+fn page(permissions: &[Permission]) -> String {
     let keys = permissions
         .iter()
         .map(|one| json!({ "key": one.key, "type": one.level }));
@@ -114,22 +115,22 @@ mod tests {
     #[test]
     fn the_page_has_the_permissions_in_its_address() {
         assert_eq!(
-            token_page(&[SCRIPTS, SETTINGS]),
+            page(&[SCRIPTS, SETTINGS]),
             "https://dash.cloudflare.com/profile/api-tokens?permissionGroupKeys=%5B%7B%22key%22%3A%22\
              workers_scripts%22%2C%22type%22%3A%22edit%22%7D%2C%7B%22key%22%3A%22account_settings\
              %22%2C%22type%22%3A%22read%22%7D%5D&accountId=*&zoneId=all&name=durable-streams"
         );
         // It has to survive being pasted into a shell and a chat.
-        let page = token_page(&needed(true));
+        let page = token_page(true);
         assert!(page.bytes().all(|byte| byte.is_ascii_graphic()), "{page}");
     }
 
     #[test]
     fn what_a_deploy_needs_is_said_as_the_table_has_it() {
-        let names: Vec<&str> = [SCRIPTS, KV, R2, SETTINGS]
-            .iter()
-            .map(|one| one.name)
-            .collect();
-        assert_eq!(PERMISSIONS, names.join(", "));
+        assert_eq!(
+            DEPLOY.map(|one| one.name).join(", "),
+            "Workers Scripts: Edit, Workers KV Storage: Edit, Workers R2 Storage: Edit, Account \
+             Settings: Read"
+        );
     }
 }

@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     hex::hex,
-    http::{BACK_OFF, is_success, is_untrusted, is_worth_another_try, reason},
+    http::{self, is_success, is_untrusted, is_worth_another_try, reason},
 };
 
 /// How many objects one request removes at most.
@@ -59,39 +59,32 @@ impl Account {
             why: "its address is no URL".to_owned(),
         })?;
         let body = document(names);
-        let mut wait = BACK_OFF;
-        for attempt in 1.. {
-            let outcome = self.client.run(self.ask(key, &url, &body))?;
-            let is_last = attempt >= TRIES;
-            match outcome {
-                // Those that stay are named.
-                Ok((status, text)) if is_success(status) => {
-                    let stay = text.matches("<Error>").count();
-                    return Ok(names.len().saturating_sub(stay));
-                }
-                Ok((status, _)) if is_last || !is_worth_another_try(status) => {
-                    return Err(Error::Refused {
-                        endpoint: Endpoint::R2,
-                        what,
-                        status,
-                        refusals: Vec::new(),
-                        retry_after: None,
-                        dashboard: String::new(),
-                    });
-                }
-                Err(error) if is_last => {
-                    return Err(Error::Unreachable {
-                        what,
-                        host: url.host_str().unwrap_or_default().to_owned(),
-                        why: reason(&error),
-                        untrusted: is_untrusted(&error),
-                    });
-                }
-                _ => self.pause(wait)?,
+        let attempt = async || self.ask(key, &url, &body).await;
+        let again = |outcome: &reqwest::Result<(u16, String)>| match outcome {
+            Ok((status, _)) => is_worth_another_try(*status).then_some(None),
+            Err(_) => Some(None),
+        };
+        match self.client.run(http::repeat(TRIES, attempt, again))? {
+            // Those that stay are named.
+            Ok((status, text)) if is_success(status) => {
+                let stay = text.matches("<Error>").count();
+                Ok(names.len().saturating_sub(stay))
             }
-            wait *= 2;
+            Ok((status, _)) => Err(Error::Refused {
+                endpoint: Endpoint::R2,
+                what,
+                status,
+                refusals: Vec::new(),
+                retry_after: None,
+                dashboard: String::new(),
+            }),
+            Err(error) => Err(Error::Unreachable {
+                what,
+                host: url.host_str().unwrap_or_default().to_owned(),
+                why: reason(&error),
+                untrusted: is_untrusted(&error),
+            }),
         }
-        Err(Error::Interrupted)
     }
 
     async fn ask(&self, key: &S3Key, url: &Url, body: &str) -> reqwest::Result<(u16, String)> {

@@ -51,6 +51,14 @@ pub struct Settings {
     pub rest: serde_json::Map<String, Value>,
 }
 
+impl Settings {
+    /// The binding of this name, if it is of this kind.
+    pub fn binding(&self, name: &str, kind: &str) -> Option<&Value> {
+        let is_it = |one: &&Value| one["name"] == name && one["type"] == kind;
+        self.bindings.iter().find(is_it)
+    }
+}
+
 impl Account {
     /// All deployed workers.
     pub fn scripts(&self) -> Result<Vec<Script>> {

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::{
     account::Account,
-    client::{Client, Request},
+    client::Request,
     error::{Endpoint, Error, Result},
 };
 
@@ -67,16 +67,12 @@ impl Account {
 
     /// The e-mail address of the user, where the credentials may know it.
     pub fn email(&self) -> Result<Option<String>> {
-        email(&self.client)
-    }
-}
-
-fn email(client: &Client) -> Result<Option<String>> {
-    let what = "asking whose credentials they are";
-    let request = Request::new(Endpoint::User, what, Method::GET, "/user");
-    match client.call::<User>(&request) {
-        Ok(user) => Ok(user.email),
-        Err(Error::Refused { .. }) => Ok(None),
-        Err(error) => Err(error),
+        let what = "asking whose credentials they are";
+        let request = Request::new(Endpoint::User, what, Method::GET, "/user");
+        match self.client.call::<User>(&request) {
+            Ok(user) => Ok(user.email),
+            Err(Error::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 }

@@ -13,7 +13,8 @@ use crate::{
     interrupt,
     project::{Here, Project},
     registry::{Place, Record, Registry},
-    server::{self, Page, Server},
+    server::{self, Server},
+    stream::Page,
     ui::{Ui, how_many},
 };
 
@@ -125,11 +126,7 @@ fn look(
     record: &Record,
     deletion: &Deletion,
 ) -> Result<Holdings> {
-    let url = match (deletion.url, account) {
-        (Some(url), _) => url.to_owned(),
-        (None, None) => server::local(project)?,
-        (None, Some(account)) => server::remote(project, account)?,
-    };
+    let url = server::url(project, deletion.url, account)?;
     let secret = match auth::of(&project.root)? {
         Auth::ProjectJwt => Some(record.primary()?.clone()),
         Auth::None => None,

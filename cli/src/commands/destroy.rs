@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{
     args::Destroy,
-    deployment::{Consent, Deployment, Thing, Wanted, empty, is_typed},
+    deployment::{Consent, Deployment, Thing, Wanted, empty},
     error::problem,
     interrupt,
     project::Here,
@@ -82,7 +82,7 @@ fn confirm(ui: &Ui, name: &str) -> Result<()> {
             "run it on a terminal, or add --yes",
         ));
     }
-    match is_typed(name, &format!("Type `{name}` to remove it"))? {
+    match ui.is_typed(name, &format!("Type `{name}` to remove it"))? {
         true => Ok(()),
         false => Err(problem(
             format!("that is not the worker's name, `{name}`: nothing was removed"),

@@ -7,18 +7,18 @@ use std::{
 };
 
 use anyhow::{Context, Result};
-use dialoguer::{Input, Select};
 use serde_json::{Value, json};
 
-use super::{deploy, dev};
+use super::{deploy, dev, login};
 use crate::{
     args::{
         Deploy, Init,
         values::{Auth, DEFAULT_PORT},
     },
-    cloudflare::{Credentials, Secret, permissions},
+    cloudflare::{Credentials, permissions},
     error::problem,
-    git, interrupt,
+    git::{self, Repository},
+    interrupt,
     local::listen::Listen,
     name,
     project::{self, Here},
@@ -38,26 +38,27 @@ const OPEN: &str = "There is no authentication: anyone who knows the URL can rea
 pub fn run(ui: &Ui, args: Init) -> Result<()> {
     let ask = ui.can_ask() && !args.yes;
     interrupt::note_interrupts();
-    let (dir, name) = place(&args, ask)?;
+    let (dir, name) = place(ui, &args, ask)?;
     scaffold::check_destination(&dir, args.overwrite)?;
     if args.template.is_none() {
         workspace::check(&dir)?;
     }
-    let auth = auth(&args, ask)?;
-    let git = wants_git(ui, &args, &dir, ask)?;
+    let auth = auth(ui, &args, ask)?;
+    let found = git::repository(&dir);
+    let git = wants_git(ui, &args, found.is_some(), ask)?;
+    let above = found.filter(|_| !git);
     let runtime = runtime(&args)?;
-    let branch = match git::repository(&dir) {
-        Some(repository) if !git => repository.branch,
-        _ => git::new_branch(&dir),
-    };
     let project = NewProject {
         auth,
         name,
         template: args.template.clone(),
         define: definitions(&args),
-        github_actions: wants_github_actions(ui, &args, &dir, git, &runtime, ask)?,
+        github_actions: wants_github_actions(ui, &args, &dir, git, above.as_ref(), &runtime, ask)?,
         runtime,
-        branch,
+        branch: match above {
+            Some(repository) => repository.branch,
+            None => git::new_branch(&dir),
+        },
         dir,
     };
     let listen = Listen {
@@ -110,7 +111,7 @@ fn go_on(ui: &Ui, project: &NewProject, listen: Listen) -> Result<()> {
     if ui.yes_or_no("Deploy it to Cloudflare?", false)? {
         let credentials = credentials(ui)?;
         let args = Deploy {
-            create_project: first_project(project)?,
+            create_project: first_project(ui, project)?,
             ..Deploy::default()
         };
         deploy::run(ui, &Here::at(dir), &args, Some(credentials))?;
@@ -119,17 +120,12 @@ fn go_on(ui: &Ui, project: &NewProject, listen: Listen) -> Result<()> {
 }
 
 /// The name of the first project, where projects are needed to use the streams.
-fn first_project(project: &NewProject) -> Result<Option<String>> {
+fn first_project(ui: &Ui, project: &NewProject) -> Result<Option<String>> {
     if project.auth == Auth::None {
         return Ok(None);
     }
-    let name = Input::<String>::new()
-        .with_prompt("Name of the first project")
-        .default(project.name.clone())
-        .validate_with(|name: &String| {
-            registry::check_name(name).map_err(|error| error.to_string())
-        })
-        .interact_text()?;
+    let question = "Name of the first project";
+    let name = ui.line(question, Some(&project.name), registry::check_name)?;
     Ok(Some(name))
 }
 
@@ -138,28 +134,24 @@ fn credentials(ui: &Ui) -> Result<Credentials> {
     if let Some(found) = Credentials::given()? {
         return Ok(found);
     }
-    ui.note(format!(
-        "This page makes a token that may do what is needed. Choose the account there, and copy what \
-         it shows in the end:\n\n  {}\n\n\
-         It is kept nowhere: later runs take it from CLOUDFLARE_API_TOKEN, or from what \
+    let token = login::ask(
+        ui,
+        &permissions::token_page(false),
+        "\nIt is kept nowhere: later runs take it from CLOUDFLARE_API_TOKEN, or from what \
          `durable-streams login` keeps.",
-        permissions::token_page(&permissions::needed(false))
-    ));
-    let token = ui.password("Token")?;
-    Credentials::token(&Secret::new(&token), "typed in")
+    )?;
+    Credentials::token(&token, "typed in")
 }
 
 /// The folder and the name, asked for where nobody has said them.
-fn place(args: &Init, ask: bool) -> Result<(PathBuf, String)> {
+fn place(ui: &Ui, args: &Init, ask: bool) -> Result<(PathBuf, String)> {
     let dir = match (&args.dir, &args.name) {
         (Some(dir), _) => dir.clone(),
         (None, Some(name)) => PathBuf::from(name),
-        (None, None) if ask => PathBuf::from(
-            Input::<String>::new()
-                .with_prompt("Folder of the new project")
-                .default(DEFAULT_DIR.to_owned())
-                .interact_text()?,
-        ),
+        (None, None) if ask => {
+            let question = "Folder of the new project";
+            PathBuf::from(ui.line(question, Some(DEFAULT_DIR), |_| Ok(()))?)
+        }
         (None, None) => PathBuf::from(DEFAULT_DIR),
     };
     let dir = absolute(&dir)?;
@@ -169,20 +161,16 @@ fn place(args: &Init, ask: bool) -> Result<(PathBuf, String)> {
         None => derived().unwrap_or_default().into_owned(),
     };
     let name = match name::check(&name) {
-        Err(_) if ask && args.name.is_none() => ask_name(&name)?,
+        Err(_) if ask && args.name.is_none() => ask_name(ui, &name)?,
         outcome => outcome.map(|()| name)?,
     };
     Ok((dir, name))
 }
 
-fn ask_name(derived: &str) -> Result<String> {
-    let suggestion = name::suggest(derived).unwrap_or_else(|| DEFAULT_DIR.to_owned());
-    let name = Input::<String>::new()
-        .with_prompt("Name of the project")
-        .default(suggestion)
-        .validate_with(|name: &String| name::check(name).map_err(|error| error.to_string()))
-        .interact_text()?;
-    Ok(name)
+fn ask_name(ui: &Ui, derived: &str) -> Result<String> {
+    let suggestion = name::suggest(derived);
+    let suggestion = suggestion.as_deref().unwrap_or(DEFAULT_DIR);
+    ui.line("Name of the project", Some(suggestion), name::check)
 }
 
 /// The absolute path of a folder that need not exist, without `.` and `..` as far as it does.
@@ -217,7 +205,7 @@ fn runtime(args: &Init) -> Result<RuntimeSource> {
 }
 
 /// Whether to make a repository: as told, else unless there is one already.
-fn wants_git(ui: &Ui, args: &Init, dir: &Path, ask: bool) -> Result<bool> {
+fn wants_git(ui: &Ui, args: &Init, is_in_one: bool, ask: bool) -> Result<bool> {
     if args.no_git {
         return Ok(false);
     }
@@ -228,7 +216,7 @@ fn wants_git(ui: &Ui, args: &Init, dir: &Path, ask: bool) -> Result<bool> {
             "install git, or leave --git out",
         ));
     }
-    if args.git || !available || git::inside_work_tree(dir) {
+    if args.git || !available || is_in_one {
         return Ok(args.git);
     }
     if ask {
@@ -237,50 +225,48 @@ fn wants_git(ui: &Ui, args: &Init, dir: &Path, ask: bool) -> Result<bool> {
     Ok(true)
 }
 
-/// Whether to add the workflow: as told, or asked where it would work.
+/// Whether to add the workflow: as told, or asked where it would work. `above` is the repository that the
+/// project will be in, unless it gets one of its own.
 fn wants_github_actions(
     ui: &Ui,
     args: &Init,
     dir: &Path,
     git: bool,
+    above: Option<&Repository>,
     runtime: &RuntimeSource,
     ask: bool,
 ) -> Result<bool> {
     if args.github_actions {
         if args.template.is_none() {
-            workflow::check(ui, dir, runtime, git)?;
+            workflow::check(ui, dir, above, runtime)?;
         }
         return Ok(true);
     }
-    let has_repository = git || git::inside_work_tree(dir);
+    let has_repository = git || above.is_some();
     let is_here = matches!(runtime, RuntimeSource::Path(_));
     if !ask || args.template.is_some() || !has_repository || is_here {
         return Ok(false);
     }
     let wants = ui.yes_or_no("Add a GitHub Actions workflow that deploys?", false)?;
     if wants {
-        workflow::check(ui, dir, runtime, git)?;
+        workflow::check(ui, dir, above, runtime)?;
     }
     Ok(wants)
 }
 
 /// Who may use the streams: as told, else asked for.
-fn auth(args: &Init, ask: bool) -> Result<Auth> {
+fn auth(ui: &Ui, args: &Init, ask: bool) -> Result<Auth> {
     if let Some(auth) = args.auth {
         return Ok(auth);
     }
     if !ask || args.template.is_some() {
         return Ok(Auth::ProjectJwt);
     }
-    let chosen = Select::new()
-        .with_prompt("Who may use the streams?")
-        .items([
-            "Whoever has a token of a project",
-            "Everyone who knows the URL",
-        ])
-        .default(0)
-        .interact()?;
-    Ok(match chosen {
+    let ways = [
+        "Whoever has a token of a project",
+        "Everyone who knows the URL",
+    ];
+    Ok(match ui.choose("Who may use the streams?", &ways, 0)? {
         0 => Auth::ProjectJwt,
         _ => Auth::None,
     })

@@ -10,7 +10,7 @@ use crate::{
     args::Login,
     cloudflare::{
         Ability, Access, Account, Credentials, Kept, Listed, Owner, Secret, Verified, login_path,
-        permissions,
+        opening, overriding, permissions,
     },
     error::problem,
     interrupt,
@@ -104,7 +104,7 @@ fn project(here: &Here) -> Result<Option<Project>> {
 /// The page that makes a token which may do all that is needed.
 fn page(project: Option<&Project>) -> String {
     let has_routes = project.is_some_and(|one| !one.wrangler.all_routes().is_empty());
-    permissions::token_page(&permissions::needed(has_routes))
+    permissions::token_page(has_routes)
 }
 
 /// The token: from stdin, or typed in by somebody who has been told where one is made.
@@ -121,12 +121,16 @@ fn token(ui: &Ui, args: &Login, page: &str) -> Result<Secret> {
             ),
         ));
     }
+    ask(ui, page, "")
+}
+
+/// Says where a token is made, and asks for it. `more` is said of it, too.
+pub fn ask(ui: &Ui, page: &str, more: &str) -> Result<Secret> {
     ui.note(format!(
         "This page makes a token that may do what is needed. Choose the account there, and copy what \
-         it shows in the end:\n\n  {page}\n"
+         it shows in the end:\n\n  {page}\n{more}"
     ));
-    let token = ui.password("Token")?;
-    Ok(Secret::new(&token))
+    Ok(Secret::new(&ui.password("Token")?))
 }
 
 fn from_stdin() -> Result<Secret> {
@@ -155,13 +159,6 @@ fn check_anyway(ui: &Ui, args: &Login, lacks: &str, page: &str) -> Result<()> {
         format!("the token is not kept: {lacks}"),
         format!("`--yes` keeps it; this page makes a token with all that is needed: {page}"),
     ))
-}
-
-/// The variable that goes before what is kept.
-fn overriding() -> Option<&'static str> {
-    use crate::environment::{API_KEY, API_TOKEN};
-    let is_set = |name: &&str| std::env::var(name).is_ok_and(|value| !value.trim().is_empty());
-    [API_KEY, API_TOKEN].into_iter().find(is_set)
 }
 
 /// What was found out.
@@ -252,21 +249,16 @@ impl Found {
     }
 
     fn line(&self, ability: &Ability) -> String {
-        let dashboard = self.account.dashboard();
-        let (mark, more) = match &ability.access {
+        let Ability { permission, access } = ability;
+        let (mark, more) = match access {
             Access::Granted => (style("ok     ").green(), String::new()),
             Access::Lacking => (style("lacking").red(), String::new()),
-            Access::Closed if ability.permission == permissions::R2 => (
-                style("closed ").yellow(),
-                format!("; enable R2 at {dashboard}/r2/overview"),
-            ),
-            Access::Closed => (
-                style("closed ").yellow(),
-                format!("; open {dashboard}/workers/analytics-engine once"),
-            ),
+            Access::Closed => {
+                let opening = opening(*permission, &self.account.dashboard());
+                (style("closed ").yellow(), format!("; {opening}"))
+            }
             Access::Unknown(why) => (style("unknown").yellow(), format!("; {why}")),
         };
-        let Ability { permission, .. } = ability;
         format!("{mark} {permission}, for {}{more}", permission.why)
     }
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     args::Logs,
-    cloudflare::{Account, Error, Tail},
+    cloudflare::{self, Account, Error, Tail},
     deployment::Deployment,
     interrupt, mask,
     project::Here,
@@ -26,38 +26,36 @@ pub fn run(ui: &Ui, here: &Here, args: &Logs) -> Result<()> {
     let deployment = Deployment::open(ui, here)?;
     let name = &deployment.project.name;
     let account = &deployment.account;
-    let filters = args.filters();
-    let mut tail = account.open_tail(name, &filters)?;
+    let tail = account.open_tail(name, &args.filters())?;
     ui.note(format!("Watching {name}; Ctrl-C stops it"));
+    match watch(ui, account, name, tail, args) {
+        Err(Error::Interrupted) => Ok(()),
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Shows events until we are asked to end. A log comes to its end after some hours, and is opened again.
+fn watch(
+    ui: &Ui,
+    account: &Account,
+    name: &str,
+    mut tail: Tail,
+    args: &Logs,
+) -> cloudflare::Result<()> {
     loop {
         let opened = Instant::now();
         let outcome = show(ui, account, &mut tail, args);
         account.close_tail(name, tail)?;
-        match outcome {
-            Err(Error::Interrupted) => return Ok(()),
-            outcome => outcome?,
-        }
-        // A log comes to its end after some hours.
+        outcome?;
         if opened.elapsed() < STABLE {
-            match account.pause(PAUSE) {
-                Err(Error::Interrupted) => return Ok(()),
-                outcome => outcome?,
-            }
+            account.pause(PAUSE)?;
         }
-        tail = match account.open_tail(name, &filters) {
-            Err(Error::Interrupted) => return Ok(()),
-            outcome => outcome?,
-        };
+        tail = account.open_tail(name, &args.filters())?;
     }
 }
 
 /// Shows events until the log is closed.
-fn show(
-    ui: &Ui,
-    account: &Account,
-    tail: &mut Tail,
-    args: &Logs,
-) -> std::result::Result<(), Error> {
+fn show(ui: &Ui, account: &Account, tail: &mut Tail, args: &Logs) -> cloudflare::Result<()> {
     while let Some(mut event) = account.next_event(tail)? {
         if args.takes(&event) {
             mask::document(&mut event);

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::{
     args::Secrets,
+    cloudflare,
     deployment::Deployment,
     error::problem,
     interrupt,
@@ -40,10 +41,7 @@ fn put(deployment: &mut Deployment, name: &str) -> Result<()> {
     let step = format!("Setting the secret {name} of {worker}");
     deployment.ui.step(&step, || {
         let outcome = account.put_secret(worker, name, &value);
-        outcome.map_err(|error| match error.has(NOT_NEWEST) {
-            true => not_newest(),
-            false => error.into(),
-        })
+        outcome.map_err(refused)
     })?;
     deployment.ui.result(
         format!(
@@ -92,10 +90,7 @@ fn delete(deployment: &mut Deployment, name: &str, yes: bool) -> Result<()> {
     let step = format!("Deleting the secret {name} of {worker}");
     deployment.ui.step(&step, || {
         let outcome = account.delete_secret(worker, name);
-        outcome.map_err(|error| match error.has(NOT_NEWEST) {
-            true => not_newest(),
-            false => error.into(),
-        })
+        outcome.map_err(refused)
     })?;
     deployment.ui.result(
         format!("Deleted the secret {name} of the worker {worker}"),
@@ -140,9 +135,7 @@ fn value(ui: &Ui, name: &str) -> Result<String> {
         let mut limited = stdin().take(LARGEST + 3);
         // The cause would quote nothing, but says nothing either.
         let read = limited.read_to_string(&mut text);
-        read.map_err(|_| ())
-            .ok()
-            .context("the value on stdin is no text")?;
+        read.ok().context("the value on stdin is no text")?;
         let line = text.strip_suffix('\n').unwrap_or(&text);
         line.strip_suffix('\r').unwrap_or(line).to_owned()
     };
@@ -159,7 +152,10 @@ fn value(ui: &Ui, name: &str) -> Result<String> {
     }
 }
 
-fn not_newest() -> anyhow::Error {
+fn refused(error: cloudflare::Error) -> anyhow::Error {
+    if !error.has(NOT_NEWEST) {
+        return error.into();
+    }
     problem(
         "the newest version of the worker is not the one that serves, and Cloudflare changes secrets \
          of that one only",

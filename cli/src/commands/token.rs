@@ -45,15 +45,11 @@ pub fn run(ui: &Ui, here: &Here, args: &Token) -> Result<()> {
     Ok(())
 }
 
-/// The project, the [usual](Registry::usual) one if none is named, and its primary secret.
+/// The project, the usual one if none is named, and the secret that signs its tokens.
 fn registered(ui: &Ui, here: &Here, args: &Token) -> Result<(String, Secret)> {
     let project = Project::open(here)?;
     let mut registry = Registry::open(ui, &project, place(args.place))?;
-    let name = match &args.project {
-        Some(name) => name.clone(),
-        None => registry.usual(&project.name)?,
-    };
-    let secret = registry.get(&name)?.primary()?.clone();
+    let (name, secret) = registry.signer(args.project.as_deref(), &project.name)?;
     let allowed = match args.scope {
         Scope::Read => "to read",
         Scope::Write => "to read and write",

@@ -13,7 +13,7 @@ use crate::{
     project::{Here, Lock, Project, Work},
     runtime_source::{PACKAGE, RuntimeSource},
     template,
-    ui::Ui,
+    ui::{Ui, how_many},
     upgrade::{self, Change, Edit, Plan},
 };
 
@@ -44,7 +44,7 @@ pub fn run(ui: &Ui, here: &Here, args: &Upgrade) -> Result<ExitCode> {
             "what the merge makes of it has to be mended by hand: {wrong}"
         ));
     }
-    match conflicts(&plan) == 0 && plan.broken.is_empty() {
+    match plan.conflicts() == 0 && plan.broken.is_empty() {
         true => Ok(ExitCode::SUCCESS),
         false => Ok(ExitCode::FAILURE),
     }
@@ -65,14 +65,6 @@ fn move_lock(ui: &Ui, root: &Path) {
              newest: {error:#}"
         ));
     }
-}
-
-fn conflicts(plan: &Plan) -> usize {
-    let changes = plan.files.iter().map(|(_, change)| match change {
-        Change::Content(_, conflicts) => *conflicts,
-        _ => 0,
-    });
-    changes.sum()
 }
 
 fn text(plan: &Plan, dry_run: bool) -> String {
@@ -98,7 +90,7 @@ fn text(plan: &Plan, dry_run: bool) -> String {
         );
     }
     for (file, change) in &plan.files {
-        let edit = plan.edits.iter().find(|edit| edit.file == *file);
+        let edit = plan.edit(file);
         let (added, removed) = edit.map(lines).unwrap_or_default();
         let _ = match change {
             Change::Nothing => Ok(()),
@@ -109,7 +101,9 @@ fn text(plan: &Plan, dry_run: bool) -> String {
                 writeln!(text, "  merged    {} (+{added} -{removed})", file.display())
             }
             Change::Content(_, count) => {
-                writeln!(text, "  CONFLICT  {}: {}", file.display(), places(*count))
+                let places = how_many(*count as u64, "place");
+                let file = file.display();
+                writeln!(text, "  CONFLICT  {file}: {places} that both have changed")
             }
             Change::Removed => writeln!(text, "  removed   {}", file.display()),
             Change::StaysAway => writeln!(
@@ -124,7 +118,7 @@ fn text(plan: &Plan, dry_run: bool) -> String {
             ),
         };
     }
-    match (conflicts(plan), dry_run) {
+    match (plan.conflicts(), dry_run) {
         (0, false) => text.push_str("\nNext: `durable-streams dev` builds and serves it.\n"),
         (0, true) => {}
         _ => text.push_str(
@@ -137,13 +131,6 @@ fn text(plan: &Plan, dry_run: bool) -> String {
         let _ = write!(text, "\n{}", patches.join("\n"));
     }
     text
-}
-
-fn places(count: usize) -> String {
-    match count {
-        1 => "1 place that both have changed".to_owned(),
-        count => format!("{count} places that both have changed"),
-    }
 }
 
 /// How many lines come and go.
@@ -173,15 +160,11 @@ fn patch(edit: &Edit) -> String {
 
 fn document(plan: &Plan, dry_run: bool) -> Value {
     let files = plan.files.iter().map(|(file, change)| {
-        let edit = plan.edits.iter().find(|edit| edit.file == *file);
-        let conflicts = match change {
-            Change::Content(_, conflicts) => *conflicts,
-            _ => 0,
-        };
+        let edit = plan.edit(file);
         json!({
             "file": file.display().to_string(),
             "change": name(change, edit),
-            "conflicts": conflicts,
+            "conflicts": change.conflicts(),
             "diff": edit.map(patch),
         })
     });
@@ -193,7 +176,7 @@ fn document(plan: &Plan, dry_run: bool) -> Value {
         "own": plan.own,
         "broken": plan.broken,
         "files": files.collect::<Vec<_>>(),
-        "conflicts": conflicts(plan),
+        "conflicts": plan.conflicts(),
         "dryRun": dry_run,
     })
 }

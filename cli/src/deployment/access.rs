@@ -48,7 +48,7 @@ impl Deployment<'_> {
 
     fn token_page(&self) -> String {
         let has_routes = !self.project.wrangler.all_routes().is_empty();
-        permissions::token_page(&permissions::needed(has_routes))
+        permissions::token_page(has_routes)
     }
 
     fn binds_dataset(&self) -> bool {

@@ -6,7 +6,7 @@ use super::{
     Deployment,
     difference::{self, Difference},
 };
-use crate::cloudflare::{Deployed, Settings};
+use crate::cloudflare::{self, Deployed, Settings};
 
 impl Deployment<'_> {
     /// Whether the newest version serves alone. After a rollback an earlier one does.
@@ -19,7 +19,7 @@ impl Deployment<'_> {
     }
 
     /// Whether requests reach the deployed worker otherwise than wrangler.toml says.
-    pub fn differences_in_serving(&self) -> Result<Vec<Difference>> {
+    pub fn differences_in_serving(&self) -> cloudflare::Result<Vec<Difference>> {
         let wrangler = &self.project.wrangler;
         let found = self.account.workers_dev(&self.project.name)?;
         let mut differences = Vec::new();

@@ -2,7 +2,6 @@
 
 use anyhow::Result;
 use clap::ValueEnum;
-use dialoguer::Input;
 
 use crate::{error::problem, ui::Ui};
 
@@ -54,17 +53,8 @@ pub fn ask_for(
         return Err(refusal());
     }
     ui.warn(format!("{why}: {would}"));
-    match is_typed(name, &format!("Type `{name}` to go on"))? {
+    match ui.is_typed(name, &format!("Type `{name}` to go on"))? {
         true => Ok(()),
         false => Err(refusal()),
     }
-}
-
-/// Asks for a name, on a terminal, and says whether it was typed.
-pub fn is_typed(name: &str, prompt: &str) -> Result<bool> {
-    let answer: String = Input::new()
-        .with_prompt(prompt)
-        .allow_empty(true)
-        .interact_text()?;
-    Ok(answer.trim() == name)
 }

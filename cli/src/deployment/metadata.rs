@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Kinds of bindings that are set elsewhere and stay through a deploy.
-const SECRETS: &[&str] = &["secret_text", "secret_key"];
+pub const SECRETS: &[&str] = &["secret_text", "secret_key"];
 /// Kinds that `keep_vars` adds.
 const VARS: &[&str] = &["plain_text", "json"];
 
@@ -176,12 +176,7 @@ pub fn check_classes(wrangler: &Wrangler) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cloudflare::Settings, deployment::difference};
-
-    fn wrangler(more: &str) -> Wrangler {
-        let text = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
-        Wrangler::parse(&format!("{text}{more}")).unwrap()
-    }
+    use crate::{cloudflare::Settings, deployment::difference, project::samples::wrangler};
 
     const TWO: &str = r#"
 [[durable_objects.bindings]]

@@ -18,7 +18,7 @@ mod resources;
 
 pub use address::{Health, addresses, ask, wait_until_healthy};
 pub use bindings::Thing;
-pub use consent::{Consent, Rename, is_typed};
+pub use consent::{Consent, Rename};
 pub use difference::Difference;
 pub use emptying::empty;
 pub use record::{Mark, Record, Worker};
@@ -365,15 +365,8 @@ impl<'a> Deployment<'a> {
     }
 
     fn expose_on_workers_dev(&self) -> Result<bool> {
-        let wrangler = &self.project.wrangler;
-        let name = &self.project.name;
-        let enabled = wrangler.on_workers_dev();
-        let previews = wrangler.preview_urls;
-        let is_so = match self.account.workers_dev(name) {
-            Ok(found) => {
-                found.enabled == enabled
-                    && previews.is_none_or(|previews| previews == found.previews_enabled)
-            }
+        let is_so = match self.differences_in_serving() {
+            Ok(differences) => differences.is_empty(),
             // To say it once more does no harm.
             Err(error) => {
                 self.ui.warn(error.to_string());
@@ -381,7 +374,11 @@ impl<'a> Deployment<'a> {
             }
         };
         if !is_so {
-            self.account.set_workers_dev(name, enabled, previews)?;
+            let wrangler = &self.project.wrangler;
+            let enabled = wrangler.on_workers_dev();
+            let name = &self.project.name;
+            self.account
+                .set_workers_dev(name, enabled, wrangler.preview_urls)?;
         }
         Ok(!is_so)
     }

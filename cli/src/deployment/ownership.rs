@@ -24,20 +24,18 @@ enum Owner {
 
 impl Deployment<'_> {
     fn owner(&self, script: &Script) -> Owner {
-        let mark = Mark::of(script);
-        if let Some(worker) = self.record.created().worker(&script.id) {
-            return match worker.mark.fits(&mark) {
-                true => Owner::Us,
-                false => Owner::Successor,
-            };
+        let created = self.record.created();
+        if created.has_worker(script) {
+            return Owner::Us;
         }
-        for (environment, created) in self.record.of_others() {
-            let worker = created.worker(&script.id);
-            if worker.is_some_and(|worker| worker.mark.fits(&mark)) {
-                return Owner::Sibling(environment);
-            }
+        if created.worker(&script.id).is_some() {
+            return Owner::Successor;
         }
-        Owner::Unknown
+        let mut others = self.record.of_others().into_iter();
+        match others.find(|(_, created)| created.has_worker(script)) {
+            Some((environment, _)) => Owner::Sibling(environment),
+            None => Owner::Unknown,
+        }
     }
 
     /// Refuses to put this worker in the place of another's, and to use a bucket or a namespace that is

@@ -2,7 +2,6 @@
 //! was made.
 
 use anyhow::Result;
-use serde_json::Value;
 
 use super::{consent::Consent, record::MadeBucket};
 use crate::{
@@ -41,8 +40,7 @@ pub fn check(wrangler: &Wrangler) -> Result<()> {
 
 /// Refuses to deploy where the streams of the deployed worker would not be found.
 pub fn check_streams(wrangler: &Wrangler, deployed: &Settings) -> Result<()> {
-    let variable = |one: &&Value| one["name"] == JURISDICTION.name && one["type"] == "plain_text";
-    let deployed = deployed.bindings.iter().find(variable);
+    let deployed = deployed.binding(JURISDICTION.name, "plain_text");
     let deployed = deployed.and_then(|one| one["text"].as_str());
     let deployed = deployed.filter(|word| !word.is_empty());
     let stays = wrangler.keep_vars && !wrangler.vars.contains_key(JURISDICTION.name);
@@ -98,8 +96,7 @@ pub fn check_same_bucket(
     consent: &Consent,
 ) -> Result<()> {
     let wanted = wrangler.r2_buckets.iter().find(|one| one.binding == R2);
-    let is_r2 = |one: &&Value| one["name"] == R2 && one["type"] == "r2_bucket";
-    let bound = deployed.bindings.iter().find(is_r2);
+    let bound = deployed.binding(R2, "r2_bucket");
     let bound = bound.and_then(|one| one["bucket_name"].as_str());
     let (Some(wanted), Some(bound)) = (wanted, bound) else {
         return Ok(());
@@ -139,14 +136,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::cloudflare::Bucket;
+    use crate::{cloudflare::Bucket, project::samples};
 
     fn wrangler(vars: &str, bucket: &str) -> Wrangler {
-        let text = format!(
-            "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n\
-             {vars}\n[[r2_buckets]]\nbinding = \"R2\"\nbucket_name = \"b\"\n{bucket}\n"
-        );
-        Wrangler::parse(&text).unwrap()
+        samples::wrangler(&format!(
+            "{vars}\n[[r2_buckets]]\nbinding = \"R2\"\nbucket_name = \"b\"\n{bucket}\n"
+        ))
     }
 
     fn in_jurisdiction(word: &str) -> Wrangler {

@@ -8,10 +8,9 @@ use anyhow::Result;
 use super::{
     Deployment, Thing,
     bindings::{free, users},
-    consent::is_typed,
     record::{Created, Mark},
     rename::{deployed, own_classes},
-    resources::default_name,
+    resources::{bucket_of, find_namespace},
 };
 use crate::{
     cloudflare::{Bucket, Script},
@@ -134,19 +133,11 @@ impl Deployment<'_> {
             self.plan_thing(thing, is_there, why, wanted, plan)?;
         }
         let name = &self.project.name;
-        let is_listed = |script: &Script| {
-            let entry = created.worker(&script.id);
-            entry.is_some_and(|worker| worker.mark.fits(&Mark::of(script)))
-        };
         let found = scripts.iter().find(|script| script.id == *name);
-        if let Some(script) = found.filter(|script| !is_listed(script))
+        if let Some(script) = found.filter(|script| !created.has_worker(script))
             && wanted.worker.is_none()
         {
-            let mark = Mark::of(script);
-            let why = self.unlisted(|created| {
-                let worker = created.worker(&script.id);
-                worker.is_some_and(|worker| worker.mark.fits(&mark))
-            });
+            let why = self.unlisted(|created| created.has_worker(script));
             let thing = Thing::Worker(script.id.clone());
             self.plan_thing(thing, true, Some(why), wanted, plan)?;
         }
@@ -155,13 +146,8 @@ impl Deployment<'_> {
 
     fn plan_buckets(&self, wanted: &Wanted, plan: &mut Removal) -> Result<()> {
         let created = self.record.created();
-        let bound = self.project.wrangler.r2_buckets.iter().map(|one| {
-            let default = || default_name(&self.project.name, &one.binding);
-            Bucket {
-                name: one.bucket_name.clone().unwrap_or_else(default),
-                jurisdiction: one.jurisdiction.clone(),
-            }
-        });
+        let bound = self.project.wrangler.r2_buckets.iter();
+        let bound = bound.map(|one| bucket_of(&self.project, one));
         let listed = created.buckets.iter().map(|made| made.bucket());
         let mut buckets: Vec<Bucket> = Vec::new();
         for bucket in listed.chain(bound) {
@@ -177,10 +163,7 @@ impl Deployment<'_> {
                 created: found.as_ref().and_then(|found| found.creation_date.clone()),
             };
             let is_made = made.is_some_and(|made| found.is_none() || made.mark.fits(&mark));
-            let unlisted = self.unlisted(|created| {
-                let made = created.bucket(&bucket);
-                made.is_some_and(|made| made.mark.fits(&mark))
-            });
+            let unlisted = self.unlisted(|created| created.has_bucket(&bucket, &mark));
             let thing = Thing::Bucket(bucket);
             if let Some(made) = made {
                 let why = made.adopted.then_some(Because::Before);
@@ -214,11 +197,7 @@ impl Deployment<'_> {
             self.plan_thing(thing, found.is_some(), why, wanted, plan)?;
         }
         for namespace in bound {
-            let title = default_name(&self.project.name, &namespace.binding);
-            let found = all.iter().find(|one| match &namespace.id {
-                Some(id) => one.id == *id,
-                None => one.title == title,
-            });
+            let found = find_namespace(&self.project, namespace, &all);
             if let Some(found) = found.filter(|found| created.namespace(found).is_none()) {
                 let why = self.unlisted(|created| created.namespace(found).is_some());
                 let thing = Thing::Namespace {
@@ -261,10 +240,8 @@ impl Deployment<'_> {
             Some(_) if self.consent.names(&name) => true,
             Some(why) if self.ui.can_ask() && !wanted.yes => {
                 self.ui.warn(format!("{}: {why}", thing.title()));
-                is_typed(
-                    &name,
-                    &format!("Type `{name}` to remove it too, nothing to leave it"),
-                )?
+                let question = format!("Type `{name}` to remove it too, nothing to leave it");
+                self.ui.is_typed(&name, &question)?
             }
             Some(_) => false,
         };
@@ -319,7 +296,7 @@ impl Deployment<'_> {
         let manifest = self.project.manifest();
         let bound = self.project.wrangler.kv_namespaces.iter();
         for namespace in bound.filter(|one| one.id.as_deref() == Some(id)) {
-            edit::set(&manifest, "kv_namespaces", &namespace.binding, "id", None)?;
+            edit::set(manifest, "kv_namespaces", &namespace.binding, "id", None)?;
         }
         Ok(())
     }

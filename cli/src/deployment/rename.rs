@@ -114,7 +114,7 @@ fn choose(ui: &Ui, name: &str, from: &str, settings: &Settings) -> Result<Rename
 
 /// The names of a worker's secrets, which are not handed on.
 pub fn secrets(settings: &Settings) -> Vec<&str> {
-    let is_secret = |one: &&Value| one["type"] == "secret_text" || one["type"] == "secret_key";
+    let is_secret = |one: &&Value| metadata::SECRETS.iter().any(|kind| one["type"] == *kind);
     let secrets = settings.bindings.iter().filter(is_secret);
     secrets.filter_map(|one| one["name"].as_str()).collect()
 }
@@ -122,9 +122,7 @@ pub fn secrets(settings: &Settings) -> Vec<&str> {
 /// Refuses to carry over streams without their projects.
 fn check_namespaces(wrangler: &Wrangler, from: &str, settings: &Settings) -> Result<()> {
     for namespace in &wrangler.kv_namespaces {
-        let is_it =
-            |one: &&Value| one["name"] == namespace.binding && one["type"] == "kv_namespace";
-        let bound = settings.bindings.iter().find(is_it);
+        let bound = settings.binding(&namespace.binding, "kv_namespace");
         let bound = bound.and_then(|one| one["namespace_id"].as_str());
         if let Some(bound) = bound
             && namespace.id.as_deref() != Some(bound)

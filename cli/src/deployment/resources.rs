@@ -11,7 +11,7 @@ use crate::{
     cloudflare::{Account, Bucket, Namespace},
     error::problem,
     local,
-    project::{Project, edit},
+    project::{Project, edit, wrangler},
     settings,
     ui::Ui,
 };
@@ -45,7 +45,7 @@ pub struct Resource {
     /// This run made it.
     pub created: bool,
     /// It was there before, and was asked for by name.
-    #[serde(skip_serializing_if = "is_no")]
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
     /// wrangler.toml names it.
     #[serde(skip)]
@@ -83,59 +83,69 @@ pub fn look(account: &Account, project: &Project) -> Result<Vec<Resource>> {
 fn look_for_all(account: &Account, project: &Project) -> Result<Vec<Resource>> {
     let wrangler = &project.wrangler;
     let mut resources = Vec::new();
-    for bucket in &wrangler.r2_buckets {
-        let is_written = bucket.bucket_name.is_some();
-        let default = || default_name(&project.name, &bucket.binding);
-        let name = bucket.bucket_name.clone().unwrap_or_else(default);
-        let mut resource = Resource {
+    for bound in &wrangler.r2_buckets {
+        let bucket = bucket_of(project, bound);
+        let found = account.find_bucket(&bucket)?;
+        resources.push(Resource {
             kind: Kind::Bucket,
-            binding: bucket.binding.clone(),
-            exists: false,
-            name,
+            binding: bound.binding.clone(),
+            name: bucket.name,
             id: None,
-            jurisdiction: bucket.jurisdiction.clone(),
+            jurisdiction: bucket.jurisdiction,
+            exists: found.is_some(),
             created: false,
             adopted: false,
-            is_written,
-            created_on: None,
-        };
-        if let Some(found) = account.find_bucket(&resource.bucket())? {
-            resource.exists = true;
-            resource.created_on = found.creation_date;
-        }
-        resources.push(resource);
+            is_written: bound.bucket_name.is_some(),
+            created_on: found.and_then(|found| found.creation_date),
+        });
     }
     if wrangler.kv_namespaces.is_empty() {
         return Ok(resources);
     }
     let all = account.namespaces()?;
-    for namespace in &wrangler.kv_namespaces {
-        let title = default_name(&project.name, &namespace.binding);
-        let found = all.iter().find(|one| match &namespace.id {
-            Some(id) => &one.id == id,
-            None => one.title == title,
-        });
+    for bound in &wrangler.kv_namespaces {
+        let found = find_namespace(project, bound, &all);
+        let title = || default_name(&project.name, &bound.binding);
         resources.push(Resource {
             kind: Kind::Namespace,
-            binding: namespace.binding.clone(),
-            name: found.map_or(title, |one| one.title.clone()),
-            id: namespace
-                .id
-                .clone()
-                .or_else(|| found.map(|one| one.id.clone())),
+            binding: bound.binding.clone(),
+            name: found.map_or_else(title, |one| one.title.clone()),
+            id: bound.id.clone().or_else(|| found.map(|one| one.id.clone())),
             jurisdiction: None,
             exists: found.is_some(),
             created: false,
             adopted: false,
-            is_written: namespace.id.is_some(),
+            is_written: bound.id.is_some(),
             created_on: None,
         });
     }
     Ok(resources)
 }
 
+/// The bucket that a binding is to: the one it names, or the one that is made for it.
+pub fn bucket_of(project: &Project, bound: &wrangler::Bucket) -> Bucket {
+    let default = || default_name(&project.name, &bound.binding);
+    Bucket {
+        name: bound.bucket_name.clone().unwrap_or_else(default),
+        jurisdiction: bound.jurisdiction.clone(),
+    }
+}
+
+/// Looks for the namespace that a binding is to: the one it names, or the one that is made for it.
+pub fn find_namespace<'a>(
+    project: &Project,
+    bound: &wrangler::Namespace,
+    all: &'a [Namespace],
+) -> Option<&'a Namespace> {
+    let title = default_name(&project.name, &bound.binding);
+    all.iter().find(|one| match &bound.id {
+        Some(id) => one.id == *id,
+        None => one.title == title,
+    })
+}
+
 /// The name wrangler chooses, too.
-pub(super) fn default_name(worker: &str, binding: &str) -> String {
+fn default_name(worker: &str, binding: &str) -> String {
     format!("{worker}-{}", binding.to_lowercase().replace('_', "-"))
 }
 
@@ -159,9 +169,7 @@ impl Resource {
     /// Whether a record lists it, and not another of its name.
     pub fn is_listed(&self, created: &Created) -> bool {
         match self.kind {
-            Kind::Bucket => created
-                .bucket(&self.bucket())
-                .is_some_and(|made| made.mark.fits(&self.mark())),
+            Kind::Bucket => created.has_bucket(&self.bucket(), &self.mark()),
             Kind::Namespace => created.namespace(&self.namespace()).is_some(),
         }
     }
@@ -231,7 +239,7 @@ impl Resource {
         if self.is_written {
             return Ok(());
         }
-        let manifest = project.manifest();
+        let manifest = project.manifest().clone();
         let wrangler = &mut project.wrangler;
         match self.kind {
             Kind::Bucket => {
@@ -306,11 +314,6 @@ impl Resource {
         self.created = true;
         Ok(())
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
-fn is_no(yes: &bool) -> bool {
-    !yes
 }
 
 #[cfg(test)]

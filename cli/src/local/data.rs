@@ -5,37 +5,23 @@
 //! is in a namespace or a bucket moves with its name, so that wrangler finds it, too. Durable Objects
 //! cannot: the ids of objects hang on the name. They are served under the name they were made with.
 
-use std::{
-    collections::BTreeMap,
-    fs::{self, File},
-    io::{self, ErrorKind, Write},
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context, Result};
-use hmac::{Hmac, KeyInit, Mac};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::STATE;
+use super::{
+    STATE,
+    stores::{BUCKETS, NAMESPACES},
+};
 use crate::{
-    hex::hex,
     project::{Lock, Project, Work, holder},
+    replacement::Replacement,
     ui::Ui,
 };
 
 /// Beside the data, so that both are removed together.
 const RECORD: &str = "durable-streams.json";
-/// Where the runtime keeps namespaces, and the class of the objects that hold them.
-const NAMESPACES: Kind = Kind {
-    folder: "kv",
-    class: "miniflare-KVNamespaceObject",
-};
-/// The same of buckets.
-const BUCKETS: Kind = Kind {
-    folder: "r2",
-    class: "miniflare-R2BucketObject",
-};
 
 /// The names that the data of one environment lies under.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,12 +40,6 @@ struct Names {
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Record(BTreeMap<String, Names>);
 
-/// A kind of what has a name.
-struct Kind {
-    folder: &'static str,
-    class: &'static str,
-}
-
 /// Moves data to the names of today, and gives the worker's name that the objects have. Nobody may
 /// serve them meanwhile, and nobody else may move them: that is what the lock is for.
 pub fn settle(project: &Project, _lock: &Lock) -> Result<String> {
@@ -71,8 +51,8 @@ pub fn settle(project: &Project, _lock: &Lock) -> Result<String> {
             true => before.worker.clone(),
             false => project.name.clone(),
         },
-        namespaces: namespaces(project),
-        buckets: buckets(project),
+        namespaces: project.local_namespaces(),
+        buckets: project.local_buckets(),
     };
     let kinds = [
         (NAMESPACES, &before.namespaces, &now.namespaces),
@@ -129,25 +109,7 @@ pub fn follow(ui: &Ui, project: &Project) {
 /// Whether data has to be moved before the project, as it is now, can be served.
 pub fn is_settled(project: &Project) -> bool {
     let names = Record::read(&project.root.join(STATE)).of(project);
-    names.namespaces == namespaces(project) && names.buckets == buckets(project)
-}
-
-fn namespaces(project: &Project) -> BTreeMap<String, String> {
-    let all = project.wrangler.kv_namespaces.iter();
-    all.map(|one| {
-        let id = project.local_name(one.id.as_ref(), &one.binding);
-        (one.binding.clone(), id)
-    })
-    .collect()
-}
-
-fn buckets(project: &Project) -> BTreeMap<String, String> {
-    let all = project.wrangler.r2_buckets.iter();
-    all.map(|one| {
-        let name = project.local_name(one.bucket_name.as_ref(), &one.binding);
-        (one.binding.clone(), name)
-    })
-    .collect()
+    names.namespaces == project.local_namespaces() && names.buckets == project.local_buckets()
 }
 
 /// Whether there are objects of a worker of this name.
@@ -177,7 +139,7 @@ impl Record {
     fn of(&self, project: &Project) -> Names {
         let noted = self.0.get(key(project)).cloned();
         noted.unwrap_or_else(|| {
-            let mut namespaces = namespaces(project);
+            let mut namespaces = project.local_namespaces();
             if project.environment.is_none() {
                 for (binding, id) in &mut namespaces {
                     id.clone_from(binding);
@@ -186,7 +148,7 @@ impl Record {
             Names {
                 worker: project.name.clone(),
                 namespaces,
-                buckets: buckets(project),
+                buckets: project.local_buckets(),
             }
         })
     }
@@ -201,101 +163,20 @@ impl Record {
 
     fn write(&self, state: &Path) -> Result<()> {
         let path = state.join(RECORD);
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(state)?;
-            let mut beside = tempfile::NamedTempFile::new_in(state)?;
-            beside.write_all(serde_json::to_string_pretty(self)?.as_bytes())?;
-            beside.persist(&path)?;
-            Ok(())
-        };
-        write().with_context(|| format!("cannot write {}", path.display()))
+        Replacement::private(&path, serde_json::to_string_pretty(self)?)
+            .and_then(Replacement::place)
+            .with_context(|| format!("cannot write {}", path.display()))
     }
-}
-
-impl Kind {
-    /// Moves what lies under one name to another, unless there is something: a run that only looked
-    /// has left a file, and no values. The file that makes it count comes last: broken off and done
-    /// again, it ends right.
-    fn carry(&self, state: &Path, from: &str, to: &str, keep: bool) -> io::Result<()> {
-        let folder = state.join(self.folder);
-        let file = |name: &str, end: &str| -> PathBuf {
-            let id = object_id(self.class, name);
-            folder.join(self.class).join(format!("{id}.sqlite{end}"))
-        };
-        let values = (folder.join(from), folder.join(to));
-        let is_there = file(to, "").exists();
-        if !file(from, "").exists() || is_there && has_values(&values.1) {
-            return Ok(());
-        }
-        if is_there {
-            for end in ["", "-wal", "-shm"] {
-                remove(&file(to, end))?;
-            }
-        }
-        let transfer = |from: &Path, to: &Path| match keep {
-            true => copy(from, to),
-            false => fs::rename(from, to),
-        };
-        let logs = ["-shm", "-wal", ""].map(|end| (file(from, end), file(to, end)));
-        for (from, to) in std::iter::once(values).chain(logs) {
-            if from.exists() && (keep || !to.exists()) {
-                transfer(&from, &to)?;
-            }
-        }
-        File::open(folder.join(self.class))?.sync_all()
-    }
-}
-
-/// The id that the runtime gives an object of a name.
-fn object_id(class: &str, name: &str) -> String {
-    let key = Sha256::digest(class.as_bytes());
-    let half = |text: &[u8]| -> Vec<u8> {
-        let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&key) else {
-            return Vec::new();
-        };
-        mac.update(text);
-        mac.finalize()
-            .into_bytes()
-            .iter()
-            .take(16)
-            .copied()
-            .collect()
-    };
-    let first = half(name.as_bytes());
-    hex(first.iter().chain(&half(&first)))
-}
-
-fn has_values(namespace: &Path) -> bool {
-    fs::read_dir(namespace.join("blobs")).is_ok_and(|mut values| values.next().is_some())
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    if !from.is_dir() {
-        let part = to.with_extension("part");
-        fs::copy(from, &part)?;
-        return fs::rename(part, to);
-    }
-    fs::create_dir_all(to)?;
-    for entry in fs::read_dir(from)? {
-        let entry = entry?;
-        copy(&entry.path(), &to.join(entry.file_name()))?;
-    }
-    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use clap::Parser;
 
     use super::*;
-    use crate::{args::Cli, project::Here};
+    use crate::{args::Cli, local::stores::Kind, project::Here};
 
     struct Place(tempfile::TempDir);
 
@@ -326,7 +207,7 @@ mod tests {
 
         /// Writes what the runtime would, with a content to know it by.
         fn fill(&self, kind: &Kind, name: &str, content: &str) {
-            let values = self.state().join(kind.folder).join(name).join("blobs");
+            let values = kind.values(&self.state(), name).join("blobs");
             fs::create_dir_all(&values).unwrap();
             fs::write(values.join("1"), content).unwrap();
             for end in ["", "-wal"] {
@@ -337,7 +218,7 @@ mod tests {
         }
 
         fn content(&self, kind: &Kind, name: &str) -> Option<String> {
-            let blob = self.state().join(kind.folder).join(name).join("blobs/1");
+            let blob = kind.values(&self.state(), name).join("blobs/1");
             let parts = [
                 self.file(kind, name, ""),
                 self.file(kind, name, "-wal"),
@@ -349,21 +230,12 @@ mod tests {
         }
 
         fn file(&self, kind: &Kind, name: &str, end: &str) -> PathBuf {
-            let folder = self.state().join(kind.folder).join(kind.class);
-            folder.join(format!("{}.sqlite{end}", object_id(kind.class, name)))
+            kind.file(&self.state(), name, end)
         }
 
         fn state(&self) -> PathBuf {
             self.0.path().join(STATE)
         }
-    }
-
-    #[test]
-    fn ids_are_those_of_the_runtime() {
-        assert_eq!(
-            object_id(NAMESPACES.class, "REGISTRY"),
-            "4509347ee039e28cbdce4495f0446efca54ebc2135d13ee356247350c97d99a2"
-        );
     }
 
     #[test]

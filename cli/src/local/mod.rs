@@ -5,6 +5,7 @@ pub mod date;
 pub mod exports;
 pub mod listen;
 mod requests;
+mod stores;
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -206,15 +207,12 @@ fn options(what: Serving) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::Here;
+    use crate::project::samples;
 
     fn options_of(more: &str, objects_of: &str) -> Value {
-        let dir = tempfile::tempdir().unwrap();
-        let base = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
-        std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
-        std::fs::write(dir.path().join("wrangler.toml"), format!("{base}{more}")).unwrap();
+        let (_dir, project) = samples::project(more);
         options(Serving {
-            project: &Project::open(&Here::at(dir.path())).unwrap(),
+            project: &project,
             dev_vars: &DevVars::default(),
             address: "[::]:80".parse().unwrap(),
             objects_of,

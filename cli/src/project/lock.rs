@@ -3,20 +3,16 @@
 
 use std::{
     fmt,
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     path::PathBuf,
-    process, thread,
-    time::Duration,
+    process,
 };
 
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use super::Project;
-use crate::{
-    interrupt::{self, Interrupted},
-    ui::Ui,
-};
+use crate::{lock, ui::Ui};
 
 /// What is worked on. Two machines cannot wait for each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,18 +78,10 @@ pub struct Lock {
 impl Lock {
     /// Takes up a work, unless somebody is at it: then says who.
     pub fn attempt(project: &Project, work: Work, command: &str) -> Result<Result<Self, Holder>> {
-        let folder = project.machine_dir();
-        fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
         let path = path(project, work);
-        let file =
-            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Ok(Err(written(project, work))),
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-            }
-        }
+        let Some(file) = lock::hold(&path)? else {
+            return Ok(Err(written(project, work)));
+        };
         let lock = Self {
             _file: file,
             path: path.with_extension("json"),
@@ -110,21 +98,10 @@ impl Lock {
 
     /// Takes up a work when whoever is at it has ended.
     pub fn wait(ui: &Ui, project: &Project, work: Work, command: &str) -> Result<Self> {
-        let mut told = false;
-        loop {
-            let holder = match Self::attempt(project, work, command)? {
-                Ok(lock) => return Ok(lock),
-                Err(holder) => holder,
-            };
-            if interrupt::interrupted() {
-                return Err(Interrupted.into());
-            }
-            if !told {
-                ui.note(format!("Waiting for {holder} to end in this project"));
-                told = true;
-            }
-            thread::sleep(Duration::from_millis(100));
-        }
+        lock::wait(ui, || {
+            let taken = Self::attempt(project, work, command)?;
+            Ok(taken.map_err(|holder| format!("{holder} to end in this project")))
+        })
     }
 
     /// Says where its holder serves from now on.
@@ -170,15 +147,11 @@ fn path(project: &Project, work: Work) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::Here;
+    use crate::project::samples;
 
     #[test]
     fn whoever_comes_second_is_told_who_is_there() {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("Cargo.toml"), "").unwrap();
-        let text = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
-        fs::write(dir.path().join("wrangler.toml"), text).unwrap();
-        let project = Project::open(&Here::at(dir.path())).unwrap();
+        let (_dir, project) = samples::project("");
         let attempt = |work| Lock::attempt(&project, work, "dev").unwrap();
         assert_eq!(holder(&project, Work::Serve), None);
         let mut first = attempt(Work::Serve).unwrap();

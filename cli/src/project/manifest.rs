@@ -2,7 +2,6 @@
 
 use std::{
     fs,
-    io::Write,
     path::{Path, PathBuf},
 };
 
@@ -15,7 +14,7 @@ use super::{
     layout::MANIFESTS,
     wrangler::Wrangler,
 };
-use crate::error::problem;
+use crate::{error::problem, replacement::Replacement};
 
 /// The file with a project's settings, and the environment in it that is worked on.
 #[derive(Debug, Clone)]
@@ -103,7 +102,9 @@ impl Manifest {
 
     /// Puts a new text in the place of the file's, whole or not at all. Its permissions stay.
     pub fn write(&self, text: &str) -> Result<()> {
-        replace(&self.path, text).with_context(|| format!("cannot write {}", self.path.display()))
+        Replacement::open(&self.path, text)
+            .and_then(Replacement::place)
+            .with_context(|| format!("cannot write {}", self.path.display()))
     }
 
     /// The same setting, as the format of the file writes it.
@@ -145,17 +146,4 @@ impl Manifest {
 fn present(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let paths = MANIFESTS.iter().map(|name| folder.join(name));
     paths.filter(|path| path.is_file())
-}
-
-fn replace(path: &Path, text: &str) -> Result<()> {
-    // A link stays a link: what it leads to is replaced.
-    let path = path.canonicalize()?;
-    let folder = path.parent().context("it is in no folder")?;
-    let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-    beside.write_all(text.as_bytes())?;
-    beside
-        .as_file()
-        .set_permissions(fs::metadata(&path)?.permissions())?;
-    beside.persist(&path)?;
-    Ok(())
 }

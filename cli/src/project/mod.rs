@@ -8,11 +8,16 @@ mod jsonc;
 mod layout;
 mod lock;
 mod manifest;
+#[cfg(test)]
+pub mod samples;
 mod toml;
 mod upgrade;
 pub mod wrangler;
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value, json};
@@ -95,8 +100,8 @@ impl Project {
     }
 
     /// Its `wrangler.toml`, or what stands in its place.
-    pub fn manifest(&self) -> Manifest {
-        self.manifest.clone()
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
     }
 
     /// Where a key of its settings is in their file, as in `env.staging.vars`.
@@ -166,20 +171,33 @@ impl Project {
 
     /// The id of the KV namespace of a binding in local runs.
     pub fn namespace(&self, binding: &str) -> Option<String> {
-        let mut namespaces = self.wrangler.kv_namespaces.iter();
-        let namespace = namespaces.find(|namespace| namespace.binding == binding)?;
-        Some(self.local_name(namespace.id.as_ref(), binding))
+        self.local_namespaces().remove(binding)
     }
 
-    /// What is bound is called in local runs as it is written, and else as wrangler calls it. It calls
-    /// all that is not written alike in all environments, which would have one registry together: what
-    /// is deleted in one would be gone in the others.
-    pub fn local_name(&self, written: Option<&String>, binding: &str) -> String {
-        match (written, &self.environment) {
+    /// The ids of KV namespaces in local runs, by binding.
+    pub fn local_namespaces(&self) -> BTreeMap<String, String> {
+        let all = self.wrangler.kv_namespaces.iter();
+        all.map(|one| self.local_name(&one.binding, one.id.as_ref()))
+            .collect()
+    }
+
+    /// The names of buckets in local runs, by binding.
+    pub fn local_buckets(&self) -> BTreeMap<String, String> {
+        let all = self.wrangler.r2_buckets.iter();
+        all.map(|one| self.local_name(&one.binding, one.bucket_name.as_ref()))
+            .collect()
+    }
+
+    /// A binding, with the name that what is bound has in local runs: what is written, or else the
+    /// binding, as for wrangler. But wrangler does so in all environments, which then have one registry
+    /// together, and what is deleted in one is gone in the others: here each has its own.
+    fn local_name(&self, binding: &str, written: Option<&String>) -> (String, String) {
+        let name = match (written, &self.environment) {
             (Some(name), _) => name.clone(),
             (None, None) => binding.to_owned(),
             (None, Some(environment)) => format!("{environment}-{binding}"),
-        }
+        };
+        (binding.to_owned(), name)
     }
 
     /// The date whose runtime behaviour the worker expects.
@@ -199,14 +217,6 @@ impl Project {
             });
             (object.name.clone(), options)
         });
-        let buckets = wrangler.r2_buckets.iter().map(|bucket| {
-            let id = self.local_name(bucket.bucket_name.as_ref(), &bucket.binding);
-            (bucket.binding.clone(), json!(id))
-        });
-        let namespaces = wrangler.kv_namespaces.iter().map(|namespace| {
-            let id = self.local_name(namespace.id.as_ref(), &namespace.binding);
-            (namespace.binding.clone(), json!(id))
-        });
         let datasets = wrangler.analytics_engine_datasets.iter().map(|dataset| {
             let name = dataset.dataset.as_deref().unwrap_or("dataset");
             (dataset.binding.clone(), json!({ "dataset": name }))
@@ -222,8 +232,8 @@ impl Project {
             ],
             "bindings": wrangler.vars,
             "durableObjects": objects.collect::<Map<_, _>>(),
-            "r2Buckets": buckets.collect::<Map<_, _>>(),
-            "kvNamespaces": namespaces.collect::<Map<_, _>>(),
+            "r2Buckets": self.local_buckets(),
+            "kvNamespaces": self.local_namespaces(),
             "analyticsEngineDatasets": datasets.collect::<Map<_, _>>(),
         })
     }

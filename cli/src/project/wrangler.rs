@@ -373,13 +373,7 @@ impl Wrangler {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SMALL: &str =
-        "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
-
-    fn parse(more: &str) -> Wrangler {
-        Wrangler::parse(&format!("{SMALL}{more}")).unwrap()
-    }
+    use crate::project::samples::{settings, wrangler as parse};
 
     #[test]
     fn what_would_be_lost_in_a_deploy_is_named_with_its_path() {
@@ -446,9 +440,9 @@ routes = [
         assert!(!wrangler.on_workers_dev());
         assert!(parse("").on_workers_dev());
         assert!(!parse("workers_dev = false").on_workers_dev());
-        let odd = format!("{SMALL}routes = [{{ pattern = \"a\", odd = 1 }}]");
+        let odd = settings("routes = [{ pattern = \"a\", odd = 1 }]");
         Wrangler::parse(&odd).unwrap_err();
-        let both = format!("{SMALL}route = \"a/*\"\nroutes = [\"b/*\"]");
+        let both = settings("route = \"a/*\"\nroutes = [\"b/*\"]");
         assert!(
             Wrangler::parse(&both)
                 .unwrap_err()
@@ -465,10 +459,10 @@ routes = [
                 "kv_namespaces[0]: missing field `binding`",
             ),
         ] {
-            let error = Wrangler::parse(&format!("{SMALL}{more}")).unwrap_err();
+            let error = Wrangler::parse(&settings(more)).unwrap_err();
             assert!(error.starts_with(wrong), "{error}");
         }
-        let error = Wrangler::parse(&SMALL.replace("\"x\"", "\"My Streams\"")).unwrap_err();
+        let error = Wrangler::parse(&settings("").replace("\"x\"", "\"My Streams\"")).unwrap_err();
         assert!(error.contains("`My Streams`"), "{error}");
     }
 

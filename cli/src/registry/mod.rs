@@ -82,9 +82,19 @@ impl Registry {
         Ok(names)
     }
 
+    /// The project that is asked for, or else the usual one, with the secret that signs its tokens.
+    pub fn signer(&mut self, asked: Option<&str>, worker: &str) -> Result<(String, Secret)> {
+        let name = match asked {
+            Some(name) => name.to_owned(),
+            None => self.usual(worker)?,
+        };
+        let secret = self.get(&name)?.primary()?.clone();
+        Ok((name, secret))
+    }
+
     /// The project to work on where none is named: that of the worker's name, or else the only one
     /// there is.
-    pub fn usual(&mut self, worker: &str) -> Result<String> {
+    fn usual(&mut self, worker: &str) -> Result<String> {
         // To list all takes longer: streams have keys, too.
         if self.store.get(worker)?.is_some() {
             return Ok(worker.to_owned());

@@ -20,7 +20,7 @@ pub struct RemoteStore {
 }
 
 impl RemoteStore {
-    /// Opens the namespace of a project, with credentials from the environment.
+    /// Opens the namespace of a project, with the credentials that there are.
     pub fn open(ui: &Ui, project: &Project) -> Result<Self> {
         let named = project.wrangler.account_id.as_deref();
         let account = Account::open(ui, Credentials::find()?, named)?;

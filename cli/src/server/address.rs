@@ -9,9 +9,19 @@ use crate::{
     project::{Project, Work, holder},
 };
 
+/// Where the server of a project is: at the URL that was named, or where it is deployed if that is what an
+/// account is at hand for, or else where `dev` serves it.
+pub fn url(project: &Project, named: Option<&str>, account: Option<&Account>) -> Result<String> {
+    match (named, account) {
+        (Some(url), _) => Ok(url.to_owned()),
+        (None, None) => local(project),
+        (None, Some(account)) => remote(project, account),
+    }
+}
+
 /// Where `dev` serves a project now. Another environment has other streams: it does not stand in for the
 /// one that is meant.
-pub fn local(project: &Project) -> Result<String> {
+fn local(project: &Project) -> Result<String> {
     let Some(serving) = holder(project, Work::Serve) else {
         return Err(problem(
             "the project is not served on this machine: a running server is needed for this",
@@ -47,7 +57,7 @@ fn environment(name: Option<&str>) -> String {
 }
 
 /// Where the deployed worker of a project is reached.
-pub fn remote(project: &Project, account: &Account) -> Result<String> {
+fn remote(project: &Project, account: &Account) -> Result<String> {
     let subdomain = match project.wrangler.on_workers_dev() {
         true => account.subdomain()?,
         false => None,

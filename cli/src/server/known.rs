@@ -4,7 +4,6 @@
 
 use std::{
     fs,
-    io::Write,
     path::Path,
     time::{SystemTime, UNIX_EPOCH},
 };
@@ -13,7 +12,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{hex::hex, local::STATE, project::Project, registry::Secret};
+use crate::{hex::hex, local::STATE, project::Project, registry::Secret, replacement::Replacement};
 
 const FILE: &str = "known.json";
 /// For how long it counts at most, in seconds: whatever may go unnoticed goes for no longer.
@@ -60,12 +59,8 @@ impl Known {
     }
 
     fn write(&self, dir: &Path) -> Result<()> {
-        fs::create_dir_all(dir)?;
-        // Only whoever owns it may read it, from its first byte on.
-        let mut file = tempfile::NamedTempFile::new_in(dir)?;
-        file.write_all(&serde_json::to_vec(self)?)?;
-        file.persist(dir.join(FILE))?;
-        Ok(())
+        let text = serde_json::to_vec(self)?;
+        Ok(Replacement::private(&dir.join(FILE), text)?.place()?)
     }
 }
 

@@ -3,104 +3,38 @@
 mod address;
 mod error;
 mod known;
+mod locate;
 mod streams;
 mod subscriptions;
+mod tokens;
 
-pub use address::{local, remote};
+pub use address::url;
 pub use error::Error;
-pub use streams::Page;
-
-use std::{
-    fmt,
-    rc::Rc,
-    time::{Duration, Instant},
-};
+pub use locate::{account, locate};
+pub use tokens::{Nobody, Tokens};
 
 use anyhow::Result;
-use known::Known;
-use reqwest::{Client, Method};
+use locate::Located;
+use reqwest::Method;
 use serde_json::Value;
 use tokio::runtime::Runtime;
 
 use crate::{
-    args::{
-        ServerFlags,
-        values::{Auth, Scope},
-    },
-    auth,
-    cloudflare::{Account, Credentials},
-    error::problem,
-    http::{
-        self, BACK_OFF, LONGEST_WAIT, TRIES, is_success, is_worth_another_try, reason, retry_after,
-    },
-    project::{Here, Project},
-    registry::{Place, Registry, Secret},
-    stream::Root,
-    token::{self, Claims},
+    args::ServerFlags,
+    http,
+    project::Here,
+    registry::Secret,
+    stream::{self, Ask, Authorize, Client, Root},
     ui::Ui,
 };
 
-/// A creation waits ten seconds for what it links, and a page of a bucket takes a while.
-const REQUEST_LIMIT: Duration = Duration::from_secs(60);
-/// How long a token lasts. Each request has one of its own.
-const TOKEN_LIFETIME: Duration = Duration::from_secs(300);
-
 /// One root of a running server: a project's, or that of all streams.
+#[derive(Debug)]
 pub struct Server {
-    http: Client,
+    client: Client,
     runtime: Runtime,
     url: String,
-    root: Root,
     project: Option<String>,
-    secret: Option<Secret>,
-    verbose: bool,
-}
-
-impl fmt::Debug for Server {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
-            .field("url", &self.url)
-            .field("project", &self.project)
-            .finish_non_exhaustive()
-    }
-}
-
-/// A request. It says who asks by a token, never in its path.
-#[derive(Debug)]
-pub struct Request {
-    method: Method,
-    path: String,
-    body: Option<Value>,
-    /// It can be sent again when nobody knows what became of it.
-    is_repeatable: bool,
-}
-
-impl Request {
-    /// A request below the root, such as `__ds/streams?limit=10`.
-    pub fn new(method: Method, path: impl Into<String>) -> Self {
-        Self {
-            method,
-            path: path.into(),
-            body: None,
-            is_repeatable: true,
-        }
-    }
-
-    /// The same, which is sent only once: to repeat it does it again.
-    pub fn once(self) -> Self {
-        Self {
-            is_repeatable: false,
-            ..self
-        }
-    }
-
-    /// The same with a document.
-    pub fn with(self, body: Value) -> Self {
-        Self {
-            body: Some(body),
-            ..self
-        }
-    }
 }
 
 /// An answer of success.
@@ -133,23 +67,26 @@ impl Server {
     ) -> Result<Self> {
         let root = Root::parse(url)?;
         let url = url.trim().trim_end_matches('/').to_owned();
-        if !http::is_safe(&url) {
-            return Err(problem(
-                format!("`{url}` is no https URL"),
-                "tokens would be sent there in the clear; only on this machine http will do",
-            ));
-        }
+        http::check_safe(&url)?;
+        let root = match &project {
+            Some(project) => root.below(project),
+            None => root,
+        };
+        let who: Box<dyn Authorize> = match (&project, secret) {
+            (Some(project), Some(secret)) => Box::new(Tokens::new(project.clone(), secret)),
+            _ => Box::new(Nobody),
+        };
+        let client = Client::new(http::client(&url)?, root.clone(), who);
         Ok(Self {
-            http: http::client(&url)?,
+            client: match ui.verbose() {
+                true => client.observed(Box::new(move |method, url, status, took| {
+                    http::trace(method, root.strip(url), status, took);
+                })),
+                false => client,
+            },
             runtime: http::runtime()?,
             url,
-            root: match &project {
-                Some(project) => root.below(project),
-                None => root,
-            },
             project,
-            secret,
-            verbose: ui.verbose(),
         })
     }
 
@@ -171,181 +108,26 @@ impl Server {
         &self.url
     }
 
+    /// A request below the root, such as `__ds/streams?limit=10`. It says who asks by a token, never in
+    /// its path.
+    fn ask(&self, method: Method, path: &str) -> Ask<'static> {
+        self.client.ask_below(method, path)
+    }
+
     /// Sends a request, and gives what it is answered.
-    pub fn call(&self, request: &Request) -> Result<Answer, Error> {
-        self.run(self.send(request))?
+    fn call(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
+        let answer = self.run(self.client.fetch(ask))?;
+        Ok(Answer {
+            status: answer.status.as_u16(),
+            document: serde_json::from_slice(&answer.body).unwrap_or_default(),
+        })
     }
 
-    /// Drives requests to their end, or until we are asked to end.
-    fn run<T>(&self, work: impl Future<Output = T>) -> Result<T, Error> {
-        http::run(&self.runtime, work).map_err(|_| Error::Interrupted)
+    /// Drives what a client does to its end, or until we are asked to end.
+    fn run<T>(&self, work: impl Future<Output = Result<T, stream::Error>>) -> Result<T, Error> {
+        let outcome = http::run(&self.runtime, work).map_err(|_| Error::Interrupted)?;
+        outcome.map_err(|error| Error::of(error, &self.url))
     }
-
-    /// Sends a request until there is an answer that is worth reading.
-    async fn send(&self, request: &Request) -> Result<Answer, Error> {
-        let mut wait = BACK_OFF;
-        for attempt in 1.. {
-            let started = Instant::now();
-            let outcome = self.attempt(request).await;
-            self.trace(request, &outcome, started.elapsed());
-            let asked = match &outcome {
-                Err(Error::Refused {
-                    status,
-                    retry_after,
-                    ..
-                }) if is_worth_another_try(*status) && *status != 501 => *retry_after,
-                Err(Error::Unreachable { .. }) => None,
-                _ => return outcome,
-            };
-            let pause = asked.unwrap_or(wait);
-            if !request.is_repeatable || attempt >= TRIES || pause > LONGEST_WAIT {
-                return outcome;
-            }
-            tokio::time::sleep(pause).await;
-            wait *= 2;
-        }
-        Err(Error::Interrupted)
-    }
-
-    async fn attempt(&self, request: &Request) -> Result<Answer, Error> {
-        let unreachable = |error: reqwest::Error| Error::Unreachable {
-            url: self.url.clone(),
-            why: reason(&error),
-        };
-        let builder = self.build(request)?;
-        let response = builder.send().await.map_err(unreachable)?;
-        let status = response.status().as_u16();
-        let pause = retry_after(response.headers());
-        let body = response.bytes().await.map_err(unreachable)?;
-        let document = serde_json::from_slice(&body).unwrap_or_default();
-        match is_success(status) {
-            true => Ok(Answer { status, document }),
-            false => Err(Error::refused(status, &document, pause)),
-        }
-    }
-
-    fn build(&self, request: &Request) -> Result<reqwest::RequestBuilder, Error> {
-        let root = self.root.as_str();
-        let method = request.method.clone();
-        let mut builder = self
-            .http
-            .request(method, format!("{root}/{}", request.path))
-            .timeout(REQUEST_LIMIT);
-        if let Some(token) = self.token(&request.method)? {
-            builder = builder.bearer_auth(token);
-        }
-        if let Some(body) = &request.body {
-            builder = builder
-                .header(reqwest::header::CONTENT_TYPE, "application/json")
-                .body(body.to_string());
-        }
-        Ok(builder)
-    }
-
-    /// A token that allows what a method does, and no more.
-    fn token(&self, method: &Method) -> Result<Option<String>, Error> {
-        let (Some(project), Some(secret)) = (&self.project, &self.secret) else {
-            return Ok(None);
-        };
-        let scope = match *method {
-            Method::GET => Scope::Read,
-            _ => Scope::Write,
-        };
-        let mint = || {
-            let claims = Claims {
-                project: project.clone(),
-                scope,
-                expires_at: token::expiry(TOKEN_LIFETIME)?,
-                stream: None,
-            };
-            token::mint(secret, &claims)
-        };
-        mint()
-            .map(Some)
-            .map_err(|error| Error::NoToken(error.to_string()))
-    }
-
-    /// Says what was sent and what came, if somebody wants to know.
-    fn trace(&self, request: &Request, outcome: &Result<Answer, Error>, took: Duration) {
-        let status = match outcome {
-            Ok(answer) => Some(answer.status),
-            Err(Error::Refused { status, .. }) => Some(*status),
-            Err(_) => None,
-        };
-        if self.verbose {
-            http::trace(&request.method, &request.path, status, took);
-        }
-    }
-}
-
-/// Where the streams of a project are, and what signs the tokens for them.
-#[derive(Debug)]
-pub struct Located {
-    /// The server.
-    pub url: String,
-    /// The project; none where it is about all streams.
-    pub project: Option<String>,
-    /// Its secret, where tokens are needed.
-    pub secret: Option<Secret>,
-}
-
-/// Finds the server that a command's options name, of the project in a folder.
-pub fn locate(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Located> {
-    let project = Project::open(here)?;
-    let account = match flags.place.remote {
-        true => Some(account(ui, &project)?),
-        false => None,
-    };
-    let url = match (&flags.url, &account) {
-        (Some(url), _) => url.clone(),
-        (None, None) => address::local(&project)?,
-        (None, Some(account)) => address::remote(&project, account)?,
-    };
-    if auth::of(&project.root)? == Auth::None {
-        return Ok(Located {
-            url,
-            project: flags.project.clone(),
-            secret: None,
-        });
-    }
-    let asked = flags.project.as_deref();
-    let (name, secret) = match account {
-        Some(account) => registered(Registry::remote(account, &project)?, &project, asked)?,
-        None => match Known::find(&project, asked) {
-            Some(known) => (known.project, known.secret),
-            None => {
-                let registry = Registry::open(ui, &project, Place::Local)?;
-                let (name, secret) = registered(registry, &project, asked)?;
-                Known::keep(&project, asked, &name, &secret);
-                (name, secret)
-            }
-        },
-    };
-    Ok(Located {
-        url,
-        project: Some(name),
-        secret: Some(secret),
-    })
-}
-
-/// The project that is asked for, or else that of the worker's name, or the only one, with its secret.
-fn registered(
-    mut registry: Registry,
-    project: &Project,
-    asked: Option<&str>,
-) -> Result<(String, Secret)> {
-    let name = match asked {
-        Some(name) => name.to_owned(),
-        None => registry.usual(&project.name)?,
-    };
-    let secret = registry.get(&name)?.primary()?.clone();
-    Ok((name, secret))
-}
-
-/// The account of a project, with credentials from the environment.
-pub fn account(ui: &Ui, project: &Project) -> Result<Rc<Account>> {
-    let named = project.wrangler.account_id.as_deref();
-    Ok(Rc::new(Account::open(ui, Credentials::find()?, named)?))
 }
 
 #[cfg(test)]
@@ -373,12 +155,9 @@ mod tests {
             "http://localhost:1/v1/stream",
             "http://localhost:1/v1/stream/",
         ] {
-            let request = Request::new(Method::GET, "__ds/x?limit=1");
-            let request = server(url).unwrap().build(&request).unwrap();
-            let sent = request.build().unwrap();
+            let ask = server(url).unwrap().ask(Method::GET, "__ds/x?limit=1");
             assert_eq!(
-                sent.url().as_str(),
-                "http://localhost:1/v1/stream/shop/__ds/x?limit=1",
+                ask.url, "http://localhost:1/v1/stream/shop/__ds/x?limit=1",
                 "{url}"
             );
         }

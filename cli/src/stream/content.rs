@@ -66,7 +66,7 @@ pub fn join<'a>(messages: impl IntoIterator<Item = &'a str>) -> String {
 
 /// A message without line breaks. They can only be between two of its parts: within a string they are
 /// written in another way.
-pub fn on_one_line(message: &str) -> String {
+fn on_one_line(message: &str) -> String {
     message.replace(['\n', '\r'], " ")
 }
 

@@ -2,7 +2,7 @@
 
 use reqwest::{Method, StatusCode, header::CONTENT_TYPE};
 
-use super::{Access, Client, Error, Offset, exchange::Ask, exchange::Need, header};
+use super::{Ask, Client, Error, Offset, header};
 
 /// How a stream comes to its end by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -97,16 +97,6 @@ impl Client {
         let ask = self.ask(Method::DELETE, stream, "")?;
         self.send(&ask).await.map(drop)
     }
-
-    /// A request that is about no stream in particular.
-    pub(super) fn ask_all(&self, path: &str) -> Ask<'static> {
-        let url = format!("{}/{path}", self.root().as_str());
-        let need = Need {
-            access: Access::Read,
-            stream: None,
-        };
-        Ask::new(Method::GET, url, need)
-    }
 }
 
 fn with<'a>(ask: Ask<'a>, new: &New) -> Ask<'a> {
@@ -115,14 +105,12 @@ fn with<'a>(ask: Ask<'a>, new: &New) -> Ask<'a> {
         Some(Expiry::At(time)) => (None, Some(time.clone())),
         None => (None, None),
     };
-    let ask = ask
+    let mut ask = ask
         .maybe("content-type", new.content_type.clone())
         .maybe(header::TTL, ttl)
         .maybe(header::EXPIRES_AT, at)
         .maybe(header::RETENTION, new.retention.clone())
         .maybe(header::CLOSED, new.closed.then_some("true"));
-    Ask {
-        body: new.body.clone(),
-        ..ask
-    }
+    ask.body = new.body.clone();
+    ask
 }

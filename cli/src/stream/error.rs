@@ -6,7 +6,7 @@ use reqwest::{StatusCode, header::HeaderMap};
 use serde_json::Value;
 
 use super::{Offset, header};
-use crate::http::retry_after;
+use crate::http::{is_worth_another_try, retry_after};
 
 /// How much of an answer that is no document of ours is repeated, in characters.
 const QUOTED: usize = 200;
@@ -110,7 +110,7 @@ impl fmt::Display for Said {
 
 impl Error {
     /// Tells a refusal by its status and its headers, which all servers have in common.
-    pub(super) fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub fn refused(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> Self {
         let said = Said::read(body);
         let number = |name| header::number(headers, name);
         let offset = |name| header::offset(headers, name);
@@ -139,7 +139,7 @@ impl Error {
     pub fn is_passing(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
-            Self::Refused { status, .. } => *status == 429 || (*status >= 500 && *status != 501),
+            Self::Refused { status, .. } => is_worth_another_try(*status) && *status != 501,
             _ => false,
         }
     }

@@ -5,15 +5,18 @@ use std::{
     time::{Duration, Instant},
 };
 
-use reqwest::{Method, Response, header::AUTHORIZATION};
+use reqwest::{
+    Method, Response, StatusCode,
+    header::{AUTHORIZATION, HeaderMap},
+};
+use serde::de::DeserializeOwned;
+use serde_json::Value;
 
-use super::{Error, Root};
-use crate::http::{BACK_OFF, LONGEST_WAIT, TRIES, reason};
+use super::{Error, Root, content::JSON};
+use crate::http::{self, TRIES, reason};
 
 /// How long a server may take until it begins to answer, and then between two parts of its answer.
 const PATIENCE: Duration = Duration::from_secs(60);
-/// The longest wait between two tries that the server has not asked for.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(5);
 
 /// What a request does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +25,15 @@ pub enum Access {
     Read,
     /// It changes something.
     Write,
+}
+
+impl Access {
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::GET | Method::HEAD => Self::Read,
+            _ => Self::Write,
+        }
+    }
 }
 
 /// What credentials are needed for.
@@ -67,37 +79,67 @@ impl fmt::Debug for Client {
 
 /// A request to a URL.
 #[derive(Debug)]
-pub(super) struct Ask<'a> {
-    pub method: Method,
+pub struct Ask<'a> {
+    method: Method,
+    /// Where it goes.
     pub url: String,
-    pub need: Need<'a>,
-    pub headers: Vec<(&'static str, String)>,
-    pub body: Option<Vec<u8>>,
+    pub(super) need: Need<'a>,
+    headers: Vec<(&'static str, String)>,
+    pub(super) body: Option<Vec<u8>>,
     /// It does no harm to send it again when nobody knows what became of it.
-    pub is_repeatable: bool,
+    pub(super) is_repeatable: bool,
+}
+
+/// An answer of success, with all of it.
+#[derive(Debug)]
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Vec<u8>,
 }
 
 impl<'a> Ask<'a> {
     /// A request that needs no more than this.
-    pub fn new(method: Method, url: String, need: Need<'a>) -> Self {
+    fn new(method: Method, url: String, stream: Option<&'a str>) -> Self {
+        let access = Access::of(&method);
         Self {
             method,
             url,
-            need,
+            need: Need { access, stream },
             headers: Vec::new(),
             body: None,
             is_repeatable: true,
         }
     }
 
+    /// The same with a document.
+    pub fn with(self, document: &Value) -> Self {
+        let ask = self.header("content-type", JSON);
+        Self {
+            body: Some(document.to_string().into_bytes()),
+            ..ask
+        }
+    }
+
+    /// The same, which is not sent again when nobody knows what became of it: that would do it twice.
+    pub fn once(self) -> Self {
+        Self {
+            is_repeatable: false,
+            ..self
+        }
+    }
+
     /// The same with a header.
-    pub fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
+    pub(super) fn header(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.headers.push((name, value.into()));
         self
     }
 
     /// The same with a header, if there is a value.
-    pub fn maybe(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+    pub(super) fn maybe(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
         match value {
             Some(value) => self.header(name, value),
             None => self,
@@ -142,34 +184,56 @@ impl Client {
         stream: &'a str,
         query: &str,
     ) -> Result<Ask<'a>, Error> {
-        let access = match method {
-            Method::GET | Method::HEAD => Access::Read,
-            _ => Access::Write,
-        };
         let url = format!("{}{query}", self.root.stream(stream)?);
-        let stream = Some(stream);
-        Ok(Ask::new(method, url, Need { access, stream }))
+        Ok(Ask::new(method, url, Some(stream)))
     }
 
-    /// Sends a request until it is answered with success, or it would be of no use or do harm to send it
-    /// again.
+    /// A request below the root that is about no stream in particular, such as `__ds/streams?limit=10`.
+    pub fn ask_below(&self, method: Method, path: &str) -> Ask<'static> {
+        let url = format!("{}/{path}", self.root.as_str());
+        Ask::new(method, url, None)
+    }
+
+    /// Sends a request until it is answered with success. Gives the answer as soon as its headers are
+    /// there.
     pub(super) async fn send(&self, ask: &Ask<'_>) -> Result<Response, Error> {
-        let mut back_off = BACK_OFF;
-        let mut attempt = 1;
-        loop {
-            let error = match self.send_once(ask).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            };
-            let pause = error.pause().unwrap_or(back_off);
+        self.repeat(ask, async || self.send_once(ask).await).await
+    }
+
+    /// Sends a request until all of an answer of success is there.
+    ///
+    /// # Errors
+    ///
+    /// All that does not pass by itself, or has not in as many tries as this client makes.
+    pub async fn fetch(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
+        self.repeat(ask, async || self.fetch_once(ask).await).await
+    }
+
+    /// The document that a request is answered with.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Client::fetch`]; [`Error::Strange`], with the path, if it is another one.
+    pub async fn document<T: DeserializeOwned>(&self, ask: &Ask<'_>) -> Result<T, Error> {
+        let answer = self.fetch(ask).await?;
+        serde_json::from_slice(&answer.body).map_err(|_| {
+            let path = self.root.strip(&ask.url);
+            Error::Strange(path.split('?').next().unwrap_or(path).to_owned())
+        })
+    }
+
+    /// Tries until it succeeds, or it would be of no use or do harm to send the request again.
+    async fn repeat<T>(
+        &self,
+        ask: &Ask<'_>,
+        attempt: impl AsyncFnMut() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let again = |outcome: &Result<T, Error>| {
+            let error = outcome.as_ref().err()?;
             let may_repeat = error.is_passing() && (ask.is_repeatable || error.is_untaken());
-            if !may_repeat || attempt >= self.tries || pause > LONGEST_WAIT {
-                return Err(error);
-            }
-            tokio::time::sleep(pause).await;
-            back_off = (back_off * 2).min(LONGEST_BACK_OFF);
-            attempt += 1;
-        }
+            may_repeat.then(|| error.pause())
+        };
+        http::repeat(self.tries, attempt, again).await
     }
 
     /// Sends a request, and gives the answer as soon as its headers are there.
@@ -191,6 +255,16 @@ impl Client {
         // What it says of a refusal is worth reading, but the refusal counts without it, too.
         let body = self.body(response).await.unwrap_or_default();
         Err(Error::refused(status, &headers, &body))
+    }
+
+    /// Sends a request, and gives all of the answer.
+    pub(super) async fn fetch_once(&self, ask: &Ask<'_>) -> Result<Answer, Error> {
+        let response = self.send_once(ask).await?;
+        Ok(Answer {
+            status: response.status(),
+            headers: response.headers().clone(),
+            body: self.body(response).await?,
+        })
     }
 
     async fn exchange(&self, ask: &Ask<'_>) -> Result<Response, Error> {
@@ -215,7 +289,7 @@ impl Client {
     }
 
     /// The whole body of an answer.
-    pub(super) async fn body(&self, mut response: Response) -> Result<Vec<u8>, Error> {
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Error> {
         let mut body = Vec::new();
         while let Some(part) = self.part(&mut response, PATIENCE).await? {
             body.extend_from_slice(&part);

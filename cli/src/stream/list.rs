@@ -1,12 +1,19 @@
-//! Which streams there are, where a server can say it.
+//! What there is below a root, where a server can list it.
 
-use serde::Deserialize;
+use reqwest::Method;
+use serde::{Deserialize, de::DeserializeOwned};
 
 use super::{Client, Error};
 use crate::http::escape;
 
 /// How many names a page holds at most.
 const PAGE: u32 = 1000;
+
+/// What is listed of a server.
+pub trait Entry: DeserializeOwned {
+    /// Where the list of all such is, below the root.
+    const LIST: &'static str;
+}
 
 /// A stream that was listed.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -21,38 +28,52 @@ pub struct Listed {
     pub created_at: Option<String>,
 }
 
-/// A page of streams, in the order of their paths.
+impl Entry for Listed {
+    const LIST: &'static str = "__ds/streams";
+}
+
+/// A page of a list, in the order of the names.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Listing {
-    /// The streams.
-    pub streams: Vec<Listed>,
+pub struct Page<T> {
+    /// What is on it.
+    #[serde(alias = "streams", alias = "subscriptions")]
+    pub entries: Vec<T>,
     /// What the next page comes after; nothing on the last.
     pub next: Option<String>,
 }
 
 impl Client {
-    /// A page of the streams whose paths begin like this. The protocol has no such thing: servers that do
-    /// not know it refuse it.
-    pub async fn list(&self, prefix: &str, after: Option<&str>) -> Result<Listing, Error> {
-        let mut query = format!("__ds/streams?limit={PAGE}");
+    /// A page of what begins like this. The protocol has no lists: servers that do not know them refuse
+    /// it.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Client::document`].
+    pub async fn list<T: Entry>(
+        &self,
+        prefix: &str,
+        after: Option<&str>,
+    ) -> Result<Page<T>, Error> {
+        let mut path = format!("{}?limit={PAGE}", T::LIST);
         for (name, value) in [("prefix", Some(prefix)), ("after", after)] {
             if let Some(value) = value.filter(|value| !value.is_empty()) {
-                query.push_str(&format!("&{name}={}", escape(value)));
+                path.push_str(&format!("&{name}={}", escape(value)));
             }
         }
-        let response = self.send(&self.ask_all(&query)).await?;
-        let body = self.body(response).await?;
-        serde_json::from_slice(&body)
-            .map_err(|_| Error::Strange("the list of the streams".to_owned()))
+        self.document(&self.ask_below(Method::GET, &path)).await
     }
 
-    /// All of them.
-    pub async fn list_all(&self, prefix: &str) -> Result<Vec<Listed>, Error> {
+    /// All that begins like this.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Client::list`].
+    pub async fn list_all<T: Entry>(&self, prefix: &str) -> Result<Vec<T>, Error> {
         let mut all = Vec::new();
         let mut after = None;
         loop {
             let page = self.list(prefix, after.as_deref()).await?;
-            all.extend(page.streams);
+            all.extend(page.entries);
             match page.next {
                 Some(next) => after = Some(next),
                 None => return Ok(all),

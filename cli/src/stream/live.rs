@@ -5,8 +5,7 @@ use std::{collections::VecDeque, time::Duration};
 use reqwest::{Method, Response, StatusCode, header::CONTENT_TYPE};
 
 use super::{
-    Batch, Client, Error, Kind, Offset, State, assembly::Assembly, exchange::Ask, header,
-    sse::Reader,
+    Answer, Ask, Batch, Client, Error, Kind, Offset, State, assembly::Assembly, header, sse::Reader,
 };
 use crate::http::escape;
 
@@ -191,15 +190,16 @@ impl<'a> Live<'a> {
 
     /// Asks once, and waits for the answer.
     async fn poll(&mut self) -> Result<(), Error> {
-        let response = self.client.send_once(&self.ask("long-poll")?).await?;
-        let headers = response.headers().clone();
-        let is_empty = response.status() == StatusCode::NO_CONTENT;
-        let body = self.client.body(response).await?;
+        let Answer {
+            status,
+            headers,
+            body,
+        } = self.client.fetch_once(&self.ask("long-poll")?).await?;
         self.cursor = header::text(&headers, header::CURSOR).or(self.cursor.take());
         let next = header::offset(&headers, header::NEXT);
         let closed = header::is_true(&headers, header::CLOSED);
         self.ready.push_back(Batch {
-            parts: match is_empty || body.is_empty() {
+            parts: match status == StatusCode::NO_CONTENT || body.is_empty() {
                 true => Vec::new(),
                 false => vec![body],
             },

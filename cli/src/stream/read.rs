@@ -2,7 +2,7 @@
 
 use reqwest::{Method, header::CONTENT_TYPE};
 
-use super::{Client, Error, Kind, Offset, header};
+use super::{Answer, Client, Error, Kind, Offset, header};
 use crate::http::escape;
 
 /// What is known of a stream without reading it.
@@ -73,30 +73,17 @@ impl Client {
     ///
     /// [`Error::NotFound`], [`Error::Gone`], [`Error::Truncated`].
     pub async fn page(&self, stream: &str, from: &Offset) -> Result<Page, Error> {
-        let mut attempt = 0;
-        loop {
-            let query = format!("?offset={}", escape(from.as_str()));
-            let ask = self.ask(Method::GET, stream, &query)?;
-            let response = self.send(&ask).await?;
-            let headers = response.headers().clone();
-            let body = match self.body(response).await {
-                Ok(body) => body,
-                // It broke off in its midst, which `send` does not see.
-                Err(error) if error.is_passing() && attempt < 2 => {
-                    attempt += 1;
-                    continue;
-                }
-                Err(error) => return Err(error),
-            };
-            let closed = header::is_true(&headers, header::CLOSED);
-            return Ok(Page {
-                body,
-                content_type: header::text(&headers, CONTENT_TYPE.as_str()).unwrap_or_default(),
-                next: header::offset(&headers, header::NEXT).ok_or_else(|| strange(stream))?,
-                up_to_date: closed || header::is_true(&headers, header::UP_TO_DATE),
-                closed,
-            });
-        }
+        let query = format!("?offset={}", escape(from.as_str()));
+        let ask = self.ask(Method::GET, stream, &query)?;
+        let Answer { headers, body, .. } = self.fetch(&ask).await?;
+        let closed = header::is_true(&headers, header::CLOSED);
+        Ok(Page {
+            body,
+            content_type: header::text(&headers, CONTENT_TYPE.as_str()).unwrap_or_default(),
+            next: header::offset(&headers, header::NEXT).ok_or_else(|| strange(stream))?,
+            up_to_date: closed || header::is_true(&headers, header::UP_TO_DATE),
+            closed,
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 use reqwest::Url;
 
 use super::Error;
-use crate::http::escape;
+use crate::http::escape_path;
 
 /// Where the streams of a server are when its URL does not say it.
 const USUAL: &str = "/v1/stream";
@@ -52,7 +52,13 @@ impl Root {
 
     /// The same, and then some segments.
     pub fn below(&self, path: &str) -> Self {
-        Self(format!("{}/{}", self.0, segments(path)))
+        Self(format!("{}/{}", self.0, escape_path(path)))
+    }
+
+    /// What a URL below it has beyond it.
+    pub fn strip<'a>(&self, url: &'a str) -> &'a str {
+        let path = url.strip_prefix(&self.0);
+        path.and_then(|path| path.strip_prefix('/')).unwrap_or(url)
     }
 
     /// As text.
@@ -66,14 +72,13 @@ impl Root {
     ///
     /// [`Error::Invalid`] if no stream can be called that.
     pub fn stream(&self, path: &str) -> Result<String, Error> {
-        let bad = |segment: &str| matches!(segment, "" | "." | "..");
-        if path.split('/').any(bad) || path.chars().any(char::is_control) {
+        if !names_stream(path) {
             return Err(Error::Invalid(format!(
                 "`{}` names no stream: a name is like my-stream or chats/42",
                 path.escape_debug()
             )));
         }
-        Ok(format!("{}/{}", self.0, segments(path)))
+        Ok(format!("{}/{}", self.0, escape_path(path)))
     }
 
     /// The path of a stream's URL, by which forks name their source.
@@ -88,9 +93,10 @@ impl Root {
     }
 }
 
-fn segments(path: &str) -> String {
-    let segments: Vec<String> = path.split('/').map(escape).collect();
-    segments.join("/")
+/// Whether a path can be that of a stream.
+pub fn names_stream(path: &str) -> bool {
+    let bad = |segment: &str| matches!(segment, "" | "." | "..");
+    !path.split('/').any(bad) && !path.chars().any(char::is_control)
 }
 
 #[cfg(test)]

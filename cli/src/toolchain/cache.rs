@@ -3,15 +3,13 @@
 use std::{
     env,
     ffi::OsString,
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     path::{Path, PathBuf},
-    thread,
-    time::Duration,
 };
 
 use anyhow::{Context, Result};
 
-use crate::{error::problem, interrupt, ui::Ui};
+use crate::{error::problem, lock, ui::Ui};
 
 /// The folder of installed tools: `DURABLE_STREAMS_CACHE_DIR`, or `durable-streams` in the user's
 /// cache folder.
@@ -46,25 +44,10 @@ pub fn lock(ui: &Ui) -> Result<File> {
 
 /// Waits until no other run holds a lock file; `doing` says what it does meanwhile.
 pub fn lock_file(ui: &Ui, path: &Path, doing: &str) -> Result<File> {
-    if let Some(dir) = path.parent() {
-        make(dir)?;
-    }
-    let file = File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
-    let mut told = false;
-    while let Err(error) = file.try_lock() {
-        if let TryLockError::Error(error) = error {
-            return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-        }
-        if interrupt::interrupted() {
-            return Err(interrupt::Interrupted.into());
-        }
-        if !told {
-            ui.note(format!("Waiting for another durable-streams that {doing}"));
-            told = true;
-        }
-        thread::sleep(Duration::from_millis(100));
-    }
-    Ok(file)
+    lock::wait(ui, || {
+        let held = lock::hold(path)?;
+        Ok(held.ok_or_else(|| format!("another durable-streams that {doing}")))
+    })
 }
 
 /// Fills a folder of the cache: all of it or none of it. Callers hold the lock.
@@ -79,7 +62,7 @@ pub fn fill_in(
     fill: impl FnOnce(&Path) -> Result<()>,
 ) -> Result<PathBuf> {
     let target = folder.join(name);
-    make(folder)?;
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let beside = tempfile::Builder::new()
         .prefix(".installing-")
         .tempdir_in(folder)
@@ -93,11 +76,6 @@ pub fn fill_in(
     }
     fs::rename(&staged, &target).with_context(|| format!("cannot make {}", target.display()))?;
     Ok(target)
-}
-
-/// Makes a folder.
-pub fn make(dir: &Path) -> Result<()> {
-    fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))
 }
 
 #[cfg(test)]

@@ -35,7 +35,7 @@ pub fn installed(folder: &str, program: &str) -> Result<PathBuf> {
     Ok(cache::dir()?.join(folder).join("bin").join(file))
 }
 
-/// Whether a program in the cache runs; a half-broken copy counts as missing.
+/// Whether a program in the cache runs: one that is there may lack what it is made of.
 pub fn runs(program: &Path) -> bool {
     program.is_file() && process::first_line(Command::new(program).arg("--version")).is_some()
 }

@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result};
 use toml_edit::DocumentMut;
 
-use crate::{error::problem, process, ui::Ui};
+use crate::{error::problem, process, toml_file, ui::Ui};
 
 /// The versions that this program was built and tested with, among them those of the runtime.
 const TESTED: &str = include_str!("../../assets/Cargo.lock");
@@ -21,15 +21,8 @@ pub struct Lockfile(DocumentMut);
 impl Lockfile {
     /// Reads the one that counts for a project, if there is one.
     pub fn of(project: &Path) -> Result<Option<Self>> {
-        let Some(path) = nearest(project) else {
-            return Ok(None);
-        };
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let document = text
-            .parse()
-            .with_context(|| format!("{} is not TOML", path.display()))?;
-        Ok(Some(Self(document)))
+        let document = nearest(project).map(|path| toml_file::read(&path));
+        Ok(document.transpose()?.map(Self))
     }
 
     /// The version of a package, of the first one if there are several.
@@ -81,10 +74,8 @@ fn resolve(ui: &Ui, project: &Path) -> Result<()> {
 /// The lock file that counts for a project. One that was moved into a workspace has it at the
 /// workspace's root.
 pub fn nearest(project: &Path) -> Option<PathBuf> {
-    let own_workspace = fs::read_to_string(project.join("Cargo.toml")).is_ok_and(|text| {
-        text.parse::<DocumentMut>()
-            .is_ok_and(|manifest| manifest.contains_key("workspace"))
-    });
+    let own_workspace = toml_file::read(&project.join("Cargo.toml"))
+        .is_ok_and(|manifest| manifest.contains_key("workspace"));
     let depth = if own_workspace { 1 } else { usize::MAX };
     project
         .ancestors()

@@ -18,11 +18,17 @@ pub use requirement::{Missing, Requirement};
 pub use wasm_bindgen::Bindgen;
 pub use wasm_std::TARGET;
 
-use std::{path::PathBuf, process::Command, thread};
+use std::{path::PathBuf, process::Command, sync::OnceLock, thread};
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::{error::problem, process, project::Project, ui::Ui};
+use crate::{error::problem, project::Project, ui::Ui};
+
+/// Node was there when this run of the program has looked. To start it, and npm, takes as long as all
+/// else there is to look at.
+static NODE_MET: OnceLock<()> = OnceLock::new();
+/// The same of the Node packages.
+static PACKAGES_MET: OnceLock<()> = OnceLock::new();
 
 /// All requirements, in the order to meet them. Without a project, those that depend on one are left
 /// out.
@@ -65,24 +71,43 @@ pub fn meet(ui: &Ui, requirement: &dyn Requirement) -> Result<String> {
 /// Meets what has to be there before a project is compiled. What only works on the result is left
 /// to [`Toolchain::beside`].
 pub fn ready(ui: &Ui, project: &Project) -> Result<Toolchain> {
-    for requirement in [&cargo::Cargo as &dyn Requirement, &node::Node] {
-        meet(ui, requirement)?;
-    }
-    meet(ui, &wasm_std::WasmStd)?;
+    meet(ui, &cargo::Cargo)?;
+    meet_node(ui)?;
+    let wasm_std = wasm_std(ui)?;
     lockfile::make(ui, &project.root)?;
     worker::check(&project.root)?;
     let wasm_bindgen = wasm_bindgen::WasmBindgen::of(project);
     Ok(Toolchain {
-        wasm_std: wasm_std::find().context("the WebAssembly standard library is gone again")?,
+        wasm_std,
         bindgen: wasm_bindgen.find()?,
         wasm_bindgen,
         packages: node::folder()?,
     })
 }
 
+/// Where the standard library for WebAssembly comes from, which is installed if need be.
+fn wasm_std(ui: &Ui) -> Result<wasm_std::Source> {
+    if let Some(source) = wasm_std::find() {
+        return Ok(source);
+    }
+    meet(ui, &wasm_std::WasmStd)?;
+    wasm_std::find().context("the WebAssembly standard library is gone again")
+}
+
 /// Sees to it that there is a Node, which is never installed from here.
 pub fn meet_node(ui: &Ui) -> Result<()> {
-    meet(ui, &node::Node).map(drop)
+    if NODE_MET.get().is_none() {
+        meet(ui, &node::Node)?;
+        let _ = NODE_MET.set(());
+    }
+    Ok(())
+}
+
+/// Sees to it that the Node packages are there.
+fn meet_packages(ui: &Ui) -> Result<()> {
+    meet(ui, &node::Packages)?;
+    let _ = PACKAGES_MET.set(());
+    Ok(())
 }
 
 /// The program that fills in templates of others, which is installed if need be.
@@ -99,7 +124,10 @@ pub fn renderer(ui: &Ui) -> Result<PathBuf> {
 /// its path.
 pub fn node_script(ui: &Ui, name: &str, text: &str) -> Result<PathBuf> {
     meet_node(ui)?;
-    meet(ui, &node::Packages)?;
+    // What a build has found is there for what is served, too.
+    if PACKAGES_MET.get().is_none() {
+        meet_packages(ui)?;
+    }
     node::place_script(&node::folder()?, name, text)
 }
 
@@ -128,13 +156,8 @@ impl Toolchain {
         })
     }
 
-    /// Sees to it that the Node packages are there, which serve a bundle, too.
-    pub fn meet_packages(&self, ui: &Ui) -> Result<()> {
-        meet(ui, &node::Packages).map(drop)
-    }
-
     fn install_rest(&self, ui: &Ui) -> Result<()> {
-        self.meet_packages(ui)?;
+        meet_packages(ui)?;
         meet(ui, &self.wasm_bindgen).map(drop)
     }
 
@@ -150,7 +173,6 @@ impl Toolchain {
 
     fn prepared(&self, program: &str) -> Result<Command> {
         let mut command = Command::new(program);
-        process::without_cargo_run(&mut command);
         self.wasm_std.apply(&mut command)?;
         Ok(command)
     }

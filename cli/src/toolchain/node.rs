@@ -11,9 +11,10 @@ use anyhow::{Context, Result};
 
 use super::{
     cache,
+    install::runs,
     requirement::{Missing, Requirement},
 };
-use crate::{error::problem, process, ui::Ui};
+use crate::{error::problem, process, replacement::Replacement, ui::Ui};
 
 /// The oldest Node that runs the packages and our script.
 const OLDEST: (u32, u32) = (20, 12);
@@ -68,7 +69,7 @@ impl Requirement for Packages {
     fn look(&self) -> Result<String, Missing> {
         let cost = "from npm, 280 MB on disk, half a minute";
         let folder = folder().map_err(|error| Missing::manual(format!("{error:#}"), ""))?;
-        let broken = PROGRAMS.iter().find(|name| !runs(&folder, name));
+        let broken = PROGRAMS.iter().find(|name| !runs(&program(&folder, name)));
         let why = match broken {
             None => return Ok(folder.display().to_string()),
             Some(_) if !folder.is_dir() => "they are not installed".to_owned(),
@@ -94,7 +95,7 @@ impl Requirement for Packages {
                 // settings for other projects may leave those out.
                 .args(["--include=prod", "--include=optional"]);
             process::run_ok(ui, &mut command, None)?;
-            match PROGRAMS.iter().find(|name| !runs(folder, name)) {
+            match PROGRAMS.iter().find(|name| !runs(&program(folder, name))) {
                 None => Ok(()),
                 Some(broken) => Err(problem(
                     format!("npm has installed it, and `{broken}` does not run on this machine"),
@@ -119,10 +120,9 @@ pub fn place_script(packages: &Path, name: &str, text: &str) -> Result<PathBuf> 
     if fs::read_to_string(&path).is_ok_and(|there| there == text) {
         return Ok(path);
     }
-    let beside = tempfile::NamedTempFile::new_in(packages)
+    Replacement::private(&path, text)
+        .and_then(Replacement::place)
         .with_context(|| format!("cannot write to {}", packages.display()))?;
-    fs::write(beside.path(), text)?;
-    beside.persist(&path)?;
     Ok(path)
 }
 
@@ -134,11 +134,6 @@ pub fn program(folder: &Path, name: &str) -> PathBuf {
         name.to_owned()
     };
     folder.join("node_modules/.bin").join(file)
-}
-
-/// A program that is there may lack what it is made of.
-fn runs(folder: &Path, name: &str) -> bool {
-    process::first_line(Command::new(program(folder, name)).arg("--version")).is_some()
 }
 
 /// Other versions of the packages live in a folder of another name.

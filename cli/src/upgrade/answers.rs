@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result};
-use serde::Deserialize;
+use anyhow::{Context, Result, anyhow};
+use serde::{Deserialize, de::IntoDeserializer};
 use toml_edit::{DocumentMut, Item};
 
 use super::{CARGO, WRANGLER};
@@ -54,20 +54,13 @@ impl Origin {
         let wrangler: DocumentMut = wrangler
             .unwrap_or_default()
             .parse()
-            .with_context(|| format!("in {}", WRANGLER))?;
+            .with_context(|| format!("in {WRANGLER}"))?;
         let metadata = at(&manifest, &["package", "metadata", "durable-streams"]);
         let written = metadata.and_then(|metadata| metadata.get("template"));
         let (state, answers) = match written {
             Some(written) => {
-                let table = written
-                    .as_table_like()
-                    .map(|table| table.iter().map(|(key, item)| (key, item.clone())));
-                let text = table
-                    .map(|entries| entries.collect::<toml_edit::Table>().to_string())
-                    .unwrap_or_default();
                 let wrong = || format!("[package.metadata.durable-streams.template] of {CARGO}");
-                let Written { state, answers } =
-                    toml_edit::de::from_str(&text).with_context(wrong)?;
+                let Written { state, answers } = Written::read(written).with_context(wrong)?;
                 (Some(state), answers)
             }
             None => {
@@ -106,6 +99,14 @@ struct Written {
     state: usize,
     #[serde(flatten)]
     answers: Answers,
+}
+
+impl Written {
+    fn read(table: &Item) -> Result<Self> {
+        let table = table.clone().into_value();
+        let table = table.map_err(|_| anyhow!("it is no table"))?;
+        Ok(Self::deserialize(table.into_deserializer())?)
+    }
 }
 
 impl Answers {

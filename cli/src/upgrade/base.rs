@@ -57,21 +57,19 @@ pub fn recognise(root: &Path, origin: &Origin, workshop: &Path) -> Result<(usize
     if name::check(&origin.answers.name).is_err() {
         return Err(not_ours(root));
     }
-    let mut nearest: Option<(usize, usize, Files)> = None;
+    let mut states = Vec::new();
     for state in 1..NAMED {
         let date = origin.compatibility_date.as_deref();
         let base = fill(state, origin, &origin.runtime, date, workshop)?;
         let ours = contents(root, base.keys().cloned())?;
-        let distance = distance(&base, &ours);
-        if nearest
-            .as_ref()
-            .is_none_or(|(least, ..)| distance <= *least)
-        {
-            nearest = Some((distance, state, base));
-        }
+        states.push((distance(&base, &ours), state, base, ours));
     }
-    let (_, state, base) = nearest.context("there is no template")?;
-    let ours = contents(root, base.keys().cloned())?;
+    // Of those that are as near, the latest.
+    let nearest = states
+        .into_iter()
+        .rev()
+        .min_by_key(|(distance, ..)| *distance);
+    let (_, state, base, ours) = nearest.context("there is no template")?;
     match resembles(&base, &ours) {
         true => Ok((state, base)),
         false => Err(not_ours(root)),

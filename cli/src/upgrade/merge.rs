@@ -23,6 +23,16 @@ pub enum Change {
     StaysHere,
 }
 
+impl Change {
+    /// How many places both have changed.
+    pub fn conflicts(&self) -> usize {
+        match self {
+            Self::Content(_, conflicts) => *conflicts,
+            _ => 0,
+        }
+    }
+}
+
 /// Merges what a user and the template have made of the same base. What is not there is nothing.
 pub fn merge(base: Option<&[u8]>, ours: Option<&[u8]>, theirs: Option<&[u8]>) -> Change {
     match (base, ours, theirs) {

@@ -17,11 +17,11 @@ use toml_edit::DocumentMut;
 use self::{
     answers::Origin,
     base::{Files, contents, fill, recognise},
+    versions::is_older,
 };
 pub use self::{
     merge::Change,
     place::{Edit, place},
-    versions::is_older,
 };
 use crate::{
     error::problem,
@@ -55,6 +55,21 @@ pub struct Plan {
     pub files: Vec<(PathBuf, Change)>,
     /// The same, as they are to be written.
     pub edits: Vec<Edit>,
+}
+
+impl Plan {
+    /// How many places there are that both have changed.
+    pub fn conflicts(&self) -> usize {
+        self.files
+            .iter()
+            .map(|(_, change)| change.conflicts())
+            .sum()
+    }
+
+    /// What is to be written of a file that the template has changed, if anything is.
+    pub fn edit(&self, file: &Path) -> Option<&Edit> {
+        self.edits.iter().find(|edit| edit.file == file)
+    }
 }
 
 /// Finds out what is to be done with the project in a folder; changes nothing. The runtime is taken

@@ -13,7 +13,7 @@ pub fn without_own(base: &str, ours: &str, theirs: &str) -> (String, Vec<String>
         found: Vec::new(),
         differ: Vec::new(),
     };
-    own.find("", base.as_table(), ours.as_table(), new.as_table());
+    own.find(&[], base.as_table(), ours.as_table(), new.as_table());
     if own.found.is_empty() {
         return (theirs.to_owned(), Vec::new());
     }
@@ -36,25 +36,25 @@ impl Own {
     /// Goes through the template's tables as far as both sides have them.
     fn find(
         &mut self,
-        above: &str,
+        above: &[&str],
         base: &dyn TableLike,
         ours: &dyn TableLike,
         theirs: &dyn TableLike,
     ) {
         for (key, new) in theirs.iter() {
-            let path = format!("{above}{key}");
+            let path = [above, &[key]].concat();
             let (Some(mine), before) = (ours.get(key), base.get(key)) else {
                 continue;
             };
             match (before, mine, new) {
                 (Some(Item::Table(before)), Item::Table(mine), Item::Table(new)) => {
-                    self.find(&format!("{path}."), before, mine, new);
+                    self.find(&path, before, mine, new);
                 }
                 (None, Item::Value(mine), Item::Value(new)) => {
                     let is_same = mine.to_string().trim() == new.to_string().trim();
+                    self.differ.extend((!is_same).then(|| path.join(".")));
                     self.found
-                        .push(path.split('.').map(str::to_owned).collect());
-                    self.differ.extend((!is_same).then_some(path));
+                        .push(path.into_iter().map(str::to_owned).collect());
                 }
                 _ => {}
             }

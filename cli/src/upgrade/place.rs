@@ -1,15 +1,13 @@
 //! Puts what an upgrade has made in its place: all of it or none of it.
 
 use std::{
-    fs,
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context, Result};
-use tempfile::NamedTempFile;
 
-use crate::error::problem;
+use crate::{error::problem, replacement::Replacement};
 
 /// A file, as it was and as it is to be.
 #[derive(Debug, Clone)]
@@ -40,14 +38,15 @@ pub fn place(root: &Path, edits: &[Edit]) -> Result<()> {
     let mut ready = Vec::new();
     for edit in edits {
         let path = path(root, edit);
-        let beside = edit.after.as_deref().map(|text| write_beside(&path, text));
-        let beside = beside.transpose().with_context(|| cannot(edit))?;
-        ready.push((edit, path, beside));
+        let new = edit.after.as_deref();
+        let new = new.map(|text| Replacement::open(&path, text));
+        let new = new.transpose().with_context(|| cannot(edit))?;
+        ready.push((edit, path, new));
     }
     let mut done: Vec<(&Edit, PathBuf)> = Vec::new();
-    for (edit, path, beside) in ready {
-        let outcome = match beside {
-            Some(beside) => beside.persist(&path).map(drop).map_err(|error| error.error),
+    for (edit, path, new) in ready {
+        let outcome = match new {
+            Some(new) => new.place(),
             None => fs::remove_file(&path),
         };
         if let Err(error) = outcome {
@@ -78,26 +77,10 @@ fn path(root: &Path, edit: &Edit) -> PathBuf {
     path.canonicalize().unwrap_or(path)
 }
 
-fn write_beside(path: &Path, text: &[u8]) -> io::Result<NamedTempFile> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let mut beside = tempfile::Builder::new();
-    // As files of any other program are; temporary ones are for their user alone.
-    #[cfg(unix)]
-    beside.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut beside = beside.tempfile_in(folder)?;
-    beside.write_all(text)?;
-    if let Ok(metadata) = fs::metadata(path) {
-        beside.as_file().set_permissions(metadata.permissions())?;
-    }
-    Ok(beside)
-}
-
 fn put_back(edit: &Edit, path: &Path) {
     let _ = match &edit.before {
         None => fs::remove_file(path),
-        Some(text) => write_beside(path, text)
-            .and_then(|beside| beside.persist(path).map(drop).map_err(|error| error.error)),
+        Some(text) => Replacement::open(path, text).and_then(Replacement::place),
     };
 }
 

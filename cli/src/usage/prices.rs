@@ -9,7 +9,7 @@ pub const SOURCE: &str = "https://developers.cloudflare.com/workers/platform/pri
 /// The plan itself, for a month.
 pub const PLAN: f64 = 5.0;
 /// A month has so many seconds, as Cloudflare counts them.
-pub const MONTH: f64 = 30.0 * 86_400.0;
+const MONTH: f64 = 30.0 * 86_400.0;
 /// What is not in the data points, and so in no price here.
 pub const LEFT_OUT: &str = "how long Durable Objects run (live readers keep them running), processor \
                             time, rows read, what is stored, reads of the bucket, and what is refused \

@@ -3,7 +3,7 @@
 //! written as doubles 1 to 3. Where points were left out, each that is there stands for
 //! `_sample_interval` of them.
 
-use std::{fmt, time::Duration};
+use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de::Error};
 
@@ -125,10 +125,11 @@ const SUMS: &str = "SUM(_sample_interval) AS operations, SUM(_sample_interval * 
 impl Question<'_> {
     /// What was done in each slot, by kind and outcome.
     pub fn over_time(&self) -> String {
-        let slot = Interval(self.window.slot);
+        let (length, unit) = in_units(self.window.slot);
+        let unit = unit.to_uppercase();
         format!(
-            "SELECT toUnixTimestamp(toStartOfInterval(timestamp, {slot})) AS slot, blob1 AS operation, \
-             blob2 AS outcome, {SUMS}, SUM(_sample_interval * double1) AS items, \
+            "SELECT toUnixTimestamp(toStartOfInterval(timestamp, INTERVAL '{length}' {unit})) AS slot, \
+             blob1 AS operation, blob2 AS outcome, {SUMS}, SUM(_sample_interval * double1) AS items, \
              MAX(_sample_interval) AS sampled {} GROUP BY slot, operation, outcome",
             self.source()
         )
@@ -136,11 +137,12 @@ impl Question<'_> {
 
     /// The streams that cost most, and what was done to them.
     pub fn dearest(&self, top: u16) -> String {
+        // Numbers have so many digits, as the language knows no exponents.
         format!(
-            "SELECT index1 AS stream, {SUMS}, SUM(_sample_interval * double3) * {} + \
-             SUM(_sample_interval) * {} AS price {} GROUP BY stream ORDER BY price DESC LIMIT {top}",
-            Number(prices::ROWS_WRITTEN.per_million),
-            Number(prices::WORKER_REQUESTS.per_million + prices::OBJECT_REQUESTS.per_million),
+            "SELECT index1 AS stream, {SUMS}, SUM(_sample_interval * double3) * {:.4} + \
+             SUM(_sample_interval) * {:.4} AS price {} GROUP BY stream ORDER BY price DESC LIMIT {top}",
+            prices::ROWS_WRITTEN.per_million,
+            prices::WORKER_REQUESTS.per_million + prices::OBJECT_REQUESTS.per_million,
             self.source()
         )
     }
@@ -157,25 +159,12 @@ impl Question<'_> {
     }
 }
 
-/// A number of the language, which knows no exponents.
-struct Number(f64);
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:.4}", self.0)
-    }
-}
-
-/// A length of time in the largest unit that it is whole in.
-struct Interval(i64);
-
-impl fmt::Display for Interval {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let units = [(DAY, "DAY"), (HOUR, "HOUR"), (MINUTE, "MINUTE")];
-        let unit = units.into_iter().find(|(length, _)| self.0 % length == 0);
-        let (length, name) = unit.unwrap_or((1, "SECOND"));
-        write!(f, "INTERVAL '{}' {name}", self.0 / length)
-    }
+/// A length of time, as so many of the largest unit that it is whole in.
+pub fn in_units(seconds: i64) -> (i64, &'static str) {
+    let units = [(DAY, "day"), (HOUR, "hour"), (MINUTE, "minute")];
+    let unit = units.into_iter().find(|(length, _)| seconds % length == 0);
+    let (length, name) = unit.unwrap_or((1, "second"));
+    (seconds / length, name)
 }
 
 /// Reads a number, which comes as a text when it is a whole one of 64 bits.

@@ -2,7 +2,12 @@
 
 use jiff::{Timestamp, tz::TimeZone};
 
-use super::{chart::chart, prices, query::Window, report::Report};
+use super::{
+    chart::chart,
+    prices,
+    query::{Window, in_units},
+    report::Report,
+};
 
 /// The whole report.
 pub fn text(report: &Report, window: &Window) -> String {
@@ -180,10 +185,8 @@ fn dollars(number: f64) -> String {
 }
 
 fn length(seconds: i64) -> String {
-    let units = [(86_400, "day"), (3600, "hour"), (60, "minute")];
-    let unit = units.into_iter().find(|(length, _)| seconds % length == 0);
-    let (length, name) = unit.unwrap_or((1, "second"));
-    crate::ui::how_many(u64::try_from(seconds / length).unwrap_or(0), name)
+    let (count, unit) = in_units(seconds);
+    crate::ui::how_many(u64::try_from(count).unwrap_or(0), unit)
 }
 
 fn when(seconds: i64, day: bool) -> String {

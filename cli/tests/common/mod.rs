@@ -94,6 +94,18 @@ impl Place {
     }
 }
 
+/// Runs git in a folder, as somebody, and returns what it says.
+#[track_caller]
+pub fn git(dir: &Path, args: &[&str]) -> String {
+    let mut git = std::process::Command::new("git");
+    git.args(["-c", "user.name=x", "-c", "user.email=x@x", "-C"])
+        .arg(dir)
+        .args(args);
+    let output = git.output().unwrap();
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
 /// Writes a shell script that stands for another program.
 pub fn script(path: &Path, text: &str) {
     use std::os::unix::fs::PermissionsExt;

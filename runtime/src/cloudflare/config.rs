@@ -73,7 +73,7 @@ pub fn registry_stream(env: &Env) -> bool {
 }
 
 /// Whether there is a binding of a name.
-fn has(env: &Env, binding: &str) -> bool {
+pub fn has(env: &Env, binding: &str) -> bool {
     let value = js_sys::Reflect::get(env, &JsValue::from_str(binding));
     value.is_ok_and(|value| value.is_object())
 }

@@ -55,7 +55,7 @@ impl Outgoing for Response {
 }
 
 /// See the module's text.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Edge {
     env: Env,
     debug_timing: bool,
@@ -136,6 +136,16 @@ impl Ports for Edge {
             body::Coming::Whole => body::parts(request, None, limit).await,
             body::Coming::Parts(length) => body::parts(request, length, limit).await,
         }
+    }
+
+    fn request(
+        &self,
+        method: &'static str,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: &[u8],
+    ) -> Result<Request, Error> {
+        forward::request(method, url, headers, body)
     }
 
     fn changed(

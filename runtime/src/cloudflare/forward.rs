@@ -169,6 +169,31 @@ pub async fn body_of(response: &Response) -> Result<js_sys::Uint8Array, Error> {
     Ok(js_sys::Uint8Array::new(&body))
 }
 
+/// A request of the worker's own.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] when a header's value is none that HTTP can carry.
+pub fn request(
+    method: &str,
+    url: &str,
+    headers: &[(&'static str, String)],
+    body: &[u8],
+) -> Result<Request, Error> {
+    let init = RequestInit::new();
+    init.set_method(method);
+    if !body.is_empty() {
+        init.set_body(&js_sys::Uint8Array::from(body));
+    }
+    let request = Request::new_with_str_and_init(url, &init).map_err(unavailable)?;
+    let known = request.headers();
+    for (name, value) in headers {
+        let set = known.set(name, value);
+        set.map_err(|_| Error::invalid(name, "must be a text that an HTTP header can carry"))?;
+    }
+    Ok(request)
+}
+
 /// The same request for another URL, if there is one, and with this header set to `true`.
 ///
 /// # Errors

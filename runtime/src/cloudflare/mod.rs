@@ -20,6 +20,7 @@
 //! | [`config`] | bindings and variables |
 //! | [`respond`] | replies as platform responses |
 //! | [`timing`] | the time |
+//! | [`streams`] | streams for the worker's own code |
 //! | [`metrics`] | Analytics Engine |
 
 mod answer;
@@ -37,6 +38,7 @@ mod registry;
 mod respond;
 mod sockets;
 mod sql;
+mod streams;
 mod timing;
 mod webhooks;
 mod worker;
@@ -44,5 +46,6 @@ mod world;
 
 pub use answer::Answer;
 pub use asked_object::{DirectoryDO, SubscriptionDO};
+pub use edge::Edge as Platform;
 pub use object::StreamDO;
 pub use worker::{StreamWorker, Undecided};

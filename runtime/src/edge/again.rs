@@ -20,10 +20,10 @@ use crate::protocol::error::Error;
 pub const EVERY: u64 = 12_000;
 
 /// Asks whoever has granted a read what they say now.
-pub(super) type Ask = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Grant, Refusal>>>>>;
+pub(crate) type Ask = Box<dyn Fn() -> Pin<Box<dyn Future<Output = Result<Grant, Refusal>>>>>;
 
 /// See the module's text.
-pub(super) struct Again<P> {
+pub(crate) struct Again<P> {
     ports: P,
     grant: Grant,
     granted_at: u64,
@@ -40,7 +40,7 @@ impl<P> fmt::Debug for Again<P> {
 
 impl<P: Ports> Again<P> {
     /// What was granted just now, and how to ask again.
-    pub(super) fn new(ports: P, grant: Grant, ask: Option<Ask>) -> Self {
+    pub(crate) fn new(ports: P, grant: Grant, ask: Option<Ask>) -> Self {
         Self {
             granted_at: ports.now(),
             ports,

@@ -30,7 +30,7 @@ pub fn is_live(method: &str, query: &str) -> bool {
 ///
 /// What is wrong with the request, [`Error::Unavailable`] and [`Error::Newer`], and the refusal of
 /// a long-poll that is not granted any more; all else is an answer.
-pub(super) async fn serve<P: Ports>(
+pub(crate) async fn serve<P: Ports>(
     ports: &P,
     request: &P::Request,
     url: &str,

@@ -88,6 +88,19 @@ pub trait Ports: Clone + 'static {
     /// to see the answer. It takes a while, but never for ever.
     fn drain(&self, request: &Self::Request) -> impl Future<Output = ()>;
 
+    /// A request of the worker's own.
+    ///
+    /// # Errors
+    ///
+    /// When a header's value is none that HTTP can carry.
+    fn request(
+        &self,
+        method: &'static str,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: &[u8],
+    ) -> Result<Self::Request, Error>;
+
     /// The same request for another URL, if there is one, and with this header set to `true`, if
     /// there is one. Its body moves over.
     ///

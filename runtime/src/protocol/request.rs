@@ -184,6 +184,12 @@ pub enum ReadFrom {
     At(Offset),
 }
 
+impl From<Offset> for ReadFrom {
+    fn from(offset: Offset) -> Self {
+        Self::At(offset)
+    }
+}
+
 /// How a live read hears of new data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Live {

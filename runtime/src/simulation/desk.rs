@@ -412,6 +412,21 @@ impl Ports for Desk {
         }
     }
 
+    fn request(
+        &self,
+        method: &'static str,
+        url: &str,
+        headers: &[(&'static str, String)],
+        body: &[u8],
+    ) -> Result<Request, Error> {
+        Ok(Request {
+            method,
+            url: url.to_owned(),
+            headers: headers.to_vec(),
+            body: body.to_vec(),
+        })
+    }
+
     fn changed(
         &self,
         request: &Request,

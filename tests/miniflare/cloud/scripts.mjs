@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto"
 import { mkdirSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { findBucket } from "./r2.mjs"
-import { Refusal, cloud, find, now, sha256, state } from "./state.mjs"
+import { Refusal, cloud, find, named, now, sha256, state } from "./state.mjs"
 import { addVersion } from "./versions.mjs"
 import { run } from "./workerd.mjs"
 
@@ -129,14 +129,13 @@ function describe(name) {
 
 function settings(name) {
   const { metadata, secrets, tag } = script(name)
-  const named = Object.keys(secrets).map((name) => ({ name, type: "secret_text" }))
   const bindings = metadata.bindings.map((binding) =>
     binding.type === "durable_object_namespace"
       ? { ...binding, namespace_id: sha256(binding.class_name).slice(0, 32) }
       : binding,
   )
   return {
-    bindings: [...bindings, ...named],
+    bindings: [...bindings, ...named(secrets)],
     compatibility_date: metadata.compatibility_date,
     compatibility_flags: metadata.compatibility_flags,
     observability: metadata.observability,

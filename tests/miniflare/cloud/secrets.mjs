@@ -1,6 +1,6 @@
 // Secrets of workers. Each change is a version of the worker.
 import { script } from "./scripts.mjs"
-import { Refusal, cloud } from "./state.mjs"
+import { Refusal, cloud, named } from "./state.mjs"
 import { addVersion, newest } from "./versions.mjs"
 import { run } from "./workerd.mjs"
 
@@ -15,11 +15,7 @@ async function change(name, secrets) {
 }
 
 export const routes = [
-  [
-    "GET",
-    "/workers/scripts/:s/secrets",
-    (s) => Object.keys(script(s).secrets).map((name) => ({ name, type: "secret_text" })),
-  ],
+  ["GET", "/workers/scripts/:s/secrets", (s) => named(script(s).secrets)],
   [
     "PUT",
     "/workers/scripts/:s/secrets",

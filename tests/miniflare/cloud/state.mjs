@@ -24,4 +24,6 @@ export class Refusal extends Error {
 
 export const sha256 = (bytes) => createHash("sha256").update(bytes).digest("hex")
 export const now = () => new Date().toISOString()
+/** The names of secrets as the API lists them: their values nobody reads again. */
+export const named = (secrets) => Object.keys(secrets).map((name) => ({ name, type: "secret_text" }))
 export const find = (list, key, value) => list.find((one) => one[key] === value)

@@ -1,7 +1,7 @@
 // Versions of workers, and which of them serve. A version is a worker as it once was.
 import { randomUUID } from "node:crypto"
 import { script } from "./scripts.mjs"
-import { Refusal, cloud, find, now } from "./state.mjs"
+import { Refusal, cloud, find, named, now } from "./state.mjs"
 import { run } from "./workerd.mjs"
 
 /** What a version keeps of a worker. */
@@ -44,11 +44,10 @@ function whole(found, id) {
   const version = find(found.versions, "id", id)
   if (!version) throw new Refusal(404, 10007, "This version does not exist.")
   const { metadata, secrets, tag, etag } = version.kept
-  const named = Object.keys(secrets).map((name) => ({ name, type: "secret_text" }))
   return {
     ...describe(version),
     resources: {
-      bindings: [...metadata.bindings, ...named],
+      bindings: [...metadata.bindings, ...named(secrets)],
       script: { etag, handlers: ["fetch"] },
       script_runtime: { compatibility_date: metadata.compatibility_date, migration_tag: tag },
     },

@@ -1,19 +1,17 @@
 //! What is found out about credentials and accounts, before anything is made.
 
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use durable_streams_tests::cloud::{Cloud, Ran, TOKEN, small_project};
+use durable_streams_tests::cloud::{ACCOUNT, Cloud, Ran, TOKEN, small_project};
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::project::{cli, command};
 use durable_streams_tests::terminal::Terminal;
 use serde_json::{Value, json};
 
 const DEPLOY: &[&str] = &["deploy", "--no-build"];
-const ACCOUNT: &str = "0123456789abcdef0123456789abcdef";
 const OTHER: &str = "fedcba9876543210fedcba9876543210";
 
 /// Refuses everything below this path, as for want of a permission.
@@ -307,25 +305,6 @@ fn without_token(cloud: &Cloud, dir: &Path, config: &Path) -> Result<Command> {
     Ok(command)
 }
 
-fn with_stdin(command: &mut Command, text: &str) -> Result<Ran> {
-    let mut child = command
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    child
-        .stdin
-        .take()
-        .context("no stdin")?
-        .write_all(text.as_bytes())?;
-    let output = child.wait_with_output()?;
-    Ok(Ran {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout)?,
-        stderr: String::from_utf8(output.stderr)?,
-    })
-}
-
 #[test]
 fn a_login_is_kept_used_and_removed() -> Result<()> {
     let scratch = Scratch::new("access-login")?;
@@ -339,25 +318,25 @@ fn a_login_is_kept_used_and_removed() -> Result<()> {
 
     // A token that does not count is not kept.
     let mut command = without_token(&cloud, &dir, &config)?;
-    with_stdin(command.args(["login", "--token-stdin"]), "wrong\n")?
+    Ran::fed(command.args(["login", "--token-stdin"]), "wrong\n")?
         .fails(&["listing the accounts"])?;
     ensure!(!file.exists());
     // Neither is one that lacks something, unless somebody says so.
     cloud.fail(json!([denied("/storage/kv/")]))?;
     let mut command = without_token(&cloud, &dir, &config)?;
-    with_stdin(command.args(["login", "--token-stdin"]), TOKEN)?
+    Ran::fed(command.args(["login", "--token-stdin"]), TOKEN)?
         .fails(&["not kept: it lacks `Workers KV Storage: Edit`", "--yes"])?;
     ensure!(!file.exists());
     cloud.fail(json!([]))?;
     cloud.set(json!({ "verified": { "status": "expired" } }))?;
     let mut command = without_token(&cloud, &dir, &config)?;
-    with_stdin(command.args(["login", "--token-stdin", "--yes"]), TOKEN)?
+    Ran::fed(command.args(["login", "--token-stdin", "--yes"]), TOKEN)?
         .fails(&["not kept: it is expired"])?;
     ensure!(!file.exists());
     cloud.set(json!({ "verified": {} }))?;
 
     let mut command = without_token(&cloud, &dir, &config)?;
-    let kept = with_stdin(
+    let kept = Ran::fed(
         command.args(["login", "--token-stdin", "--json"]),
         &format!("{TOKEN}\n"),
     )?;

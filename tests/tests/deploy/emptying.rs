@@ -1,24 +1,15 @@
 //! A bucket is emptied before it is removed: quickly, where Cloudflare allows it.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use durable_streams_tests::cloud::{Cloud, Ran, small_project};
-use durable_streams_tests::places::Scratch;
+use durable_streams_tests::cloud::{Cloud, Ran, Request, deployed};
 use durable_streams_tests::say;
 use serde_json::json;
 
 const DEPLOY: &[&str] = &["deploy", "--no-build"];
 const DESTROY: &[&str] = &["destroy", "--yes"];
-
-fn stage(name: &str) -> Result<(Scratch, Cloud, PathBuf)> {
-    let scratch = Scratch::new(&format!("emptying-{name}"))?;
-    let cloud = Cloud::answering(&scratch)?;
-    let dir = small_project(&scratch, "my-streams")?;
-    cloud.run(&dir, DEPLOY)?.ok()?;
-    Ok((scratch, cloud, dir))
-}
 
 /// Destroys the project; says how long it took, and how many requests of each way removed objects.
 fn destroy(cloud: &Cloud, dir: &Path) -> Result<(Ran, Duration, usize, usize)> {
@@ -28,10 +19,7 @@ fn destroy(cloud: &Cloud, dir: &Path) -> Result<(Ran, Duration, usize, usize)> {
     let took = started.elapsed();
     let requests = cloud.requests()?;
     let count = |method: &str, path: &str| {
-        let is_it = |one: &&_| {
-            let one: &durable_streams_tests::cloud::Request = one;
-            one.method == method && one.path.contains(path)
-        };
+        let is_it = |one: &&Request| one.method == method && one.path.contains(path);
         requests.iter().filter(is_it).count()
     };
     let counts = (count("POST", "/s3/"), count("DELETE", "/objects/"));
@@ -41,7 +29,7 @@ fn destroy(cloud: &Cloud, dir: &Path) -> Result<(Ran, Duration, usize, usize)> {
 
 #[test]
 fn many_objects_go_a_thousand_at_a_time() -> Result<()> {
-    let (_scratch, cloud, dir) = stage("many")?;
+    let (_scratch, cloud, dir) = deployed("emptying-many")?;
     cloud.put_object("my-streams", "streams/a&b/<c>\r d é", "x")?;
     cloud.put_objects("my-streams", "streams/a b/", 20_500)?;
     let (_, took, together, alone) = destroy(&cloud, &dir)?;
@@ -52,7 +40,7 @@ fn many_objects_go_a_thousand_at_a_time() -> Result<()> {
 
 #[test]
 fn few_objects_need_no_key() -> Result<()> {
-    let (_scratch, cloud, dir) = stage("few")?;
+    let (_scratch, cloud, dir) = deployed("emptying-few")?;
     cloud.put_objects("my-streams", "streams/a b/", 100)?;
     let (_, _, together, alone) = destroy(&cloud, &dir)?;
     assert_eq!((together, alone), (0, 100));
@@ -61,7 +49,7 @@ fn few_objects_need_no_key() -> Result<()> {
 
 #[test]
 fn without_the_quick_way_the_limit_of_requests_is_kept() -> Result<()> {
-    let (_scratch, cloud, dir) = stage("limit")?;
+    let (_scratch, cloud, dir) = deployed("emptying-limit")?;
     let ways = [
         // Nobody says what the key is called: a login has none.
         json!([{ "path": "/tokens/verify$", "status": 401 }]),
@@ -94,7 +82,7 @@ fn without_the_quick_way_the_limit_of_requests_is_kept() -> Result<()> {
 
 #[test]
 fn a_bucket_that_cannot_be_emptied_is_not_tried_for_ever() -> Result<()> {
-    let (_scratch, cloud, dir) = stage("stuck")?;
+    let (_scratch, cloud, dir) = deployed("emptying-stuck")?;
     cloud.put_objects("my-streams", "streams/a b/", 150)?;
     // Both ways say that all is well, and nothing goes.
     cloud.fail(json!([

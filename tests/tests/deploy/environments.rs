@@ -1,11 +1,9 @@
 //! Environments: each is a worker with a bucket and a namespace of its own.
 
 use std::fs;
-use std::path::PathBuf;
 
 use anyhow::Result;
-use durable_streams_tests::cloud::{Cloud, Ran, small_project};
-use durable_streams_tests::places::Scratch;
+use durable_streams_tests::cloud::{Ran, stage};
 use serde_json::{Value, json};
 
 const DEPLOY: &[&str] = &["deploy", "--no-build"];
@@ -48,13 +46,6 @@ const JSON: &str = r#"{
   "kv_namespaces": [{ "binding": "REGISTRY" }],
 }
 "#;
-
-fn stage(name: &str) -> Result<(Scratch, Cloud, PathBuf)> {
-    let scratch = Scratch::new(name)?;
-    let cloud = Cloud::answering(&scratch)?;
-    let dir = small_project(&scratch, "my-streams")?;
-    Ok((scratch, cloud, dir))
-}
 
 fn names(list: &Value, key: &str) -> Vec<String> {
     let all = list.as_array().into_iter().flatten();

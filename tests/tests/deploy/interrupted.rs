@@ -3,32 +3,16 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use durable_streams_tests::cloud::{Cloud, small_project};
+use durable_streams_tests::cloud::{Cloud, checkout, small_project};
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::process::interrupt;
 use durable_streams_tests::wait_until;
 use serde_json::{Value, json};
-
-const FILES: [&str; 4] = [
-    "Cargo.toml",
-    "wrangler.toml",
-    "build/index.js",
-    "build/index_bg.wasm",
-];
-
-/// A fresh copy of the project.
-fn copy(project: &Path, to: PathBuf) -> Result<PathBuf> {
-    fs::create_dir_all(to.join("build"))?;
-    for file in FILES {
-        fs::copy(project.join(file), to.join(file))?;
-    }
-    Ok(to)
-}
 
 /// Runs the program and kills it at the request of this number; false when it makes fewer.
 fn kill_at(cloud: &Cloud, dir: &Path, args: &[&str], number: usize, after: bool) -> Result<bool> {
@@ -94,7 +78,8 @@ fn a_deploy_that_is_killed_is_finished_by_the_next() -> Result<()> {
     for after in [false, true] {
         for number in 0.. {
             let cloud = Cloud::answering(&scratch)?;
-            let dir = copy(&project, scratch.path().join(format!("{after}-{number}")))?;
+            let dir = scratch.path().join(format!("{after}-{number}"));
+            checkout(&project, &dir)?;
             let deploy = ["deploy", "--no-build"];
             if !kill_at(&cloud, &dir, &deploy, number, after)? {
                 // Accounts, workers, subdomain, bucket, namespaces, Analytics Engine; two created;
@@ -120,7 +105,8 @@ fn a_removal_that_is_killed_is_finished_by_the_next_or_taken_back_by_a_deploy() 
     for after in [false, true] {
         for number in 0.. {
             let cloud = Cloud::answering(&scratch)?;
-            let dir = copy(&project, scratch.path().join(format!("{after}-{number}")))?;
+            let dir = scratch.path().join(format!("{after}-{number}"));
+            checkout(&project, &dir)?;
             cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
             cloud.put_object("my-streams", "a", "x")?;
             let destroy = ["destroy", "--yes"];
@@ -148,7 +134,8 @@ fn rename_is_finished(how: &str) -> Result<()> {
         for number in 0.. {
             let nothing = json!({ "buckets": [], "namespaces": [], "scripts": {}, "uploads": 0 });
             cloud.set(nothing)?;
-            let dir = copy(&project, scratch.path().join(format!("{after}-{number}")))?;
+            let dir = scratch.path().join(format!("{after}-{number}"));
+            checkout(&project, &dir)?;
             cloud.run(&dir, &deploy)?.ok()?;
             let path = dir.join("wrangler.toml");
             let text = fs::read_to_string(&path)?;

@@ -1,22 +1,18 @@
 //! The whole way, with everything that is sent running on workerd.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::os::unix::process::CommandExt;
 use std::path::Path;
-use std::process::Stdio;
 
 use anyhow::{Context, Result};
 use durable_streams_tests::cloud::{Cloud, Ran, TOKEN, small_project};
 use durable_streams_tests::http::Client;
 use durable_streams_tests::places::Scratch;
-use durable_streams_tests::process::interrupt;
 use durable_streams_tests::project::{cli, command};
 use durable_streams_tests::readers::{Mode, Readers};
+use durable_streams_tests::say;
 use durable_streams_tests::stream::Stream;
 use durable_streams_tests::terminal::Terminal;
-use durable_streams_tests::{say, wait_until};
-use serde_json::{Value, json};
+use serde_json::json;
 use ureq::http::Method;
 
 /// A client of the worker that shows a token.
@@ -216,46 +212,5 @@ fn a_worker_that_does_not_start_leaves_the_old_one_serving() -> Result<()> {
     let again = cloud.run(&dir, &["deploy", "--no-build", "--json"])?.ok()?;
     assert_eq!(again.json()?["changed"], false);
     assert_eq!(read()?.expect(200)?.text(), "3");
-    Ok(())
-}
-
-#[test]
-fn logs_are_shown_until_ctrl_c() -> Result<()> {
-    let scratch = Scratch::new("journey-logs")?;
-    let cloud = Cloud::answering(&scratch)?;
-    let dir = small_project(&scratch, "my-streams")?;
-    cloud
-        .run(&dir, &["logs"])?
-        .fails(&["not deployed", "durable-streams deploy"])?;
-    cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
-    let event = json!({
-        "outcome": "ok", "eventTimestamp": 1_764_000_000_000_i64,
-        "event": { "request": { "method": "GET", "url": "https://x/" }, "response": { "status": 404 } },
-        "logs": [{ "level": "warn", "message": ["careful", 1] }], "exceptions": [],
-    });
-    for json in [false, true] {
-        let mut command = cloud.command(&dir)?;
-        command.arg("logs").args(json.then_some("--json"));
-        let mut child = command
-            .process_group(0)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()?;
-        wait_until("somebody watches", || Ok(cloud.log(&event)? == 1))?;
-        let mut lines = BufReader::new(child.stdout.take().context("no stdout")?).lines();
-        let line = lines.next().context("no line")??;
-        if json {
-            assert_eq!(serde_json::from_str::<Value>(&line)?, event);
-        } else {
-            assert_eq!(line, "2025-11-24T16:00:00.000Z GET https://x/: 404 (ok)");
-            assert_eq!(lines.next().context("no line")??, "  warn: careful 1");
-        }
-        interrupt(&child)?;
-        assert_eq!(child.wait()?.code(), Some(0));
-        assert_eq!(cloud.log(&event)?, 0);
-    }
-    let closed = cloud.requests()?;
-    let closed = closed.iter().filter(|one| one.method == "DELETE").count();
-    assert_eq!(closed, 2);
     Ok(())
 }

@@ -6,8 +6,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdout, Stdio};
 
 use anyhow::{Context, Result};
-use durable_streams_tests::cloud::{Cloud, small_project};
-use durable_streams_tests::places::Scratch;
+use durable_streams_tests::cloud::{Cloud, deployed, stage};
 use durable_streams_tests::process::interrupt;
 use durable_streams_tests::wait_until;
 use serde_json::{Value, json};
@@ -44,11 +43,38 @@ fn event(status: u64, path: &str) -> Value {
 }
 
 #[test]
-fn no_token_is_shown_in_text_or_json() -> Result<()> {
-    let scratch = Scratch::new("logs-tokens")?;
-    let cloud = Cloud::answering(&scratch)?;
-    let dir = small_project(&scratch, "my-streams")?;
+fn logs_are_shown_until_ctrl_c() -> Result<()> {
+    let (_scratch, cloud, dir) = stage("logs-shown")?;
+    cloud
+        .run(&dir, &["logs"])?
+        .fails(&["not deployed", "durable-streams deploy"])?;
     cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
+    let mut event = event(404, "");
+    event["logs"] = json!([{ "level": "warn", "message": ["careful", 1] }]);
+    for json in [false, true] {
+        let args: &[&str] = if json { &["--json"] } else { &[] };
+        let (mut child, mut lines) = watch(&cloud, &dir, args)?;
+        wait_until("somebody watches", || Ok(cloud.log(&event)? == 1))?;
+        let line = lines.next().context("no line")??;
+        if json {
+            assert_eq!(serde_json::from_str::<Value>(&line)?, event);
+        } else {
+            assert_eq!(line, "2025-11-24T16:00:00.000Z GET https://x/: 404 (ok)");
+            assert_eq!(lines.next().context("no line")??, "  warn: careful 1");
+        }
+        interrupt(&child)?;
+        assert_eq!(child.wait()?.code(), Some(0));
+        assert_eq!(cloud.log(&event)?, 0);
+    }
+    let closed = cloud.requests()?;
+    let closed = closed.iter().filter(|one| one.method == "DELETE").count();
+    assert_eq!(closed, 2);
+    Ok(())
+}
+
+#[test]
+fn no_token_is_shown_in_text_or_json() -> Result<()> {
+    let (_scratch, cloud, dir) = deployed("logs-tokens")?;
     let mut secret = event(200, &format!("v1/stream/chat/a?token={TOKEN}&live=sse"));
     secret["event"]["request"]["headers"] = json!({ "authorization": format!("Bearer {TOKEN}") });
     secret["logs"] = json!([{ "level": "log", "message": [format!("got {TOKEN}")] }]);
@@ -76,10 +102,7 @@ fn no_token_is_shown_in_text_or_json() -> Result<()> {
 
 #[test]
 fn filters_are_cloudflares_and_ours() -> Result<()> {
-    let scratch = Scratch::new("logs-filters")?;
-    let cloud = Cloud::answering(&scratch)?;
-    let dir = small_project(&scratch, "my-streams")?;
-    cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
+    let (_scratch, cloud, dir) = deployed("logs-filters")?;
     let args = [
         "--method",
         "get,POST",
@@ -128,10 +151,7 @@ fn filters_are_cloudflares_and_ours() -> Result<()> {
 /// Cloudflare leaves the connection there when a log expires, and sends nothing any more.
 #[test]
 fn a_log_that_expires_is_opened_again() -> Result<()> {
-    let scratch = Scratch::new("logs-expired")?;
-    let cloud = Cloud::answering(&scratch)?;
-    let dir = small_project(&scratch, "my-streams")?;
-    cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
+    let (_scratch, cloud, dir) = deployed("logs-expired")?;
     cloud.set(json!({ "tailLife": 300 }))?;
     let (mut child, _lines) = watch(&cloud, &dir, &[])?;
     let count = |method: &str| -> Result<usize> {

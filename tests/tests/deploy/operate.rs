@@ -1,27 +1,16 @@
 //! A deployed worker, operated: what differs, its secrets, and the way back to an earlier version.
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use durable_streams_tests::cloud::{Cloud, Ran, TOKEN, small_project};
-use durable_streams_tests::places::Scratch;
+use durable_streams_tests::cloud::{Cloud, Ran, TOKEN, deployed};
 use durable_streams_tests::terminal::Terminal;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
 const DEPLOY: &[&str] = &["deploy", "--no-build"];
 const VALUE: &str = "a-value-that-nobody-must-see";
-
-fn deployed(name: &str) -> Result<(Scratch, Cloud, PathBuf)> {
-    let scratch = Scratch::new(name)?;
-    let cloud = Cloud::answering(&scratch)?;
-    let dir = small_project(&scratch, "my-streams")?;
-    cloud.run(&dir, DEPLOY)?.ok()?;
-    Ok((scratch, cloud, dir))
-}
 
 fn replace(dir: &Path, file: &str, from: &str, to: &str) -> Result<()> {
     let path = dir.join(file);
@@ -32,22 +21,7 @@ fn replace(dir: &Path, file: &str, from: &str, to: &str) -> Result<()> {
 
 /// Runs the program with something on its stdin.
 fn fed(cloud: &Cloud, dir: &Path, args: &[&str], input: &str) -> Result<Ran> {
-    let mut child = cloud
-        .command(dir)?
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
-    let mut stdin = child.stdin.take().context("no stdin")?;
-    stdin.write_all(input.as_bytes())?;
-    drop(stdin);
-    let output = child.wait_with_output()?;
-    Ok(Ran {
-        code: output.status.code(),
-        stdout: String::from_utf8(output.stdout)?,
-        stderr: String::from_utf8(output.stderr)?,
-    })
+    Ran::fed(cloud.command(dir)?.args(args), input)
 }
 
 fn secrets(cloud: &Cloud) -> Result<Value> {

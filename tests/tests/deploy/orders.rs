@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use durable_streams_tests::cloud::{Cloud, small_project};
+use durable_streams_tests::cloud::{Cloud, checkout, small_project};
 use durable_streams_tests::places::Scratch;
 use serde_json::{Value, json};
 
@@ -78,11 +78,8 @@ impl<'a> Stage<'a> {
     fn new(cloud: &'a Cloud, template: &Path, dir: PathBuf, is_shared: bool) -> Result<Self> {
         let everything = json!({ "buckets": [], "namespaces": [], "scripts": {}, "uploads": 0 });
         cloud.set(everything)?;
-        fs::create_dir_all(dir.join("build"))?;
-        for file in ["Cargo.toml", "build/index.js", "build/index_bg.wasm"] {
-            fs::copy(template.join(file), dir.join(file))?;
-        }
-        let text = fs::read_to_string(template.join("wrangler.toml"))?;
+        checkout(template, &dir)?;
+        let text = fs::read_to_string(dir.join("wrangler.toml"))?;
         let text = text.replacen("name = \"my-streams\"", "name = \"a\"", 1);
         let top = text.replace("bucket_name = \"my-streams\"", "bucket_name = \"cold\"");
         let bucket = if is_shared { "cold" } else { "cold-s" };

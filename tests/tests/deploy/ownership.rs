@@ -2,10 +2,10 @@
 //! it is asked for by name.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result};
-use durable_streams_tests::cloud::{Cloud, small_project};
+use durable_streams_tests::cloud::{ACCOUNT, Cloud, checkout, small_project, stage};
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::terminal::Terminal;
 use serde_json::{Value, json};
@@ -13,13 +13,6 @@ use ureq::http::Method;
 
 const DEPLOY: &[&str] = &["deploy", "--no-build"];
 const DESTROY: &[&str] = &["destroy", "--yes"];
-
-fn stage(name: &str) -> Result<(Scratch, Cloud, PathBuf)> {
-    let scratch = Scratch::new(&format!("ownership-{name}"))?;
-    let cloud = Cloud::answering(&scratch)?;
-    let dir = small_project(&scratch, "my-streams")?;
-    Ok((scratch, cloud, dir))
-}
 
 fn rename(dir: &Path, from: &str, to: &str) -> Result<()> {
     let path = dir.join("wrangler.toml");
@@ -34,7 +27,7 @@ fn rename(dir: &Path, from: &str, to: &str) -> Result<()> {
 
 #[test]
 fn a_changed_name_is_told_before_anything_changes() -> Result<()> {
-    let (_scratch, cloud, dir) = stage("told")?;
+    let (_scratch, cloud, dir) = stage("ownership-told")?;
     cloud.run(&dir, DEPLOY)?.ok()?;
     let before = cloud.state()?;
     rename(&dir, "my-streams", "renamed")?;
@@ -55,7 +48,7 @@ fn a_changed_name_is_told_before_anything_changes() -> Result<()> {
 
 #[test]
 fn what_another_folder_has_made_is_neither_replaced_nor_removed() -> Result<()> {
-    let (scratch, cloud, dir) = stage("foreign")?;
+    let (scratch, cloud, dir) = stage("ownership-foreign")?;
     cloud.run(&dir, DEPLOY)?.ok()?;
     let before = cloud.state()?;
     let other = small_project(&scratch, "other/my-streams")?;
@@ -87,7 +80,7 @@ fn there(cloud: &Cloud) -> Result<(Vec<String>, Vec<String>, Vec<String>)> {
 fn record(dir: &Path) -> Result<Value> {
     let record = fs::read(dir.join(".durable-streams.json"))?;
     let record: Value = serde_json::from_slice(&record)?;
-    Ok(record["accounts"]["0123456789abcdef0123456789abcdef"].clone())
+    Ok(record["accounts"][ACCOUNT].clone())
 }
 
 /// Somebody's worker with these bindings, beside what there is.
@@ -102,7 +95,7 @@ fn add_worker(cloud: &Cloud, name: &str, bindings: Value) -> Result<()> {
 
 #[test]
 fn the_record_tells_what_was_made_from_what_has_its_name() -> Result<()> {
-    let (_scratch, cloud, dir) = stage("marks")?;
+    let (_scratch, cloud, dir) = stage("ownership-marks")?;
     cloud.run(&dir, DEPLOY)?.ok()?;
     let state = cloud.state()?;
     let worker = &state["scripts"]["my-streams"];
@@ -152,13 +145,13 @@ fn the_record_tells_what_was_made_from_what_has_its_name() -> Result<()> {
 
 #[test]
 fn the_record_of_the_first_release_is_as_good() -> Result<()> {
-    let (_scratch, cloud, dir) = stage("older")?;
+    let (_scratch, cloud, dir) = stage("ownership-older")?;
     cloud.run(&dir, DEPLOY)?.ok()?;
     let older = || {
         let created = json!({
             "worker": "my-streams", "buckets": ["my-streams"], "namespaces": ["my-streams-registry"],
         });
-        let older = json!({ "0123456789abcdef0123456789abcdef": created });
+        let older = json!({ ACCOUNT: created });
         fs::write(dir.join(".durable-streams.json"), older.to_string())
     };
     older()?;
@@ -185,7 +178,7 @@ fn the_record_of_the_first_release_is_as_good() -> Result<()> {
 
 #[test]
 fn nothing_is_removed_that_another_worker_is_bound_to() -> Result<()> {
-    let (_scratch, cloud, dir) = stage("bound")?;
+    let (_scratch, cloud, dir) = stage("ownership-bound")?;
     cloud.run(&dir, DEPLOY)?.ok()?;
     let id = cloud.state()?["namespaces"][0]["id"].clone();
     let bucket = json!({ "name": "B", "type": "r2_bucket", "bucket_name": "my-streams" });
@@ -233,18 +226,10 @@ fn nothing_is_removed_that_another_worker_is_bound_to() -> Result<()> {
 
 #[test]
 fn a_checkout_without_the_record_asks_by_name() -> Result<()> {
-    let (scratch, cloud, dir) = stage("checkout")?;
+    let (scratch, cloud, dir) = stage("ownership-checkout")?;
     cloud.run(&dir, DEPLOY)?.ok()?;
     let other = scratch.path().join("checkout");
-    fs::create_dir_all(other.join("build"))?;
-    for file in [
-        "Cargo.toml",
-        "wrangler.toml",
-        "build/index.js",
-        "build/index_bg.wasm",
-    ] {
-        fs::copy(dir.join(file), other.join(file))?;
-    }
+    checkout(&dir, &other)?;
     let adopt = ["deploy", "--no-build", "--adopt", "my-streams"];
     cloud.run(&other, DEPLOY)?.fails(&["--adopt my-streams"])?;
     cloud.run(&other, &adopt)?.ok()?;
@@ -277,7 +262,7 @@ fn a_checkout_without_the_record_asks_by_name() -> Result<()> {
 
 #[test]
 fn deploys_from_new_checkouts_go_on_by_name() -> Result<()> {
-    let (scratch, cloud, project) = stage("checkouts")?;
+    let (scratch, cloud, project) = stage("ownership-checkouts")?;
     let adopt = [
         "deploy",
         "--no-build",
@@ -293,15 +278,7 @@ fn deploys_from_new_checkouts_go_on_by_name() -> Result<()> {
         .enumerate()
     {
         let dir = scratch.path().join(format!("checkout-{number}"));
-        fs::create_dir_all(dir.join("build"))?;
-        for file in [
-            "Cargo.toml",
-            "wrangler.toml",
-            "build/index.js",
-            "build/index_bg.wasm",
-        ] {
-            fs::copy(project.join(file), dir.join(file))?;
-        }
+        checkout(&project, &dir)?;
         if number == 2 {
             let everything = json!({ "buckets": [], "namespaces": [], "scripts": {} });
             cloud.set(everything)?;
@@ -317,7 +294,7 @@ fn deploys_from_new_checkouts_go_on_by_name() -> Result<()> {
 
 #[test]
 fn what_another_environment_has_made_is_not_replaced() -> Result<()> {
-    let (_scratch, cloud, dir) = stage("sibling")?;
+    let (_scratch, cloud, dir) = stage("ownership-sibling")?;
     cloud.run(&dir, DEPLOY)?.ok()?;
     let path = dir.join("wrangler.toml");
     let text = fs::read_to_string(&path)?;
@@ -338,7 +315,7 @@ fn what_another_environment_has_made_is_not_replaced() -> Result<()> {
 
 #[test]
 fn a_worker_that_somebody_makes_meanwhile_is_not_replaced() -> Result<()> {
-    let (scratch, cloud, dir) = stage("meanwhile")?;
+    let (scratch, cloud, dir) = stage("ownership-meanwhile")?;
     let other = small_project(&scratch, "other/my-streams")?;
     let path = other.join("wrangler.toml");
     let text = fs::read_to_string(&path)?;
@@ -421,7 +398,7 @@ fn streams_are_carried_over_to_the_new_name() -> Result<()> {
 
 #[test]
 fn both_are_kept_apart_and_neither_is_served_the_others_data() -> Result<()> {
-    let (_scratch, cloud, dir) = stage("both")?;
+    let (_scratch, cloud, dir) = stage("ownership-both")?;
     cloud.run(&dir, DEPLOY)?.ok()?;
     let before = cloud.state()?;
     rename(&dir, "my-streams", "second")?;
@@ -458,7 +435,7 @@ fn both_are_kept_apart_and_neither_is_served_the_others_data() -> Result<()> {
 
 #[test]
 fn streams_are_not_carried_over_without_what_has_moved_of_them() -> Result<()> {
-    let (_scratch, cloud, dir) = stage("partly")?;
+    let (_scratch, cloud, dir) = stage("ownership-partly")?;
     cloud.run(&dir, DEPLOY)?.ok()?;
     let before = cloud.state()?;
     // The whole file was searched and replaced.
@@ -474,7 +451,7 @@ fn streams_are_not_carried_over_without_what_has_moved_of_them() -> Result<()> {
 
 #[test]
 fn on_a_terminal_it_is_asked() -> Result<()> {
-    let (scratch, cloud, dir) = stage("terminal")?;
+    let (scratch, cloud, dir) = stage("ownership-terminal")?;
     cloud.run(&dir, DEPLOY)?.ok()?;
     rename(&dir, "my-streams", "renamed")?;
     let before = cloud.state()?;

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use durable_streams_tests::cloud::{Cloud, small_project_with};
+use durable_streams_tests::cloud::{ACCOUNT, Cloud, small_project_with};
 use durable_streams_tests::places::Scratch;
 use serde_json::{Value, json};
 use ureq::http::Method;
@@ -49,7 +49,7 @@ fn a_jurisdiction_holds_streams_and_bucket_from_the_first_deploy_to_the_last() -
     assert_eq!(binding(&cloud, "LOCATION_HINT")?["text"], "weur");
     assert_eq!(binding(&cloud, "R2")?["jurisdiction"], "eu");
     let record: Value = serde_json::from_slice(&fs::read(dir.join(".durable-streams.json"))?)?;
-    let account = &record["accounts"]["0123456789abcdef0123456789abcdef"];
+    let account = &record["accounts"][ACCOUNT];
     assert_eq!(account["buckets"][0]["jurisdiction"], "eu", "{record}");
 
     let status = cloud.run(&dir, &["status"])?.stdout;

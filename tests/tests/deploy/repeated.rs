@@ -6,19 +6,11 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result, ensure};
-use durable_streams_tests::cloud::{Cloud, Ran, Request, small_project};
-use durable_streams_tests::places::Scratch;
+use durable_streams_tests::cloud::{Ran, Request, checkout, stage};
 use serde_json::{Map, Value, json};
 use ureq::http::Method;
 
 const DEPLOY: &[&str] = &["deploy", "--no-build", "--json"];
-
-fn stage(name: &str) -> Result<(Scratch, Cloud, std::path::PathBuf)> {
-    let scratch = Scratch::new(name)?;
-    let cloud = Cloud::answering(&scratch)?;
-    let dir = small_project(&scratch, "my-streams")?;
-    Ok((scratch, cloud, dir))
-}
 
 fn manifest(dir: &Path) -> Result<String> {
     Ok(fs::read_to_string(dir.join("wrangler.toml"))?)
@@ -175,15 +167,7 @@ fn two_deploys_at_once_end_as_one() -> Result<()> {
     let (scratch, cloud, dir) = stage("repeated-two")?;
     // The same project in another checkout, where no lock of this machine holds it back.
     let other = scratch.path().join("other");
-    fs::create_dir_all(other.join("build"))?;
-    for file in [
-        "Cargo.toml",
-        "wrangler.toml",
-        "build/index.js",
-        "build/index_bg.wasm",
-    ] {
-        fs::copy(dir.join(file), other.join(file))?;
-    }
+    checkout(&dir, &other)?;
     // Whoever comes second finds what the other checkout has made, and says that it is the same.
     let adopt = ["--adopt", "my-streams", "--adopt", "my-streams-registry"];
     let deploy = [DEPLOY, &adopt[..]].concat();

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use anyhow::{Context, Result};
-use durable_streams_tests::cloud::{Cloud, Ran, TOKEN, small_project};
+use durable_streams_tests::cloud::{ACCOUNT, Cloud, Ran, TOKEN, small_project};
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::process::Process;
 use durable_streams_tests::wait_until;
@@ -158,18 +158,17 @@ fn the_account_is_chosen_or_asked_for() -> Result<()> {
     let scratch = Scratch::new("secrets-accounts")?;
     let cloud = Cloud::answering(&scratch)?;
     let dir = small_project(&scratch, "my-streams")?;
-    let first = "0123456789abcdef0123456789abcdef";
     let second = "fedcba9876543210fedcba9876543210";
     cloud.set(json!({ "accounts": [
-        { "id": first, "name": "First" }, { "id": second, "name": "Second" },
+        { "id": ACCOUNT, "name": "First" }, { "id": second, "name": "Second" },
     ] }))?;
     // Each is on a page of its own.
     cloud
         .run(&dir, &["status"])?
         .fails(&["several accounts", "First", second, "account_id"])?;
     let mut command = cloud.command(&dir)?;
-    let ran = Ran::of(command.arg("status").env("CLOUDFLARE_ACCOUNT_ID", first))?;
-    assert!(ran.stdout.contains(first), "{ran:?}");
+    let ran = Ran::of(command.arg("status").env("CLOUDFLARE_ACCOUNT_ID", ACCOUNT))?;
+    assert!(ran.stdout.contains(ACCOUNT), "{ran:?}");
     let mut command = cloud.command(&dir)?;
     let ran = Ran::of(command.arg("status").env("CLOUDFLARE_ACCOUNT_ID", "mine"))?;
     ran.fails(&["`mine` is not the id"])?;
@@ -180,7 +179,7 @@ fn the_account_is_chosen_or_asked_for() -> Result<()> {
     let text = fs::read_to_string(dir.join("wrangler.toml"))?;
     fs::write(
         dir.join("wrangler.toml"),
-        format!("account_id = \"{first}\"\n{text}"),
+        format!("account_id = \"{ACCOUNT}\"\n{text}"),
     )?;
     cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
     Ok(())

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result};
-use durable_streams_tests::cloud::{Cloud, TOKEN, small_project};
+use durable_streams_tests::cloud::{TOKEN, deployed};
 use durable_streams_tests::places::Scratch;
 use durable_streams_tests::project::{cli, command};
 use durable_streams_tests::terminal::Terminal;
@@ -112,10 +112,7 @@ fn a_machine_that_builds_is_asked_nothing() -> Result<()> {
 
 #[test]
 fn a_result_that_goes_on_ends_when_nobody_reads_it_any_more() -> Result<()> {
-    let scratch = Scratch::new("terminal-head")?;
-    let cloud = Cloud::answering(&scratch)?;
-    let dir = small_project(&scratch, "my-streams")?;
-    cloud.run(&dir, &["deploy", "--no-build"])?.ok()?;
+    let (_scratch, cloud, dir) = deployed("terminal-head")?;
     let event = json!({ "outcome": "ok", "event": {}, "logs": [], "exceptions": [] });
     let mut logs = cloud.command(&dir)?;
     let mut logs = logs.arg("logs").stdout(Stdio::piped()).spawn()?;

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use ureq::http::Method;
 
 /// As the release wrote it that had streams alone.
-const OLDER: &str = include_str!("older/wrangler.toml");
+const OLDER: &str = include_str!("../../../cli/tests/older/wrangler.toml");
 const DEPLOY: &[&str] = &["deploy", "--no-build", "--json"];
 /// What was added, in the order of the file.
 const BINDINGS: &str = r#"

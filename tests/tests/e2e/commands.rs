@@ -3,7 +3,6 @@
 use anyhow::{Context, Result, ensure};
 use durable_streams_tests::dev::Dev;
 use durable_streams_tests::hooks::Hook;
-use durable_streams_tests::http::Client;
 use durable_streams_tests::project::{Auth, Project};
 use durable_streams_tests::rows::STREAMS;
 use durable_streams_tests::stream::Stream;
@@ -16,34 +15,21 @@ use crate::JSON;
 /// Nobody listens there.
 const NOBODY: &str = "http://127.0.0.1:9/hook";
 
-fn ask(project: &Project, args: &[&str]) -> Result<Value> {
-    let stdout = project.run(&[args, &["--json"]].concat())?;
-    Ok(serde_json::from_str(&stdout)?)
-}
-
 fn create(project: &Project, id: &str, url: &str) -> Result<Value> {
     let create = ["subscriptions", "create", id, "--type", "webhook"];
     let what = ["--pattern", "orders/**", "--webhook-url", url];
-    ask(project, &[&create[..], &what].concat())
+    project.json(&[&create[..], &what].concat())
 }
 
 fn show(project: &Project, id: &str) -> Result<Value> {
-    ask(project, &["subscriptions", "show", id])
-}
-
-/// A client that may write what the program's own project holds.
-fn writer(dev: &Dev) -> Result<Client> {
-    let access = dev.document().access.as_ref().context("no tokens")?;
-    let token = format!("Bearer {}", access.write_token);
-    Ok(dev.client().with_header("authorization", token))
+    project.json(&["subscriptions", "show", id])
 }
 
 #[test]
 fn copies_are_made_changed_and_removed_with_their_project() -> Result<()> {
-    let project = Project::take(Auth::ProjectJwt)?;
-    project.forget_data()?;
+    let project = Project::take_empty(Auth::ProjectJwt)?;
     let dev = Dev::start(&project)?;
-    let client = writer(&dev)?;
+    let client = dev.writer()?;
     let create = [
         "subscriptions",
         "create",
@@ -53,7 +39,7 @@ fn copies_are_made_changed_and_removed_with_their_project() -> Result<()> {
         "--target",
     ];
     let what = ["inbox/7", "--stream", "chat/1", "--envelope"];
-    let create = || ask(&project, &[&create[..], &what].concat());
+    let create = || project.json(&[&create[..], &what].concat());
     let missing = create().map_or_else(|error| error.to_string(), |made| made.to_string());
     assert!(missing.contains("TARGET_NOT_FOUND"), "{missing}");
 
@@ -61,13 +47,13 @@ fn copies_are_made_changed_and_removed_with_their_project() -> Result<()> {
     let (inbox, one, two) = (named("inbox/7")?, named("chat/1")?, named("chat/2")?);
     assert_eq!(create()?["created"], true);
     assert_eq!(create()?["created"], false);
-    ask(&project, &["subscriptions", "add", "inbox", "chat/2"])?;
+    project.json(&["subscriptions", "add", "inbox", "chat/2"])?;
     one.append("1")?;
     two.append("2")?;
     wait_until("both are copied", || {
         Ok(inbox.read()?.messages()?.len() == 2)
     })?;
-    ask(&project, &["subscriptions", "remove", "inbox", "chat/1"])?;
+    project.json(&["subscriptions", "remove", "inbox", "chat/1"])?;
     let shown = project.run(&["subscriptions", "show", "inbox"])?;
     assert!(
         shown.starts_with("inbox: copy into inbox/7, of 1 stream\n"),
@@ -96,18 +82,17 @@ fn copies_are_made_changed_and_removed_with_their_project() -> Result<()> {
         let listed: Value = serde_json::from_slice(&call.send()?.expect(200)?.body)?;
         Ok(listed["streams"].as_array().map(Vec::len) == Some(3))
     })?;
-    assert_eq!(ask(&project, &delete)?["removed"]["streams"], 3);
+    assert_eq!(project.json(&delete)?["removed"]["streams"], 3);
     dev.interrupt()?;
     Ok(())
 }
 
 #[test]
 fn subscriptions_are_made_seen_at_work_and_removed_with_their_project() -> Result<()> {
-    let project = Project::take(Auth::ProjectJwt)?;
-    project.forget_data()?;
+    let project = Project::take_empty(Auth::ProjectJwt)?;
     let dev = Dev::start(&project)?;
-    let client = writer(&dev)?;
-    let none = ask(&project, &["subscriptions", "list"])?;
+    let client = dev.writer()?;
+    let none = project.json(&["subscriptions", "list"])?;
     assert_eq!(none["subscriptions"], json!([]));
 
     let hook = Hook::start()?;
@@ -136,11 +121,11 @@ fn subscriptions_are_made_seen_at_work_and_removed_with_their_project() -> Resul
         (&json!("failed"), &json!(1))
     );
     let attempts = shown["attempts"].as_u64();
-    ask(&project, &["subscriptions", "retry", "broken"])?;
+    project.json(&["subscriptions", "retry", "broken"])?;
     wait_until("it is tried again", || {
         Ok(show(&project, "broken")?["attempts"].as_u64() > attempts)
     })?;
-    let listed = ask(&project, &["subscriptions", "list"])?;
+    let listed = project.json(&["subscriptions", "list"])?;
     let ids: Vec<&Value> = listed["subscriptions"]
         .as_array()
         .into_iter()
@@ -159,12 +144,12 @@ fn subscriptions_are_made_seen_at_work_and_removed_with_their_project() -> Resul
         let found: Value = serde_json::from_str(&answer.text())?;
         Ok(found[key].as_array().map(Vec::len))
     };
-    ask(&project, &rotate)?;
+    project.json(&rotate)?;
     assert_eq!(number("jwks.json", "keys")?, Some(2));
-    ask(&project, &[&rotate[..], &["--now", "--yes"]].concat())?;
+    project.json(&[&rotate[..], &["--now", "--yes"]].concat())?;
     assert_eq!(number("jwks.json", "keys")?, Some(1));
-    ask(&project, &["subscriptions", "delete", "broken", "--yes"])?;
-    let found = ask(&project, &["directory", "rebuild"])?;
+    project.json(&["subscriptions", "delete", "broken", "--yes"])?;
+    let found = project.json(&["directory", "rebuild"])?;
     assert_eq!(found["found"], 0, "nothing has moved to R2");
 
     // A source goes with the last of its forks.
@@ -184,11 +169,11 @@ fn subscriptions_are_made_seen_at_work_and_removed_with_their_project() -> Resul
     let unsaid = project.run(&delete);
     let unsaid = unsaid.unwrap_or_else(|error| error.to_string());
     assert!(unsaid.contains("has 3 streams"), "{unsaid}");
-    let deleted = ask(&project, &[&delete[..], &["--streams", "remove"]].concat())?;
+    let deleted = project.json(&[&delete[..], &["--streams", "remove"]].concat())?;
     assert_eq!(deleted["had"], json!({ "streams": 3, "and_more": false }));
     let removed = json!({ "streams": 3, "subscriptions": 1 });
     assert_eq!(deleted["removed"], removed);
-    assert_eq!(ask(&project, &["projects", "list"])?["projects"], json!([]));
+    assert_eq!(project.json(&["projects", "list"])?["projects"], json!([]));
     let state = project.dir.join(".wrangler/state/v3");
     wait_until("streams have left nothing", || {
         Ok(storage::rows_and_bytes_of(&state, "my-projects", STREAMS)

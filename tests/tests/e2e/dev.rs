@@ -20,8 +20,7 @@ use crate::session::try_it;
 
 #[test]
 fn ctrl_c_ends_it_whole_and_the_next_run_has_all_data() -> Result<()> {
-    let project = Project::take(Auth::None)?;
-    project.forget_data()?;
+    let project = Project::take_empty(Auth::None)?;
 
     let dev = Dev::start(&project)?;
     let document = dev.document();
@@ -54,8 +53,7 @@ fn ctrl_c_ends_it_whole_and_the_next_run_has_all_data() -> Result<()> {
 
 #[test]
 fn a_second_one_in_a_folder_is_refused_and_loses_nothing() -> Result<()> {
-    let project = Project::take(Auth::None)?;
-    project.forget_data()?;
+    let project = Project::take_empty(Auth::None)?;
     let dev = Dev::start(&project)?;
     let stream = Stream::create(&dev.client(), "one-server", JSON)?;
     let mut offsets = BTreeSet::new();
@@ -83,8 +81,7 @@ fn a_second_one_in_a_folder_is_refused_and_loses_nothing() -> Result<()> {
 
 #[test]
 fn requests_are_shown_without_what_is_secret_in_them() -> Result<()> {
-    let project = Project::take(Auth::None)?;
-    project.forget_data()?;
+    let project = Project::take_empty(Auth::None)?;
     let dev = Dev::start(&project)?;
     let path = "/v1/stream/shown?token=hunter2";
     let call = dev.client().call(Method::GET, path);
@@ -108,8 +105,7 @@ fn requests_are_shown_without_what_is_secret_in_them() -> Result<()> {
 
 #[test]
 fn it_listens_where_the_manifest_says_and_options_come_first() -> Result<()> {
-    let project = Project::take(Auth::None)?;
-    project.forget_data()?;
+    let project = Project::take_empty(Auth::None)?;
     let free = || anyhow::Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port());
     let (said, other) = (free()?, free()?);
     let dev = format!("\n[dev]\nip = \"0.0.0.0\"\nport = {said}\nlocal_protocol = \"https\"\n");
@@ -158,8 +154,7 @@ fn what_cannot_be_served_is_refused_before_it_is() -> Result<()> {
 
 #[test]
 fn it_serves_on_the_port_of_one_that_was_killed_a_moment_ago() -> Result<()> {
-    let project = Project::take(Auth::None)?;
-    project.forget_data()?;
+    let project = Project::take_empty(Auth::None)?;
     let dev = Dev::start(&project)?;
     let stream = Stream::create(&dev.client(), "survivor", JSON)?;
     stream.append("1")?;
@@ -193,8 +188,7 @@ fn changes_are_noticed_where_the_system_does_not_tell_of_them() -> Result<()> {
 
 #[test]
 fn keys_do_what_they_say_and_leave_the_terminal_as_it_was() -> Result<()> {
-    let project = Project::take(Auth::ProjectJwt)?;
-    project.forget_data()?;
+    let project = Project::take_empty(Auth::ProjectJwt)?;
     let mut program = command(&cli()?)?;
     program.arg("-C").arg(&project.dir);
     let mut dev = Terminal::run(program.args(["dev", "--port", "0"]))?;
@@ -237,8 +231,7 @@ fn keys_do_what_they_say_and_leave_the_terminal_as_it_was() -> Result<()> {
 
 #[test]
 fn it_builds_beside_a_build_and_neither_takes_what_the_other_made() -> Result<()> {
-    let project = Project::take(Auth::None)?;
-    project.forget_data()?;
+    let project = Project::take_empty(Auth::None)?;
     project.run(&["build"])?;
     let wasm = project.dir.join("build/index_bg.wasm");
     let built = fs::read(&wasm)?;

@@ -2,9 +2,8 @@
 
 use std::fs;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use durable_streams_tests::dev::Dev;
-use durable_streams_tests::http::Client;
 use durable_streams_tests::project::{Auth, Project};
 use durable_streams_tests::stream::Stream;
 use durable_streams_tests::wait_until;
@@ -19,16 +18,9 @@ fn with_id(text: &str) -> String {
     text.replace(binding, &format!("{binding}id = \"{SOME_ID}\"\n"))
 }
 
-fn with_token(dev: &Dev) -> Result<Client> {
-    let access = dev.document().access.as_ref().context("no tokens")?;
-    let bearer = format!("Bearer {}", access.write_token);
-    Ok(dev.client().with_header("authorization", bearer))
-}
-
 #[test]
 fn a_first_deploy_and_a_rename_leave_projects_and_streams_where_they_are() -> Result<()> {
-    let project = Project::take(Auth::ProjectJwt)?;
-    project.forget_data()?;
+    let project = Project::take_empty(Auth::ProjectJwt)?;
     let bucket = project.dir.join(".wrangler/state/v3/r2/my-projects/blobs");
     let small = project.edit("wrangler.toml", |text| {
         text.replace(
@@ -37,7 +29,7 @@ fn a_first_deploy_and_a_rename_leave_projects_and_streams_where_they_are() -> Re
         )
     })?;
     let dev = Dev::start(&project)?;
-    let stream = Stream::create(&with_token(&dev)?, "my-projects/kept", JSON)?;
+    let stream = Stream::create(&dev.writer()?, "my-projects/kept", JSON)?;
     for n in 0..6 {
         stream.append(n.to_string())?;
     }
@@ -67,16 +59,15 @@ fn a_first_deploy_and_a_rename_leave_projects_and_streams_where_they_are() -> Re
     })?;
     let dev = Dev::start(&project)?;
     assert!(dev.log()?.contains("was called my-projects"));
-    let access = dev.document().access.as_ref().context("no tokens")?;
-    assert_eq!(access.project, "my-projects");
-    let stream = stream.on(&with_token(&dev)?);
+    assert_eq!(dev.access()?.project, "my-projects");
+    let stream = stream.on(&dev.writer()?);
     stream.append("7")?;
     assert_eq!(stream.read()?.messages()?, [0, 1, 2, 3, 4, 5, 6, 7]);
     dev.interrupt()?;
 
     drop((renamed, deployed, small));
     let dev = Dev::start(&project)?;
-    let stream = stream.on(&with_token(&dev)?);
+    let stream = stream.on(&dev.writer()?);
     assert_eq!(stream.read()?.messages()?, [0, 1, 2, 3, 4, 5, 6, 7]);
     dev.interrupt()?;
     Ok(())

@@ -8,7 +8,6 @@ use durable_streams_tests::http::Client;
 use durable_streams_tests::project::{Auth, Project};
 use durable_streams_tests::stream::Stream;
 use durable_streams_tests::wait_until;
-use serde_json::Value;
 
 use crate::JSON;
 
@@ -19,23 +18,10 @@ fn with(client: &Client, token: &str) -> Client {
         .with_header("authorization", format!("Bearer {token}"))
 }
 
-fn json(project: &Project, args: &[&str]) -> Result<Value> {
-    let stdout = project.run(&[args, &["--json"]].concat())?;
-    Ok(serde_json::from_str(&stdout)?)
-}
-
-fn refusal(project: &Project, args: &[&str]) -> String {
-    match project.run(args) {
-        Ok(stdout) => panic!("{args:?} succeeded: {stdout}"),
-        Err(error) => error.to_string(),
-    }
-}
-
 #[test]
 fn projects_and_their_tokens_are_made_while_the_server_runs() -> Result<()> {
-    let project = Project::take(Auth::ProjectJwt)?;
-    project.forget_data()?;
-    let none = refusal(&project, &["token", "--scope", "read"]);
+    let project = Project::take_empty(Auth::ProjectJwt)?;
+    let none = project.refusal(&["token", "--scope", "read"])?;
     assert!(none.contains("projects create"), "{none}");
     // Before the first run there is a registry, too.
     project.run(&["create-project", "early"])?;
@@ -43,7 +29,7 @@ fn projects_and_their_tokens_are_made_while_the_server_runs() -> Result<()> {
 
     let dev = Dev::start(&project)?;
     let document = dev.document();
-    let access = document.access.as_ref().context("no tokens")?;
+    let access = dev.access()?;
     assert_eq!(access.project, "my-projects");
     // The lines to paste, as they are: each says what came of it.
     let message = r#"[{"op":"insert","text":"hello"}]"#;
@@ -72,13 +58,13 @@ fn projects_and_their_tokens_are_made_while_the_server_runs() -> Result<()> {
     read.get("-1").send()?.expect(200)?;
 
     let create = ["create-project", "chat", "--cors-origin"];
-    let made = json(&project, &[&create[..], &["https://app.example"]].concat())?;
+    let made = project.json(&[&create[..], &["https://app.example"]].concat())?;
     let secret = made["secret"].as_str().context("no secret")?;
     assert_eq!(made["place"], "local");
     assert_eq!(secret.len(), 43);
-    let again = refusal(&project, &["create-project", "chat"]);
+    let again = project.refusal(&["create-project", "chat"])?;
     assert!(again.contains("already") && !again.contains(secret));
-    let usual = json(&project, &["token", "--scope", "read"])?;
+    let usual = project.json(&["token", "--scope", "read"])?;
     assert_eq!(usual["project"], "my-projects");
 
     let token = |scope: &str| project.run(&["token", "--project", "chat", "--scope", scope]);
@@ -93,7 +79,7 @@ fn projects_and_their_tokens_are_made_while_the_server_runs() -> Result<()> {
     let limited = stream.on(&with(&client, &project.run(&limited)?));
     limited.head()?.expect(403)?;
 
-    let rotated = json(&project, &["projects", "rotate", "chat"])?;
+    let rotated = project.json(&["projects", "rotate", "chat"])?;
     let new_secret = rotated["secret"].as_str().context("no secret")?;
     assert_ne!(new_secret, secret);
     stream.append("1")?;

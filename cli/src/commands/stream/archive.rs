@@ -4,7 +4,7 @@
 //! has beyond it was written by somebody who was broken off, and is cut away by whoever goes on.
 
 use std::{
-    fs::{self, File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions},
     io::{Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::{error::problem, hex::hex, stream::Kind};
+use crate::{error::problem, hex::hex, lock, stream::Kind};
 
 /// The version of what is written here.
 const FORMAT: u32 = 1;
@@ -90,21 +90,12 @@ impl Archive {
     pub fn to_write(dir: &Path) -> Result<Self> {
         fs::create_dir_all(dir)
             .with_context(|| format!("cannot make the folder {}", dir.display()))?;
-        let path = dir.join(LOCK);
-        let lock =
-            File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                return Err(problem(
-                    format!("another export writes to {} just now", dir.display()),
-                    "wait for it, or take another folder",
-                ));
-            }
-            Err(TryLockError::Error(error)) => {
-                return Err(error).with_context(|| format!("cannot lock {}", path.display()));
-            }
-        }
+        let lock = lock::hold(&dir.join(LOCK))?.ok_or_else(|| {
+            problem(
+                format!("another export writes to {} just now", dir.display()),
+                "wait for it, or take another folder",
+            )
+        })?;
         Ok(Self {
             dir: dir.to_owned(),
             _lock: Some(lock),
@@ -246,12 +237,8 @@ fn folder(stream: &str) -> String {
         .map(|c| if is_plain(c) { c } else { '_' })
         .collect();
     // No plain name has a `+`.
-    format!("{readable}+{}", print(stream.as_bytes(), 8))
-}
-
-/// The beginning of a hash, in so many bytes of hexadecimal digits.
-pub fn print(bytes: &[u8], length: usize) -> String {
-    hex(Sha256::digest(bytes).iter().take(length))
+    let digits = hex(Sha256::digest(stream.as_bytes()).iter().take(8));
+    format!("{readable}+{digits}")
 }
 
 #[cfg(test)]

@@ -4,10 +4,10 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::desk::{About, Desk};
-use crate::{args::CloseStream, project::Here, stream::Append, ui::Ui};
+use crate::{args::OneStream, project::Here, stream::Append, ui::Ui};
 
 /// Closes a stream; one that is closed stays so.
-pub fn run(ui: &Ui, here: &Here, args: &CloseStream) -> Result<()> {
+pub fn run(ui: &Ui, here: &Here, args: &OneStream) -> Result<()> {
     let desk = Desk::open(ui, here, &args.server)?;
     let stream = &args.stream;
     let close = Append {

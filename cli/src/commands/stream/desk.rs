@@ -5,13 +5,13 @@ use std::env;
 use anyhow::{Context, Result};
 use tokio::runtime::Runtime;
 
-use super::who::{Nobody, Tokens, Who};
+use super::who::Who;
 use crate::{
     args::StreamFlags,
     error::problem,
     http,
     project::Here,
-    server,
+    server::{self, Nobody, Tokens},
     stream::{Authorize, Client, Error, Root},
     ui::Ui,
 };
@@ -72,17 +72,19 @@ fn find(ui: &Ui, here: &Here, flags: &StreamFlags) -> Result<(Root, Box<dyn Auth
         None if is_ours => None,
         None => variable(URL),
     };
-    let (root, who): (Root, Box<dyn Authorize>) = match named {
+    match named {
         Some(url) if !is_ours => {
             let root = Root::parse(&url)?;
             match given.or_else(|| variable(AUTHORIZATION).map(Who::value)) {
-                Some(who) => (safe(root)?, Box::new(who)),
-                None => (root, Box::new(Nobody)),
+                Some(who) => {
+                    http::check_safe(root.as_str())?;
+                    Ok((root, Box::new(who)))
+                }
+                None => Ok((root, Box::new(Nobody))),
             }
         }
-        _ => ours(ui, here, flags, given)?,
-    };
-    Ok((root, who))
+        _ => ours(ui, here, flags, given),
+    }
 }
 
 /// The server of a project, with tokens that are made for each request.
@@ -112,18 +114,8 @@ fn ours(
         (None, Some(project), Some(secret)) => Box::new(Tokens::new(project, secret)),
         (None, ..) => return Ok((root, Box::new(Nobody))),
     };
-    Ok((safe(root)?, who))
-}
-
-/// A place that credentials may be sent to.
-fn safe(root: Root) -> Result<Root> {
-    match http::is_safe(root.as_str()) {
-        true => Ok(root),
-        false => Err(problem(
-            format!("`{}` is no https URL", root.as_str()),
-            "tokens would be sent there in the clear; only on this machine http will do",
-        )),
-    }
+    http::check_safe(root.as_str())?;
+    Ok((root, who))
 }
 
 fn variable(name: &str) -> Option<String> {

@@ -5,14 +5,14 @@ use serde_json::json;
 
 use super::desk::{About, Desk};
 use crate::{
-    args::HeadStream,
+    args::OneStream,
     project::Here,
     stream::State,
     ui::{Ui, how_many},
 };
 
 /// Shows what is known of a stream.
-pub fn run(ui: &Ui, here: &Here, args: &HeadStream) -> Result<()> {
+pub fn run(ui: &Ui, here: &Here, args: &OneStream) -> Result<()> {
     let desk = Desk::open(ui, here, &args.server)?;
     let stream = &args.stream;
     let state = desk.run(async { desk.client.head(stream).await.about(stream) })?;

@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// How much goes into one append at most, in bytes: servers take many times that.
-pub const MOST_BYTES: usize = 1 << 20;
+const MOST_BYTES: usize = 1 << 20;
 /// How many parts wait to be taken at most.
 const WAITING: usize = 4096;
 /// How much of stdin is taken at once, in bytes.

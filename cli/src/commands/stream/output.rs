@@ -81,7 +81,7 @@ impl Content {
     }
 
     /// Keeps the first so many messages, or bytes.
-    pub fn keep(&mut self, count: u64) {
+    fn keep(&mut self, count: u64) {
         let count = usize::try_from(count).unwrap_or(usize::MAX);
         match self {
             Self::Messages(messages) => messages.truncate(count),

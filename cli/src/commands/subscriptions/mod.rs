@@ -73,7 +73,7 @@ fn show(ui: &Ui, server: &Server, id: &str) -> Result<()> {
 }
 
 fn create(ui: &Ui, server: &Server, args: &CreateSubscription) -> Result<()> {
-    let answer = server.subscribe(&args.id, configuration(args))?;
+    let answer = server.subscribe(&args.id, &configuration(args))?;
     let said = match answer.status {
         201 => "Made the subscription",
         _ => "There is just this subscription already:",

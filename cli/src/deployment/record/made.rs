@@ -48,7 +48,7 @@ pub struct Worker {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
     /// It was there before, and was taken over as asked for.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
     /// The worker of an earlier name whose classes its first upload takes over. Until then.
     #[serde(default, skip_serializing_if = "Option::is_none", rename = "takesOver")]
@@ -67,7 +67,7 @@ pub struct MadeBucket {
     #[serde(flatten)]
     pub mark: Mark,
     /// It was there before, and is used as asked for.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
 }
 
@@ -103,7 +103,7 @@ pub struct MadeNamespace {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
     /// It was there before, and is used as asked for.
-    #[serde(default, skip_serializing_if = "is_no")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub adopted: bool,
 }
 
@@ -156,6 +156,18 @@ impl Created {
         self.namespaces.iter().find(|one| one.is(namespace))
     }
 
+    /// Whether it lists a deployed worker, and not another of its name.
+    pub fn has_worker(&self, script: &Script) -> bool {
+        let worker = self.worker(&script.id);
+        worker.is_some_and(|worker| worker.mark.fits(&Mark::of(script)))
+    }
+
+    /// Whether it lists a bucket of this mark, and not another of its name.
+    pub fn has_bucket(&self, bucket: &cloudflare::Bucket, mark: &Mark) -> bool {
+        let made = self.bucket(bucket);
+        made.is_some_and(|made| made.mark.fits(mark))
+    }
+
     /// Writes the entry of a worker in the place of the one it has, or as the newest.
     pub fn put_worker(&mut self, worker: Worker) {
         put(&mut self.workers, worker, |one, other| {
@@ -186,11 +198,6 @@ fn put<T>(entries: &mut Vec<T>, entry: T, is_same: impl Fn(&T, &T) -> bool) {
         Some(there) => *there = entry,
         None => entries.push(entry),
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks like this")]
-fn is_no(yes: &bool) -> bool {
-    !yes
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ mod uploaded;
 use std::{
     collections::BTreeMap,
     fs,
-    io::{ErrorKind, Write},
+    io::ErrorKind,
     path::{Path, PathBuf},
 };
 
@@ -21,7 +21,7 @@ pub use self::{
     made::{Created, MadeBucket, MadeNamespace, Mark, Worker},
     uploaded::Uploaded,
 };
-use crate::{error::problem, project::Project};
+use crate::{error::problem, project::Project, replacement::Replacement};
 
 /// Beside `wrangler.toml`, and to be kept with it.
 pub const FILE: &str = ".durable-streams.json";
@@ -180,30 +180,16 @@ fn broken(path: &Path, error: &serde_json::Error) -> anyhow::Error {
 }
 
 fn write(path: &Path, document: &impl Serialize) -> Result<()> {
-    let write = || {
-        let folder = path.parent().context("it is in no folder")?;
-        fs::create_dir_all(folder)?;
-        let mut beside = tempfile::NamedTempFile::new_in(folder)?;
-        writeln!(beside, "{}", serde_json::to_string_pretty(document)?)?;
-        beside.persist(path)?;
-        anyhow::Ok(())
-    };
-    write().with_context(|| format!("cannot write {}", path.display()))
+    let text = serde_json::to_string_pretty(document)? + "\n";
+    Replacement::private(path, text)
+        .and_then(Replacement::place)
+        .with_context(|| format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::project::Here;
-
-    fn project() -> (tempfile::TempDir, Project) {
-        let dir = tempfile::tempdir().unwrap();
-        fs::write(dir.path().join("Cargo.toml"), "").unwrap();
-        let text = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
-        fs::write(dir.path().join("wrangler.toml"), text).unwrap();
-        let project = Project::open(&Here::at(dir.path())).unwrap();
-        (dir, project)
-    }
+    use crate::project::samples;
 
     fn worker(name: &str) -> Worker {
         Worker {
@@ -214,7 +200,7 @@ mod tests {
 
     #[test]
     fn what_was_made_is_kept_for_each_account_and_environment_and_goes_away_with_it() {
-        let (dir, mut project) = project();
+        let (dir, mut project) = samples::project("");
         let note = |project: &Project, account: &str, name: &str| {
             let mut record = Record::load(project, account).unwrap();
             assert_eq!(record.created(), &Created::NOTHING);
@@ -255,7 +241,7 @@ mod tests {
 
     #[test]
     fn the_record_of_the_first_release_is_read_and_written_as_todays() {
-        let (dir, project) = project();
+        let (dir, project) = samples::project("");
         let older = r#"{ "a": { "worker": "w", "buckets": ["b", "eu/c"], "namespaces": ["t"] } }"#;
         fs::write(dir.path().join(FILE), older).unwrap();
         let mut record = Record::load(&project, "a").unwrap();
@@ -280,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_broken_record_is_not_taken_for_an_empty_one() {
-        let (dir, project) = project();
+        let (dir, project) = samples::project("");
         for (text, says) in [
             ("{", FILE),
             ("[]", FILE),

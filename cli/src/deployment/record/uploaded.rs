@@ -119,15 +119,11 @@ fn digest(upload: &Upload) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{cloudflare::Module, project::Here};
+    use crate::{cloudflare::Module, project::samples};
 
     #[test]
     fn an_upload_is_the_same_only_with_the_same_code_settings_and_etag() {
-        let dir = tempfile::tempdir().unwrap();
-        std::fs::write(dir.path().join("Cargo.toml"), "").unwrap();
-        let text = "name = \"x\"\nmain = \"build/index.js\"\ncompatibility_date = \"2026-04-01\"\n";
-        std::fs::write(dir.path().join("wrangler.toml"), text).unwrap();
-        let mut project = Project::open(&Here::at(dir.path())).unwrap();
+        let (_dir, mut project) = samples::project("");
         let upload = |code: &str, date: &str| Upload {
             metadata: json!({ "date": date }),
             modules: vec![Module {

@@ -9,8 +9,7 @@ use super::program::Program;
 
 #[test]
 fn the_streams_of_a_project_need_no_url_and_no_token() -> Result<()> {
-    let project = Project::take(Auth::ProjectJwt)?;
-    project.forget_data()?;
+    let project = Project::take_empty(Auth::ProjectJwt)?;
     let unserved = project.run(&["stream", "create", "a"]);
     let unserved = unserved.map_or_else(|error| error.to_string(), |_| String::new());
     assert!(

@@ -1,0 +1,110 @@
+//! The way to a stream's object, and back.
+
+use super::{Error, Stream};
+use crate::auth::project::Registry;
+use crate::edge::cold;
+use crate::edge::ports::{Outgoing, Ports};
+use crate::protocol::header;
+use crate::protocol::offset::Offset;
+use crate::protocol::path::{self, Era, StreamPath, in_era};
+
+/// What a stream is asked.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Call {
+    pub(super) method: &'static str,
+    /// Without `?`.
+    pub(super) query: String,
+    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) body: Vec<u8>,
+}
+
+impl Call {
+    pub(super) fn new(method: &'static str) -> Self {
+        Self {
+            method,
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
+        self.headers.push((name, value.into()));
+        self
+    }
+
+    pub(super) fn with_some(self, name: &'static str, value: Option<impl Into<String>>) -> Self {
+        match value {
+            Some(value) => self.with(name, value),
+            None => self,
+        }
+    }
+}
+
+impl<P: Ports<Env: Registry>> Stream<P> {
+    /// Asks the stream's object.
+    ///
+    /// # Errors
+    ///
+    /// What it refuses; [`Error::Unavailable`].
+    pub(super) async fn call(&self, call: &Call) -> Result<P::Response, Error> {
+        let ports = &self.streams.ports;
+        let era = self.era().await?;
+        let url = self.url(era, &call.query);
+        let request = ports.request(call.method, &url, &call.headers, &call.body)?;
+        let object = ports.object(&self.path.name(era))?;
+        let response = ports.forward(&object, &request).await?;
+        self.accepted(response).await
+    }
+
+    /// The response, unless it refuses.
+    pub(super) async fn accepted(&self, response: P::Response) -> Result<P::Response, Error> {
+        match response.status() {
+            200..300 | 304 => Ok(response),
+            _ => {
+                let body = cold::bytes(&self.streams.ports, &response).await?;
+                Err(Error::read(&response, &body))
+            }
+        }
+    }
+
+    /// Which of the projects of its name the stream belongs to.
+    pub(super) async fn era(&self) -> Result<Option<Era>, Error> {
+        let streams = &self.streams;
+        let Some(project) = self.path.project().filter(|_| streams.has_projects) else {
+            return Ok(None);
+        };
+        let project = streams.ports.env().project(project).await?;
+        Ok(project.and_then(|project| project.era))
+    }
+
+    pub(super) fn url(&self, era: Option<Era>, query: &str) -> String {
+        let mut url = format!("http://streams{}", url_path(&self.path));
+        if !query.is_empty() {
+            url = format!("{url}?{query}");
+        }
+        match era {
+            Some(era) => in_era(&url, era),
+            None => url,
+        }
+    }
+}
+
+/// The path of a stream's URL.
+pub(super) fn url_path(path: &StreamPath) -> String {
+    let segments: Vec<_> = path.as_str().split('/').map(path::encoded).collect();
+    let mut url = String::from(path::PREFIX.trim_end_matches('/'));
+    for segment in segments {
+        url = format!("{url}/{segment}");
+    }
+    url
+}
+
+/// An offset that a response states.
+pub(super) fn offset(response: &impl Outgoing, name: &'static str) -> Result<Offset, Error> {
+    let offset = response.header(name).and_then(|value| value.parse().ok());
+    offset.ok_or_else(|| Error::lacking(name))
+}
+
+/// Whether a response says that the stream is closed.
+pub(super) fn is_closed(response: &impl Outgoing) -> bool {
+    response.header(header::STREAM_CLOSED).is_some()
+}

@@ -1,0 +1,97 @@
+//! Streams for the worker's own code: routes, queue and scheduled handlers. What is asked for goes
+//! from here to the stream's object at once, by the same rules and at the same cost as a request
+//! from outside, with no token and no way through the edge.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | [`create`], [`append`], [`producer`], [`read`], [`follow`], [`manage`] | what a stream can be asked, and what it says |
+//! | `call` | the way to its object and back |
+//! | [`error`] | what it refuses |
+//!
+//! All of it is over the edge's [ports](crate::edge::ports), so that it runs in tests as it does in
+//! a worker; there, the crate's `Streams` are these over the platform.
+
+pub mod append;
+mod call;
+pub mod create;
+pub mod error;
+pub mod follow;
+pub mod manage;
+pub mod producer;
+pub mod read;
+
+#[cfg(test)]
+mod tests;
+
+pub use append::{Append, Appended};
+pub use create::{Create, Created};
+pub use error::Error;
+pub use follow::Follow;
+pub use manage::{Fork, Metadata};
+pub use producer::Producer;
+pub use read::Page;
+
+use crate::edge::ports::Ports;
+use crate::protocol::path::StreamPath;
+
+/// The type of a stream of which nothing else is said.
+const JSON: &str = "application/json";
+
+/// All streams of the worker.
+#[derive(Clone, Debug)]
+pub struct Streams<P> {
+    ports: P,
+    has_projects: bool,
+}
+
+impl<P: Ports> Streams<P> {
+    /// The streams behind these ports; `has_projects` where what is registered of a project decides
+    /// where its streams are.
+    pub fn over(ports: P, has_projects: bool) -> Self {
+        Self {
+            ports,
+            has_projects,
+        }
+    }
+
+    /// A stream, whether there is one or not; `path` is what stands behind `/v1/stream/` in its URL,
+    /// not percent-encoded, with the project at its start where there are projects. It is taken for a
+    /// stream of JSON messages unless [`Stream::of`] says otherwise.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] for what is no path of a stream (section 2).
+    pub fn stream(&self, path: &str) -> Result<Stream<P>, Error> {
+        let path = StreamPath::of_decoded(path).map_err(crate::protocol::error::Error::from)?;
+        Ok(Stream {
+            streams: self.clone(),
+            path,
+            content_type: JSON.to_owned(),
+        })
+    }
+}
+
+/// One stream.
+#[derive(Clone, Debug)]
+pub struct Stream<P> {
+    streams: Streams<P>,
+    path: StreamPath,
+    content_type: String,
+}
+
+impl<P> Stream<P> {
+    /// The same stream as one of another media type than JSON: it is created so, and what is appended
+    /// is said to be so.
+    #[must_use]
+    pub fn of(self, content_type: &str) -> Self {
+        Self {
+            content_type: content_type.to_owned(),
+            ..self
+        }
+    }
+
+    /// What stands behind `/v1/stream/` in its URL, not percent-encoded.
+    pub fn path(&self) -> &str {
+        self.path.as_str()
+    }
+}

@@ -1,0 +1,55 @@
+//! Appends that can be repeated without harm (section 5.2.1).
+
+use super::{Append, Appended, Error, Stream};
+use crate::auth::project::Registry;
+use crate::edge::ports::Ports;
+use crate::protocol::producer::Claim;
+
+/// A producer, which numbers its appends.
+#[derive(Debug)]
+pub struct Producer<P> {
+    stream: Stream<P>,
+    id: String,
+    epoch: u64,
+    next: u64,
+}
+
+impl<P> Stream<P> {
+    /// A producer of this stream. Of one name, only the one with the highest epoch may append, and its
+    /// numbers start at 0.
+    pub fn producer(&self, id: impl Into<String>, epoch: u64) -> Producer<P>
+    where
+        P: Clone,
+    {
+        Producer {
+            stream: self.clone(),
+            id: id.into(),
+            epoch,
+            next: 0,
+        }
+    }
+}
+
+impl<P: Ports<Env: Registry>> Producer<P> {
+    /// Appends once. After [`Error::Unavailable`] the same call sends the same number: what had been
+    /// appended all the same is not appended again.
+    ///
+    /// # Errors
+    ///
+    /// As [`Stream::send`].
+    pub async fn send(&mut self, append: Append) -> Result<Appended, Error> {
+        let claim = Claim {
+            id: self.id.clone(),
+            epoch: self.epoch,
+            seq: self.next,
+        };
+        let appended = self.stream.send(append.claim(claim)).await?;
+        self.next = self.next.saturating_add(1);
+        Ok(appended)
+    }
+
+    /// The number of the next append.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+}

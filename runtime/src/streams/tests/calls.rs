@@ -1,0 +1,117 @@
+use crate::auth::project::{Project, Registry};
+use crate::edge::tests::world::{Does, Response, World};
+use crate::protocol::error::Error as Refusal;
+use crate::protocol::offset::Offset;
+use crate::protocol::path::{Era, StreamPath};
+use crate::protocol::reply::Reply;
+use crate::streams::{Append, Create, Error, Streams};
+
+use std::rc::Rc;
+
+impl Registry for () {
+    async fn project(&self, _name: &str) -> Result<Option<Rc<Project>>, Refusal> {
+        Ok(None)
+    }
+
+    async fn is_public(&self, _stream: &StreamPath, _era: Option<Era>) -> Result<bool, Refusal> {
+        Ok(false)
+    }
+
+    async fn publish(&self, _stream: &StreamPath, _era: Option<Era>) -> Result<(), Refusal> {
+        Ok(())
+    }
+
+    async fn unpublish(&self, _stream: &StreamPath, _era: Option<Era>) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+fn world_that(says: &[Response]) -> World {
+    let world = World::default();
+    let does = says.iter().cloned().map(Does::Says);
+    world.0.does.borrow_mut().extend(does);
+    world
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let reply = Reply::refused(refusal);
+    Response {
+        status: reply.status,
+        headers: reply
+            .headers
+            .into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+        body: reply.body,
+    }
+}
+
+fn at(position: u64) -> Offset {
+    Offset::new(position).unwrap()
+}
+
+#[test]
+fn a_call_asks_the_object_of_the_path_at_its_url() {
+    let tail = at(2).to_string();
+    let world = world_that(&[Response::new(201, &[("Stream-Next-Offset", &tail)], b"")]);
+    let streams = Streams::over(world.clone(), false);
+    let stream = streams.stream("a b/ü").unwrap();
+    let created = world.run(stream.create(Create::new())).unwrap();
+    assert!(created.is_new);
+    assert_eq!(created.tail, at(2));
+    assert_eq!(*world.0.objects.borrow(), ["a b/ü"]);
+    let asked = world.0.asked.borrow();
+    assert_eq!(*asked, ["http://streams/v1/stream/a%20b/%C3%BC"]);
+}
+
+#[test]
+fn what_is_refused_is_read_as_it_was_meant() {
+    let tail = at(7);
+    let refusals = [
+        (Refusal::NotFound, Error::NotFound),
+        (Refusal::Gone, Error::Gone),
+        (Refusal::Closed { tail }, Error::Closed { tail }),
+        (
+            Refusal::Overtaken { tail, closed: true },
+            Error::Overtaken { tail, closed: true },
+        ),
+        (
+            Refusal::Truncated { earliest: tail },
+            Error::Truncated { earliest: tail },
+        ),
+        (
+            Refusal::StaleEpoch { current: 3 },
+            Error::StaleEpoch { current: 3 },
+        ),
+        (
+            Refusal::SequenceGap {
+                expected: 1,
+                received: 5,
+            },
+            Error::SequenceGap {
+                expected: 1,
+                received: 5,
+            },
+        ),
+    ];
+    for (refusal, expected) in refusals {
+        let world = world_that(&[refused(&refusal)]);
+        let stream = Streams::over(world.clone(), false).stream("s").unwrap();
+        let error = world.run(stream.send(Append::bytes("[1]"))).unwrap_err();
+        assert_eq!(error, expected);
+        assert_eq!(error.status(), refusal.status());
+        assert_eq!(Error::from(refusal), expected);
+    }
+}
+
+#[test]
+fn a_path_that_is_none_is_refused_before_anything_is_asked() {
+    let streams = Streams::over(World::default(), false);
+    for path in ["", "/", "a//b", "__ds/x", "a/../b"] {
+        let refused = streams.stream(path);
+        assert!(
+            matches!(refused.err(), Some(Error::Refused { .. })),
+            "{path}"
+        );
+    }
+}

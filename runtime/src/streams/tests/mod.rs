@@ -1,0 +1,3 @@
+//! Streams over a world of one request.
+
+mod calls;
