@@ -7,6 +7,7 @@ mod clients;
 mod clients_of_events;
 mod cold;
 mod commands;
+mod console;
 mod copies;
 mod copies_chaos;
 mod copy_costs;
