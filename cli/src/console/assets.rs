@@ -12,6 +12,9 @@ pub struct Asset {
 }
 
 const HTML: &str = "text/html; charset=utf-8";
+const IMAGE: &str = "image/svg+xml";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const STYLE: &str = "text/css; charset=utf-8";
 
 macro_rules! asset {
     ($path:literal, $type:expr, $file:literal) => {
@@ -24,7 +27,39 @@ macro_rules! asset {
 }
 
 /// All there are.
-const ASSETS: &[Asset] = &[asset!("/", HTML, "index.html")];
+const ASSETS: &[Asset] = &[
+    asset!("/", HTML, "index.html"),
+    asset!("/api.js", SCRIPT, "api.js"),
+    asset!("/chart.js", SCRIPT, "chart.js"),
+    asset!("/costs.js", SCRIPT, "costs.js"),
+    asset!("/dialogs.js", SCRIPT, "dialogs.js"),
+    asset!("/dom.js", SCRIPT, "dom.js"),
+    asset!("/facts.js", SCRIPT, "facts.js"),
+    asset!("/forks.js", SCRIPT, "forks.js"),
+    asset!("/format.js", SCRIPT, "format.js"),
+    asset!("/icon.svg", IMAGE, "icon.svg"),
+    asset!("/inspect.js", SCRIPT, "inspect.js"),
+    asset!("/json.js", SCRIPT, "json.js"),
+    asset!("/keyboard.js", SCRIPT, "keyboard.js"),
+    asset!("/layout.css", STYLE, "layout.css"),
+    asset!("/list.js", SCRIPT, "list.js"),
+    asset!("/main.js", SCRIPT, "main.js"),
+    asset!("/make.js", SCRIPT, "make.js"),
+    asset!("/message.js", SCRIPT, "message.js"),
+    asset!("/parts.css", STYLE, "parts.css"),
+    asset!("/projects.js", SCRIPT, "projects.js"),
+    asset!("/reader.js", SCRIPT, "reader.js"),
+    asset!("/router.js", SCRIPT, "router.js"),
+    asset!("/rows.js", SCRIPT, "rows.js"),
+    asset!("/sender.js", SCRIPT, "sender.js"),
+    asset!("/sse.js", SCRIPT, "sse.js"),
+    asset!("/stream.js", SCRIPT, "stream.js"),
+    asset!("/streams.js", SCRIPT, "streams.js"),
+    asset!("/subscriptions.js", SCRIPT, "subscriptions.js"),
+    asset!("/tail.js", SCRIPT, "tail.js"),
+    asset!("/theme.css", STYLE, "theme.css"),
+    asset!("/usage.js", SCRIPT, "usage.js"),
+];
 
 /// The file at a path.
 pub fn find(path: &str) -> Option<Asset> {

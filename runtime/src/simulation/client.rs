@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::desk::{Response, Taken};
 use super::model::items_of;
+use super::subscriber::{below, document, encoded};
 use super::workload::{Expires, Op, PATHS, STREAMS};
 use super::world::{Request, World};
 use crate::auth::token::tests::{SECRET, sign};
@@ -161,6 +162,7 @@ impl World {
                 self.ask_for("HEAD", PATHS[path], "", Vec::new(), Vec::new())
                     .await;
             }
+            Op::Inspect { path } => self.inspect(PATHS[path]).await,
             Op::Delete { path } => {
                 self.ask_for("DELETE", PATHS[path], "", Vec::new(), Vec::new())
                     .await;
@@ -231,6 +233,21 @@ impl World {
             _ => {}
         }
         op
+    }
+
+    /// Looks at a stream. What its object has said was held against what is known of it.
+    async fn inspect(&self, path: &str) {
+        let route = format!("streams/{}", encoded(below(path)));
+        let Some(response) = self.control("GET", &route, None, None).await else {
+            return;
+        };
+        let is_it = match response.status {
+            200 => document(&response)["path"] == below(path),
+            status => matches!(status, 404 | 503),
+        };
+        self.expect(is_it, || {
+            format!("{path} is shown with {}", response.status)
+        });
     }
 
     fn is_json(&self, path: &str) -> bool {

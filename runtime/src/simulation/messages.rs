@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::desk::{Desk, Pipe, Response};
 use super::executor::once;
+use super::inspect;
 use super::ledger::Arrival;
 use super::model::Model;
 use super::node::{Instance, Kind, Node, Thing};
@@ -18,7 +19,7 @@ use crate::edge::Server;
 use crate::machine::Peer;
 use crate::object::request::{ASK, Incoming};
 use crate::object::{Answer, Object};
-use crate::protocol::ask::{COPY, ENROLL, EVENT, FEED, LINK, UNFEED, UNLINK};
+use crate::protocol::ask::{COPY, ENROLL, EVENT, FEED, INSPECT, LINK, UNFEED, UNLINK};
 use crate::protocol::error::Error;
 use crate::protocol::path;
 use crate::protocol::reply::Reply;
@@ -290,6 +291,9 @@ impl World {
                         self.appended(node, life.unwrap_or(after), after);
                     }
                     (ASK, 200..300) if request.question() == EVENT => self.event(body),
+                    (ASK, 200) if request.question() == INSPECT => {
+                        self.model(|model| inspect::check(node, model, &reply.body, rows, now))?;
+                    }
                     (ASK, _) => self.observe_target(node, request, reply, rows)?,
                     _ => {}
                 }

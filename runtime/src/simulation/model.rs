@@ -44,7 +44,7 @@ pub struct Life {
     pub origin: Option<String>,
     pub depth: u32,
     pub is_alive: bool,
-    producers: BTreeMap<String, (u64, u64)>,
+    pub producers: BTreeMap<String, (u64, u64)>,
 }
 
 /// See the module's text.

@@ -76,6 +76,10 @@ pub enum Op {
     Head {
         path: usize,
     },
+    /// Looks at all that is known of a stream.
+    Inspect {
+        path: usize,
+    },
     Delete {
         path: usize,
     },
@@ -237,6 +241,7 @@ impl Mood {
             (1, 13),
             (4, 14),
             (self.truncations, 15),
+            (3, 16),
         ];
         match pick(rng, &weights) {
             0 => self.create(rng, path),
@@ -284,6 +289,7 @@ impl Mood {
                 settings: rng.usize(..4),
             },
             13 => Op::CopyBucket,
+            16 => Op::Inspect { path },
             15 => Op::Truncate {
                 path,
                 part: if rng.u8(..4) == 0 { 255 } else { rng.u8(..) },

@@ -5,6 +5,7 @@
 //! | [`lab`] | the world around one object |
 //! | [`copier`] | a subscription that copies |
 //! | [`enroll_tests`] | what the directory is told |
+//! | [`inspect_tests`] | what it says to whoever looks at the stream |
 //! | [`target_tests`] | what subscriptions copy into it |
 //! | [`tell_tests`] | what subscriptions are told |
 //! | [`copy_tests`] | what those are given that copy the stream |
@@ -14,6 +15,7 @@ mod chance_tests;
 mod copier;
 mod copy_tests;
 mod enroll_tests;
+mod inspect_tests;
 mod lab;
 mod target_tests;
 mod tell_tests;
