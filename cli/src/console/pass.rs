@@ -260,10 +260,8 @@ impl Target {
             .strip_prefix(RESERVED)
             .and_then(|rest| rest.strip_prefix('/'))
         {
-            // What is known of one stream is for whoever may read it.
-            Some(control) => control
-                .strip_prefix("streams/")
-                .filter(|_| access == Access::Read),
+            // What is known of a stream names others, which a token for one stream alone does not show.
+            Some(_) => None,
             // A fork is about its source, too.
             None => Some(rest).filter(|_| !headers.contains_key(FORKED_FROM)),
         };
