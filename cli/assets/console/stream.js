@@ -37,7 +37,9 @@ export function stream(info, project, path, list) {
   const title = h("div", { class: "title" },
     h("a", { class: "back", href: href("streams", project, list.folder) }, "‹ Streams"),
     h("h1", { tabindex: "-1" }, ...named(path)), marks)
+  // The head stays where it is: the title has the focus of whoever comes here by keyboard.
   fill(element, h("div", { class: "head" }, title, actions), h("p", { class: "wait" }, "Loading…"))
+  const show = (content) => element.lastElementChild.replaceWith(content)
 
   start()
 
@@ -46,12 +48,10 @@ export function stream(info, project, path, list) {
       known = await inspect(project, path, { signal: ended.signal })
     } catch (error) {
       if (ended.signal.aborted) return
-      fill(element, h("div", { class: "head" }, title), h("p", { class: "wrong", role: "alert" }, missing(error)))
-      return
+      return show(h("p", { class: "wrong", role: "alert" }, missing(error)))
     }
     view = tail(all, known, () => look(false))
-    fill(element, h("div", { class: "head" }, title, actions),
-      h("div", { class: "body" }, h("div", { class: "work" }, view.element, foot), about))
+    show(h("div", { class: "body" }, h("div", { class: "work" }, view.element, foot), about))
     draw()
     timer = setInterval(() => document.hidden || known.closed || info.isRemote || look(true), AGAIN)
   }
