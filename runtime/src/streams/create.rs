@@ -18,8 +18,8 @@ pub struct Create {
     expiry: Option<(&'static str, String)>,
     closed: bool,
     retention: Option<Retention>,
-    public: bool,
     pub(super) will: Option<Will>,
+    public: bool,
     body: Vec<u8>,
 }
 

@@ -5,6 +5,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | [`create`], [`append`], [`producer`], [`read`], [`follow`], [`manage`] | what a stream can be asked, and what it says |
+//! | [`pipe`], [`pieces`], [`will`] | what comes piece by piece from elsewhere, and what is said when it does no more |
 //! | [`list`] | which streams there are |
 //! | [`subscriptions`], [`subscribe`], [`wake`] | cursors over streams, and being woken by them |
 //! | [`receive`] | webhooks that come to the worker itself |
@@ -54,13 +55,12 @@ pub use will::Will;
 
 pub use crate::auth::mint::Scope;
 
+use std::time::Duration;
+
 /// What sources of a [pipe](Stream::pipe) are changed with, `map` for one.
 pub use futures_util::StreamExt;
 
 pub use crate::cloudflare::{Body, events, pieces};
-
-use std::time::Duration;
-
 use crate::edge::ports::Ports;
 use crate::protocol::path::StreamPath;
 
