@@ -11,10 +11,14 @@ use crate::process::run;
 
 /// A working copy of `tests/<name>` with its dependencies in place.
 pub fn installed(name: &str) -> Result<PathBuf> {
+    installed_from(&places::repository().join("tests").join(name), name)
+}
+
+/// A working copy, with this name, of a folder with its dependencies in place.
+pub fn installed_from(source: &Path, name: &str) -> Result<PathBuf> {
     let _lock = places::lock(name)?;
-    let source = places::repository().join("tests").join(name);
     let copy = places::work_dir(name)?;
-    copy_changed(&source, &copy)?;
+    copy_changed(source, &copy)?;
     // What was installed last: written after npm, so that a broken installation is none.
     let lock_file = fs::read(copy.join("package-lock.json"))?;
     let mark = copy.join("node_modules/.installed");

@@ -9,7 +9,11 @@ const FILES: [(&str, &str, &str); 5] = [
     ("/page.js", SCRIPT, include_str!("../page/page.js")),
     ("/session.js", SCRIPT, include_str!("../page/session.js")),
     ("/textarea.js", SCRIPT, include_str!("../page/textarea.js")),
-    ("/libraries.js", SCRIPT, include_str!("../page/libraries.js")),
+    (
+        "/libraries.js",
+        SCRIPT,
+        include_str!("../page/libraries.js"),
+    ),
 ];
 
 /// The file of the page that is at this path.

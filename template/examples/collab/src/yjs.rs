@@ -55,7 +55,11 @@ async fn answer(
 ) -> Result<Answer, Wrong> {
     let document = Document::new(&env, id)?;
     if !may(request, &document.id) {
-        return Err(Wrong::Asked(403, "FORBIDDEN", "you may not use this document"));
+        return Err(Wrong::Asked(
+            403,
+            "FORBIDDEN",
+            "you may not use this document",
+        ));
     }
     let parameter = |name| url.query_pairs().find(|(key, _)| key == name);
     let parameter = |name| parameter(name).map(|(_, value)| value.into_owned());
@@ -67,7 +71,9 @@ async fn answer(
             "PUT" => document.open(&stream).await,
             "POST" => document.tell(&stream, request).await,
             "GET" | "HEAD" => {
-                document.listen(&stream, parameter("live").is_some()).await?;
+                document
+                    .listen(&stream, parameter("live").is_some())
+                    .await?;
                 forward(&stream, Scope::Read, request, url, env, ctx).await
             }
             "DELETE" => gone(stream.delete().await, NO_STREAM),
@@ -108,7 +114,11 @@ impl Document {
         let project = env.var("PROJECT")?.to_string();
         let stream = streams.stream(&format!("{project}/docs/{id}"));
         let stream = stream.map_err(|_| NO_PATH)?.of(BYTES);
-        Ok(Self { streams, id, stream })
+        Ok(Self {
+            streams,
+            id,
+            stream,
+        })
     }
 
     fn awareness(&self, name: &str) -> Result<Stream<Platform>, Wrong> {
@@ -167,7 +177,11 @@ impl Document {
         // Pages of other origins can send bytes as text alone, unless they are let in.
         let media_type = request.headers().get("Content-Type").ok().flatten();
         if media_type.as_deref() != Some(BYTES) {
-            return Err(Wrong::Asked(400, "INVALID_REQUEST", "Content-Type has to be application/octet-stream"));
+            return Err(Wrong::Asked(
+                400,
+                "INVALID_REQUEST",
+                "Content-Type has to be application/octet-stream",
+            ));
         }
         let body = request.array_buffer().map_err(worker::Error::from)?;
         let body = JsFuture::from(body).await.map_err(worker::Error::from)?;
@@ -214,7 +228,9 @@ async fn forward(
         let path = stream.path().split('/');
         segments.clear().extend(["v1", "stream"]).extend(path);
     }
-    let kept = url.query_pairs().filter(|(key, _)| matches!(&**key, "offset" | "live" | "cursor"));
+    let kept = url
+        .query_pairs()
+        .filter(|(key, _)| matches!(&**key, "offset" | "live" | "cursor"));
     target.query_pairs_mut().clear().extend_pairs(kept);
     let token = stream.token(scope, TOKEN).await?;
     // A request has all that the options of one can have.
@@ -224,7 +240,10 @@ async fn forward(
     let authorization = format!("Bearer {token}");
     let changed = request.headers().set("Authorization", &authorization);
     changed.map_err(worker::Error::from)?;
-    let answer = StreamWorker::new().auth(ProjectJwt).fetch(request, env, ctx).await?;
+    let answer = StreamWorker::new()
+        .auth(ProjectJwt)
+        .fetch(request, env, ctx)
+        .await?;
     let response = answer.response().await?;
     match response.status() {
         404 => Err(NO_DOCUMENT),
@@ -266,7 +285,11 @@ enum Wrong {
 
 const NO_PATH: Wrong = Wrong::Asked(400, "INVALID_REQUEST", "this is no path of a document");
 const NO_NAME: Wrong = Wrong::Asked(400, "INVALID_REQUEST", "this is no name of an awareness");
-const NO_METHOD: Wrong = Wrong::Asked(405, "INVALID_REQUEST", "documents know GET, HEAD, POST, PUT and DELETE");
+const NO_METHOD: Wrong = Wrong::Asked(
+    405,
+    "INVALID_REQUEST",
+    "documents know GET, HEAD, POST, PUT and DELETE",
+);
 const NO_DOCUMENT: Wrong = Wrong::Asked(404, "DOCUMENT_NOT_FOUND", "there is no such document");
 const NO_SNAPSHOT: Wrong = Wrong::Asked(404, "SNAPSHOT_NOT_FOUND", "there are no snapshots");
 const NO_STREAM: Wrong = Wrong::Asked(404, "STREAM_NOT_FOUND", "there is no such awareness");
