@@ -50,17 +50,14 @@ export function join({ doc, baseUrl, docId, changed = () => {} }) {
       if (part !== mine) return
       trouble = error
       isDeleted = mine.isWhole && (error.status === 404 || error.code === "NOT_FOUND")
-      // The provider comes back by itself after some errors, but only once this has returned.
-      setTimeout(() => {
-        if (part !== mine) return
-        disconnect()
-        if (isDeleted) return
-        timer = setTimeout(connect, retry)
-        retry = Math.min(2 * retry, LAST_RETRY)
-      })
-      changed()
+      disconnect()
+      if (isDeleted) return
+      timer = setTimeout(connect, retry)
+      retry = Math.min(2 * retry, LAST_RETRY)
     })
     provider.connect()
+    // After some errors it would come back by itself, and make a document anew that was deleted.
+    provider.connect = async () => {}
   }
 
   function disconnect() {
