@@ -14,7 +14,7 @@ const moduleOf = (name) => import(`${process.env.PAGE}/${name}.js`)
 export async function checks(server) {
   const baseUrl = `${server}/yjs`
   let documents = 0
-  const fresh = () => `checks/${documents++}`
+  const fresh = () => `checks/${Date.now()}/${documents++}`
   const request = (docId, query = "", options = {}) =>
     fetch(`${baseUrl}/docs/${docId}${query}`, { redirect: "manual", ...options })
 
