@@ -8,6 +8,8 @@
 //! | [`pipe`], [`pieces`], [`will`] | what comes piece by piece from elsewhere, and what is said when it does no more |
 //! | [`list`] | which streams there are |
 //! | [`subscriptions`], [`subscribe`], [`wake`] | cursors over streams, and being woken by them |
+//! | [`receive`] | webhooks that come to the worker itself |
+//! | [`token`] | tokens for those who have none |
 //! | `call` | the way to its object and back |
 //! | [`error`] | what it refuses |
 //!
@@ -25,8 +27,10 @@ pub mod pieces;
 pub mod pipe;
 pub mod producer;
 pub mod read;
+pub mod receive;
 pub mod subscribe;
 pub mod subscriptions;
+pub mod token;
 pub mod wake;
 pub mod will;
 
@@ -43,10 +47,13 @@ pub use pieces::{BrokenOff, Event, Events};
 pub use pipe::{End, Pipe, Piped};
 pub use producer::Producer;
 pub use read::Page;
+pub use receive::Notice;
 pub use subscribe::Subscribe;
 pub use subscriptions::{Subscribed, Subscription, Subscriptions};
 pub use wake::Wake;
 pub use will::Will;
+
+pub use crate::auth::mint::Scope;
 
 use std::time::Duration;
 
