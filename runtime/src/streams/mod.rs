@@ -41,6 +41,11 @@ pub use subscribe::Subscribe;
 pub use subscriptions::{Subscribed, Subscription, Subscriptions};
 pub use wake::Wake;
 
+pub use crate::protocol::offset::Offset;
+pub use crate::protocol::producer::Claim;
+pub use crate::protocol::request::ReadFrom;
+pub use crate::protocol::retention::Retention;
+
 use std::time::Duration;
 
 use crate::edge::ports::Ports;
