@@ -150,10 +150,28 @@ impl Project {
 
     /// The same, without the data of earlier runs of `dev`.
     pub fn take_empty(auth: Auth) -> Result<Self> {
-        let project = Self::take(auth)?;
-        match fs::remove_dir_all(project.dir.join(".wrangler/state")) {
+        Self::take(auth)?.emptied()
+    }
+
+    /// A project as `init --example` writes it, without the data of earlier runs. The examples are a
+    /// part of the program.
+    pub fn of_example(name: &str) -> Result<Self> {
+        let folder = format!("example-{name}");
+        let lock = places::lock(&folder)?;
+        let program = cli()?;
+        let dir = places::work_dir(&folder)?;
+        if modified(&dir.join("Cargo.toml")) < modified(&program) {
+            let mut init = command(&program)?;
+            init.arg("init").arg(&dir).args(["--example", name]);
+            run(init.args(["--yes", "--no-git", "--overwrite"]))?;
+        }
+        Self { dir, _lock: lock }.emptied()
+    }
+
+    fn emptied(self) -> Result<Self> {
+        match fs::remove_dir_all(self.dir.join(".wrangler/state")) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(project),
+            _ => Ok(self),
         }
     }
 

@@ -17,7 +17,7 @@ use super::workload::{Expires, Op, PATHS};
 use super::world::World;
 use crate::protocol::offset::Offset;
 use crate::protocol::retention::Retention;
-use crate::streams::{Append, Create, Error, Fork, Page, Stream, Streams};
+use crate::streams::{Append, Create, Error, Fork, Page, Stream, Streams, Will};
 
 /// How many pages a follower asks for at most when it is told each time to come again.
 const MOST_REFUSALS: usize = 20;
@@ -40,6 +40,17 @@ fn create(expires: Expires, now: u64, body: Vec<u8>) -> Create {
             create.expires_at(&at.map(|at| at.to_rfc3339()).unwrap_or_default())
         }
     }
+}
+
+fn with_will(create: Create, n: usize, will: Option<(u64, usize)>, is_json: bool) -> Create {
+    let Some((after, length)) = will else {
+        return create;
+    };
+    let will = Will::after(Duration::from_secs(after));
+    create.will(match length {
+        0 => will,
+        _ => will.bytes(message(n, 99, length, is_json)),
+    })
 }
 
 impl World {
@@ -94,10 +105,12 @@ impl World {
                 expires,
                 public,
                 keeps,
+                will,
                 lengths,
             } => {
                 let path = PATHS[path];
                 let mut create = create(expires, now, body(n, &lengths, is_json));
+                create = with_will(create, n, will, is_json);
                 if public {
                     create = create.public();
                 }
@@ -118,6 +131,7 @@ impl World {
                 target,
                 cut,
                 expires,
+                will,
                 lengths,
             } => {
                 let (is_json, length) = self.model(|model| {
@@ -125,6 +139,7 @@ impl World {
                     life.map_or((true, 0), |life| (life.is_json, life.items.len() as u64))
                 });
                 let create = create(expires, now, body(n, &lengths, is_json));
+                let create = with_will(create, n, will, is_json);
                 let at = cut.and_then(|cut| Offset::new(length * u64::from(cut) / 255));
                 self.as_own(async move |streams| {
                     let source = world.own_stream(&streams, PATHS[source], is_json);
