@@ -5,6 +5,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | [`create`], [`append`], [`producer`], [`read`], [`follow`], [`manage`] | what a stream can be asked, and what it says |
+//! | [`pipe`], [`pieces`], [`will`] | what comes piece by piece from elsewhere, and what is said when it does no more |
 //! | [`list`] | which streams there are |
 //! | [`subscriptions`], [`subscribe`], [`wake`] | cursors over streams, and being woken by them |
 //! | [`receive`] | webhooks that come to the worker itself |
@@ -22,6 +23,8 @@ pub mod error;
 pub mod follow;
 pub mod list;
 pub mod manage;
+pub mod pieces;
+pub mod pipe;
 pub mod producer;
 pub mod read;
 pub mod receive;
@@ -29,6 +32,7 @@ pub mod subscribe;
 pub mod subscriptions;
 pub mod token;
 pub mod wake;
+pub mod will;
 
 #[cfg(test)]
 mod tests;
@@ -39,17 +43,24 @@ pub use error::Error;
 pub use follow::Follow;
 pub use list::{List, Listed};
 pub use manage::{Fork, Metadata};
+pub use pieces::{BrokenOff, Event, Events};
+pub use pipe::{End, Pipe, Piped};
 pub use producer::Producer;
 pub use read::Page;
 pub use receive::Notice;
 pub use subscribe::Subscribe;
 pub use subscriptions::{Subscribed, Subscription, Subscriptions};
 pub use wake::Wake;
+pub use will::Will;
 
 pub use crate::auth::mint::Scope;
 
 use std::time::Duration;
 
+/// What sources of a [pipe](Stream::pipe) are changed with, `map` for one.
+pub use futures_util::StreamExt;
+
+pub use crate::cloudflare::{Body, events, pieces};
 use crate::edge::ports::Ports;
 use crate::protocol::path::StreamPath;
 
