@@ -1,8 +1,8 @@
 // Which streams there are: those below a prefix, folder by folder, page by page.
 
 import { askJson, controlUrl, Refused } from "./api.js"
-import { announce, button, fill, h, trouble } from "./dom.js"
-import { counted, count, kind, moment } from "./format.js"
+import { announce, button, fill, h, trouble, VERBATIM } from "./dom.js"
+import { counted, count, KINDS, kind, moment } from "./format.js"
 import { create } from "./make.js"
 import { go, href } from "./router.js"
 
@@ -13,8 +13,6 @@ const AGAIN = 5000
 const SOON = 250
 /** Behind all that begins with a folder's name: no path has this character in it. */
 const LAST = "\u{10ffff}"
-
-const KINDS = { json: "JSON", text: "text", bytes: "bytes" }
 
 /**
  * The list beside the streams. It stays while one stream after the other is looked at.
@@ -32,7 +30,7 @@ export function streams(info) {
 
   const search = h("input", {
     type: "search", id: "prefix", placeholder: "Prefix", "aria-label": "Streams whose path begins with",
-    "aria-keyshortcuts": "/", autocomplete: "off", spellcheck: "false", autocapitalize: "off",
+    "aria-keyshortcuts": "/", ...VERBATIM,
   })
   const crumbs = h("nav", { class: "crumbs", "aria-label": "Folder" })
   const found = h("ul", { class: "entries", "aria-label": "Streams" })
