@@ -2,7 +2,8 @@
 //! of them and what comes, and its projects.
 //!
 //! The program serves the page, passes its requests on to the server, and makes the tokens that they need:
-//! a short-lived one each, which the page never sees. Nobody but the page gets to it ([`guard`]).
+//! a short-lived one each, which the page never sees. Nobody but the page gets to it ([`guard`]),
+//! and no other user of this machine ([`peer`]).
 //!
 //! What is asked is served on a thread of its own. What takes a while and waits meanwhile, such as to open
 //! the registry, is done on another, by the [`clerk`].
@@ -14,6 +15,7 @@ mod books;
 mod clerk;
 mod guard;
 mod pass;
+mod peer;
 mod serve;
 
 use std::{

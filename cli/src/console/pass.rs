@@ -210,8 +210,8 @@ impl Pass {
                 })
             })
             .await?;
-        // One that is not there may be there at once.
-        if !matches!(signer, Signer::NoProject) {
+        // All others cost nothing, or may be another at once.
+        if let Signer::Secret(_) = signer {
             let entry = (signer.clone(), Instant::now());
             self.signers.borrow_mut().insert(project.to_owned(), entry);
         }

@@ -22,6 +22,7 @@ use super::{
     api, assets,
     guard::Guard,
     pass::{self, Pass},
+    peer,
 };
 
 /// How long is waited when the system takes no more connections.
@@ -56,12 +57,14 @@ pub struct Desk {
 /// Serves until told to stop, or until nobody is left who could say so.
 pub async fn serve(listener: TcpListener, desk: Rc<Desk>, mut stop: oneshot::Receiver<()>) {
     let connections = LocalSet::new();
+    let ours = listener.local_addr().ok();
     let accept = async {
         loop {
             match listener.accept().await {
-                Ok((stream, _)) => {
-                    drop(connections.spawn_local(connection(stream, Rc::clone(&desk))))
+                Ok((stream, theirs)) if ours.is_some_and(|ours| peer::is_welcome(theirs, ours)) => {
+                    drop(connections.spawn_local(connection(stream, Rc::clone(&desk))));
                 }
+                Ok(_) => {}
                 Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
