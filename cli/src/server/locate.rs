@@ -60,7 +60,7 @@ pub fn locate(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Located> {
         url,
         account,
     } = Found::look(ui, here, flags)?;
-    if auth::of(&project.root)? == Auth::None {
+    if auth::of(&project.root)? != Auth::ProjectJwt {
         return Ok(Located {
             url,
             project: flags.project.clone(),

@@ -21,6 +21,7 @@ use crate::object::request::{ASK, Incoming};
 use crate::object::{Answer, Object};
 use crate::protocol::ask::{COPY, ENROLL, EVENT, FEED, INSPECT, LINK, UNFEED, UNLINK};
 use crate::protocol::error::Error;
+use crate::protocol::header;
 use crate::protocol::path;
 use crate::protocol::reply::Reply;
 
@@ -281,6 +282,9 @@ impl World {
                     let life = model.alive(&node.path);
                     life.map_or(0, |life| life.items.len() as u64)
                 };
+                let closes = request.header(header::STREAM_CLOSED).is_some();
+                let has_looked = request.method != ASK && reply.status < 500;
+                self.model(|model| model.check_will(node, now, has_looked, closes))?;
                 let before = self.model(length);
                 self.model(|model| model.observe(node, request, body, reply, now))?;
                 let after = self.model(length);

@@ -35,7 +35,7 @@ mod deeds;
 mod desk;
 pub(crate) mod executor;
 mod inspect;
-mod keys;
+pub(crate) mod keys;
 mod ledger;
 mod messages;
 mod model;

@@ -33,6 +33,9 @@ pub enum Op {
         public: bool,
         /// How many messages or bytes are kept; nothing for all.
         keeps: Option<u64>,
+        /// After how many seconds without an append its will is carried out, and how long what it says
+        /// is.
+        will: Option<(u64, usize)>,
         lengths: Vec<usize>,
     },
     /// Drops so much of a stream, in 255ths.
@@ -46,6 +49,7 @@ pub enum Op {
         /// How much of the source, in 255ths; nothing for all of it.
         cut: Option<u8>,
         expires: Expires,
+        will: Option<(u64, usize)>,
         lengths: Vec<usize>,
     },
     Append {
@@ -144,6 +148,7 @@ impl Plan {
             chaos: [1, 6, 15][rng.usize(..3)],
             truncations: [0, 2, 8][rng.usize(..3)],
             keeps: [0.0, 0.2, 0.7][rng.usize(..3)],
+            wills: [0.0, 0.2, 0.7][rng.usize(..3)],
         };
         let mut at = 0;
         let mut ops = Vec::new();
@@ -219,6 +224,7 @@ struct Mood {
     chaos: u32,
     truncations: u32,
     keeps: f64,
+    wills: f64,
 }
 
 impl Mood {
@@ -250,6 +256,7 @@ impl Mood {
                 target: rng.usize(..STREAMS),
                 cut: rng.bool().then(|| rng.u8(..)),
                 expires: self.expires(rng),
+                will: self.will(rng),
                 lengths: lengths(rng, 2),
             },
             2 => Op::Append {
@@ -308,6 +315,7 @@ impl Mood {
             expires: self.expires(rng),
             public: rng.bool(),
             keeps: self.keeps(rng),
+            will: self.will(rng),
             lengths: lengths(rng, 3),
         }
     }
@@ -315,6 +323,12 @@ impl Mood {
     fn keeps(&self, rng: &mut Rng) -> Option<u64> {
         let most = [8, 80][rng.usize(..2)];
         (rng.f64() < self.keeps).then(|| rng.u64(1..most))
+    }
+
+    fn will(&self, rng: &mut Rng) -> Option<(u64, usize)> {
+        let most = [4, 60][rng.usize(..2)];
+        let length = [0, 4, 70][rng.usize(..3)];
+        (rng.f64() < self.wills).then(|| (rng.u64(1..most), length))
     }
 
     fn expires(&self, rng: &mut Rng) -> Expires {

@@ -17,6 +17,7 @@
 //! | [`describe`] | all that is known of the stream, for whoever looks at it |
 //! | [`links`] | subscriptions that are told of what is appended |
 //! | [`mod@slice`] | what those get of it that copy the stream |
+//! | [`will`] | what becomes of it when nobody appends any more |
 //! | [`farewell`] | what is left to say of a stream that has ended |
 
 use std::ops::ControlFlow;
@@ -35,6 +36,7 @@ pub mod state;
 pub mod storage;
 pub mod tier;
 pub mod verbs;
+pub mod will;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -52,6 +54,7 @@ use storage::{Storage, StorageError};
 use tier::hot::Hot;
 use tier::seal;
 use tier::upkeep::Upkeep;
+use will::Silence;
 
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
@@ -109,6 +112,8 @@ struct Present {
     /// How much lies in rows; `None` when nobody has counted it.
     hot: Option<Hot>,
     lifetime: Lifetime,
+    /// What the will waits for, if there is one and the stream was open when it was loaded.
+    silence: Option<Silence>,
     forks: Forks,
     /// Who copies into the stream; nothing when that was not read.
     feeders: Option<Box<Feeders>>,
@@ -278,6 +283,7 @@ fn load_stream(storage: &impl Storage, table: &str) -> Result<Cache, StorageErro
         tail = Tail::bare(state.earliest(), state.seq.clone());
     }
     let lifetime = Lifetime::reloaded(&birth, &state);
+    let silence = Silence::load(storage, &birth, &state, tail.offset)?;
     Ok(Cache::Present(Box::new(Present {
         birth,
         state,
@@ -286,6 +292,7 @@ fn load_stream(storage: &impl Storage, table: &str) -> Result<Cache, StorageErro
         sealed,
         hot: None,
         lifetime,
+        silence,
         forks: Forks::default(),
         feeders: None,
         looked_for_old: None,

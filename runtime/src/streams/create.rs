@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::call::{self, Call};
-use super::{Error, Stream};
+use super::{Error, Stream, Will};
 use crate::auth::project::Registry;
 use crate::edge::ports::{Outgoing, Ports};
 use crate::protocol::header;
@@ -18,6 +18,8 @@ pub struct Create {
     expiry: Option<(&'static str, String)>,
     closed: bool,
     retention: Option<Retention>,
+    pub(super) will: Option<Will>,
+    public: bool,
     body: Vec<u8>,
 }
 
@@ -46,6 +48,14 @@ impl Create {
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = Some(retention);
+        self
+    }
+
+    /// Everyone may read the stream, without a token, where tokens decide
+    /// ([`ProjectJwt`](crate::ProjectJwt)).
+    #[must_use]
+    pub fn public(mut self) -> Self {
+        self.public = true;
         self
     }
 
@@ -101,7 +111,13 @@ impl Create {
         let mut call = Call::new("PUT")
             .with_some(header::STREAM_CLOSED, closed)
             .with_some(header::STREAM_RETENTION, retention);
+        if self.public {
+            call::PUBLIC.clone_into(&mut call.query);
+        }
         call.headers.extend(self.expiry);
+        if let Some(will) = self.will {
+            call = will.ask(call);
+        }
         call.body = self.body;
         call
     }
@@ -116,6 +132,6 @@ impl<P: Ports<Env: Registry>> Stream<P> {
     pub async fn create(&self, create: Create) -> Result<Created, Error> {
         let call = create.call();
         let call = call.with(header::CONTENT_TYPE, &self.content_type);
-        Created::read(&self.call(&call).await?)
+        Created::read(&self.change(&call).await?)
     }
 }

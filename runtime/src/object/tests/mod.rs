@@ -9,6 +9,7 @@
 //! | [`target_tests`] | what subscriptions copy into it |
 //! | [`tell_tests`] | what subscriptions are told |
 //! | [`copy_tests`] | what those are given that copy the stream |
+//! | [`will_tests`] | its will |
 //! | [`chance_tests`] | all of it at once, in an order that a seed says |
 
 mod chance_tests;
@@ -19,3 +20,4 @@ mod inspect_tests;
 mod lab;
 mod target_tests;
 mod tell_tests;
+mod will_tests;
