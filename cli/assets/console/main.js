@@ -54,7 +54,7 @@ async function start() {
     u: () => leave("subscriptions"),
     t: () => leave("projects"),
     r: () => leave("requests"),
-    n: () => list.create(),
+    n: () => route.view.startsWith("stream") && list.create(),
     m: () => view?.focusSender?.(),
     f: () => view?.focusFilter?.(),
     p: () => view?.toggle?.(),

@@ -25,6 +25,7 @@ export function streams(info) {
   let entries = new Map()
   let next = null
   let isFirst = true
+  let seen = ""
   let asked = new AbortController()
   let timer = 0
 
@@ -47,6 +48,10 @@ export function streams(info) {
       if (prefix) query.set("prefix", prefix)
       if (isFurther && next) query.set("after", next)
       const page = await askJson("GET", controlUrl(project, `streams?${query}`), undefined, { signal, isQuiet })
+      // What is as it was stays as it is, under the mouse too.
+      const now = JSON.stringify(page)
+      if (isQuiet && now === seen) return
+      seen = isFurther ? "" : now
       if (!isFurther) entries = new Map()
       for (const stream of page.streams) put(stream)
       next = page.next && skipped(page)
@@ -57,6 +62,7 @@ export function streams(info) {
     } catch (error) {
       if (signal.aborted) return
       const isOff = error instanceof Refused && (error.status === 501 || error.code === "SUBSCRIPTION_NOT_FOUND")
+      seen = ""
       wrong.say(isOff ? "This server does not list its streams. Write a whole path and press Enter to open a stream." : error)
       entries = new Map()
       next = null
@@ -156,7 +162,7 @@ export function streams(info) {
 
   setInterval(() => {
     const isIdle = document.hidden || !element.isConnected || next || found.contains(document.activeElement)
-    if (!info.isRemote && !isIdle && document.activeElement !== search && project !== undefined) load(false, true)
+    if (!info.isRemote && !isIdle && document.activeElement !== search) load(false, true)
   }, AGAIN)
 
   return {
