@@ -6,7 +6,7 @@ import { counted, count, KINDS, kind, moment } from "./format.js"
 import { create } from "./make.js"
 import { go, href } from "./router.js"
 
-const PAGE = 500
+const PAGE = 200
 /** Milliseconds between looks at a server on this machine, where looking costs nothing. */
 const AGAIN = 5000
 /** Milliseconds after the last key in the search. */
