@@ -18,7 +18,11 @@ pub struct Create {
     expiry: Option<(&'static str, String)>,
     closed: bool,
     retention: Option<Retention>,
+<<<<<<< HEAD
     pub(super) will: Option<Will>,
+=======
+    public: bool,
+>>>>>>> examples
     body: Vec<u8>,
 }
 
@@ -47,6 +51,14 @@ impl Create {
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = Some(retention);
+        self
+    }
+
+    /// Everyone may read the stream, without a token, where tokens decide
+    /// ([`ProjectJwt`](crate::ProjectJwt)).
+    #[must_use]
+    pub fn public(mut self) -> Self {
+        self.public = true;
         self
     }
 
@@ -102,6 +114,9 @@ impl Create {
         let mut call = Call::new("PUT")
             .with_some(header::STREAM_CLOSED, closed)
             .with_some(header::STREAM_RETENTION, retention);
+        if self.public {
+            call::PUBLIC.clone_into(&mut call.query);
+        }
         call.headers.extend(self.expiry);
         if let Some(will) = self.will {
             call = will.ask(call);
@@ -120,6 +135,6 @@ impl<P: Ports<Env: Registry>> Stream<P> {
     pub async fn create(&self, create: Create) -> Result<Created, Error> {
         let call = create.call();
         let call = call.with(header::CONTENT_TYPE, &self.content_type);
-        Created::read(&self.call(&call).await?)
+        Created::read(&self.change(&call).await?)
     }
 }
