@@ -18,11 +18,8 @@ pub struct Create {
     expiry: Option<(&'static str, String)>,
     closed: bool,
     retention: Option<Retention>,
-<<<<<<< HEAD
     pub(super) will: Option<Will>,
-=======
     public: bool,
->>>>>>> examples
     body: Vec<u8>,
 }
 

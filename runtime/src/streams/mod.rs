@@ -44,10 +44,10 @@ pub use pieces::{BrokenOff, Event, Events};
 pub use pipe::{End, Pipe, Piped};
 pub use producer::Producer;
 pub use read::Page;
-pub use will::Will;
 pub use subscribe::Subscribe;
 pub use subscriptions::{Subscribed, Subscription, Subscriptions};
 pub use wake::Wake;
+pub use will::Will;
 
 pub use crate::auth::mint::Scope;
 
