@@ -110,6 +110,13 @@ impl Error {
             "unavailable" | "registry_unavailable" | "newer_version" | "UNAVAILABLE" => {
                 Some(Self::Unavailable(message.clone()))
             }
+            // What refuses a HEAD has no body.
+            "" => match response.status() {
+                404 => Some(Self::NotFound),
+                410 => Some(Self::Gone),
+                503 => Some(Self::Unavailable("the stream answers 503".to_owned())),
+                _ => None,
+            },
             _ => None,
         };
         known.unwrap_or(Self::Refused {

@@ -7,6 +7,7 @@
 //! | [`create`], [`append`], [`producer`], [`read`], [`follow`], [`manage`] | what a stream can be asked, and what it says |
 //! | [`list`] | which streams there are |
 //! | [`subscriptions`], [`subscribe`], [`wake`] | cursors over streams, and being woken by them |
+//! | [`receive`] | webhooks that come to the worker itself |
 //! | [`token`] | tokens for those who have none |
 //! | `call` | the way to its object and back |
 //! | [`error`] | what it refuses |
@@ -25,6 +26,7 @@ pub mod pieces;
 pub mod pipe;
 pub mod producer;
 pub mod read;
+pub mod receive;
 pub mod subscribe;
 pub mod subscriptions;
 pub mod token;
@@ -44,6 +46,7 @@ pub use pieces::{BrokenOff, Event, Events};
 pub use pipe::{End, Pipe, Piped};
 pub use producer::Producer;
 pub use read::Page;
+pub use receive::Notice;
 pub use subscribe::Subscribe;
 pub use subscriptions::{Subscribed, Subscription, Subscriptions};
 pub use wake::Wake;

@@ -18,8 +18,8 @@ use crate::protocol::route::check_id;
 /// The subscriptions of a root. What they are told and say of streams are paths below it.
 #[derive(Clone, Debug)]
 pub struct Subscriptions<P> {
-    streams: Streams<P>,
-    project: String,
+    pub(super) streams: Streams<P>,
+    pub(super) project: String,
     origin: Option<String>,
 }
 
