@@ -114,7 +114,7 @@ async fn create(req: Request, url: &Url, env: &Env) -> Outcome<Response> {
     if answer.status_code() != 201 {
         return Ok(answer);
     }
-    let expires = now() + settings::keep(env)?.as_secs();
+    let expires = now().saturating_add(settings::keep(env)?.as_secs());
     // Clients take it for what it is below their own URL of the proxy, whatever stands before this worker.
     let location = format!("{BASE}/{id}?{}", secret.query(&id, expires));
     with(answer, &[("Location", &location)])
