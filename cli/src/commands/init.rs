@@ -88,7 +88,7 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
     let document = document(&project, &staged, git, false);
     if args.dev {
         ui.note(written(&project, &staged));
-        return dev::run_with(ui, &Here::at(&project.dir), listen, &document);
+        return dev::run_with(ui, &Here::at(&project.dir), listen, true, &document);
     }
     ui.result(
         format!(
@@ -108,7 +108,7 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
 fn go_on(ui: &Ui, project: &NewProject, listen: Listen) -> Result<()> {
     let dir = &project.dir;
     if ui.yes_or_no("Build and serve it now? Ctrl-C ends that", true)? {
-        dev::run(ui, &Here::at(dir), listen)?;
+        dev::run(ui, &Here::at(dir), listen, true)?;
         interrupt::forget_interrupt();
     }
     if ui.yes_or_no("Deploy it to Cloudflare?", false)? {

@@ -55,7 +55,7 @@ impl World {
                     if let Copied::Yes { .. } = copied {
                         check_rows(body, &items, rows)?;
                     }
-                    self.model(|model| model.copied(path, items));
+                    self.model(|model| model.copied(path, items, now));
                 }
                 let after = self.model(|model| length(model));
                 if let Some(tail) = self.tail_of(node) {

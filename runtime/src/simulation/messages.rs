@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::desk::{Desk, Pipe, Response};
 use super::executor::once;
+use super::inspect;
 use super::ledger::Arrival;
 use super::model::Model;
 use super::node::{Instance, Kind, Node, Thing};
@@ -18,8 +19,9 @@ use crate::edge::Server;
 use crate::machine::Peer;
 use crate::object::request::{ASK, Incoming};
 use crate::object::{Answer, Object};
-use crate::protocol::ask::{COPY, ENROLL, EVENT, FEED, LINK, UNFEED, UNLINK};
+use crate::protocol::ask::{COPY, ENROLL, EVENT, FEED, INSPECT, LINK, UNFEED, UNLINK};
 use crate::protocol::error::Error;
+use crate::protocol::header;
 use crate::protocol::path;
 use crate::protocol::reply::Reply;
 
@@ -280,6 +282,9 @@ impl World {
                     let life = model.alive(&node.path);
                     life.map_or(0, |life| life.items.len() as u64)
                 };
+                let closes = request.header(header::STREAM_CLOSED).is_some();
+                let has_looked = request.method != ASK && reply.status < 500;
+                self.model(|model| model.check_will(node, now, has_looked, closes))?;
                 let before = self.model(length);
                 self.model(|model| model.observe(node, request, body, reply, now))?;
                 let after = self.model(length);
@@ -290,6 +295,9 @@ impl World {
                         self.appended(node, life.unwrap_or(after), after);
                     }
                     (ASK, 200..300) if request.question() == EVENT => self.event(body),
+                    (ASK, 200) if request.question() == INSPECT => {
+                        self.model(|model| inspect::check(node, model, &reply.body, rows, now))?;
+                    }
                     (ASK, _) => self.observe_target(node, request, reply, rows)?,
                     _ => {}
                 }

@@ -17,6 +17,7 @@
 //! | [`model`] | what streams are, as clients may believe |
 //! | [`ledger`], [`stored`] | what subscriptions are, and what is stored of them |
 //! | [`copies`], [`copy_content`] | what was copied, and what has to be |
+//! | [`inspect`] | what is shown of a stream |
 //! | [`run`], [`audit`], [`copy_audit`] | a run, and what has to hold at its end |
 //!
 //! A run that fails prints its seed, as few of its operations as still fail, and what happened.
@@ -33,6 +34,7 @@ mod copy_deeds;
 mod deeds;
 mod desk;
 pub(crate) mod executor;
+mod inspect;
 pub(crate) mod keys;
 mod ledger;
 mod messages;

@@ -7,6 +7,8 @@ mod clients;
 mod clients_of_events;
 mod cold;
 mod commands;
+mod console;
+mod console_page;
 mod copies;
 mod copies_chaos;
 mod copy_costs;

@@ -1,5 +1,6 @@
 //! The examples, each as `init --example` writes it: a file for each, with its name.
 
+mod agents;
 mod own_auth;
 mod proxy;
 

@@ -1,0 +1,86 @@
+// Where a stream comes from and what was forked off it, as a tree with the origin on top.
+
+import { button, fill, h } from "./dom.js"
+import { place } from "./format.js"
+import { inspect } from "./inspect.js"
+import { href } from "./router.js"
+
+/** So many origins are looked up; a chain may be longer. */
+const HIGHEST = 12
+/** So many forks of a stream are shown at first. */
+const SHOWN = 50
+
+/**
+ * @param {string | null} project
+ * @param {string} path below the root
+ * @param {import("./inspect.js").Stream} stream
+ */
+export function forks(project, path, stream) {
+  const element = h("div", { class: "tree" })
+  // All that is known without a further question is there at once; what lies above comes when it has answered.
+  fill(element, own(project, path, stream))
+  above(project, path, stream).then((top) => top && fill(element, top))
+  return element
+}
+
+function own(project, path, stream) {
+  if (!stream.forkedFrom && stream.forks.length === 0) return h("p", { class: "soft" }, "It is no fork, and has none.")
+  const here = node(project, path, null, stream.forks, true)
+  return h("ul", {}, stream.forkedFrom ? origin(project, stream.forkedFrom, here) : here)
+}
+
+const origin = (project, from, child) =>
+  h("li", {}, link(project, from.path, ""), h("ul", {}, at(from), child))
+
+/** The place where a fork leaves its origin. */
+const at = ({ offset, subOffset }) =>
+  h("li", { class: "soft at" }, `from ${place(offset)}${subOffset ? ` and ${subOffset} further` : ""}`)
+
+/** The tree with all that can be found above, or nothing if there is no more than what is shown. */
+async function above(project, path, stream) {
+  if (!stream.forkedFrom) return null
+  let child = node(project, path, null, stream.forks, true)
+  let from = stream.forkedFrom
+  let name = path
+  for (let height = 0; from && height < HIGHEST; height += 1) {
+    const source = await inspect(project, from.path).catch(() => null)
+    const others = (source?.forks ?? []).filter((one) => one.path !== name)
+    const item = h("li", {}, link(project, from.path, source ? "" : "gone"))
+    item.append(h("ul", {}, at(from), child, ...some(project, others)))
+    child = item
+    name = from.path
+    from = source?.forkedFrom ?? null
+  }
+  return h("ul", {}, child)
+}
+
+function node(project, path, state, children, isHere = false) {
+  const label = isHere ? h("strong", { "aria-current": "page", title: path }, path) : link(project, path, state)
+  return h("li", {}, label, children.length > 0 ? h("ul", {}, ...some(project, children)) : null)
+}
+
+function some(project, children) {
+  const items = children.slice(0, SHOWN).map((one) => further(project, one.path))
+  const rest = children.slice(SHOWN)
+  if (rest.length === 0) return items
+  const more = h("li", {}, button(`${rest.length} more`, () => more.replaceWith(...some(project, rest)), { class: "quiet" }))
+  return [...items, more]
+}
+
+/** A fork whose own forks are looked up when somebody wants to see them. */
+function further(project, path) {
+  const item = h("li", {}, link(project, path, ""))
+  const open = button("+", async () => {
+    open.remove()
+    const stream = await inspect(project, path).catch(() => null)
+    const children = stream?.forks ?? []
+    item.append(children.length > 0
+      ? h("ul", {}, ...some(project, children))
+      : h("span", { class: "soft" }, stream ? " no forks" : " gone"))
+  }, { class: "quiet small", "aria-label": `Forks of ${path}` })
+  item.append(" ", open)
+  return item
+}
+
+const link = (project, path, state) =>
+  h("span", {}, h("a", { href: href("stream", project, path), title: path }, path), state ? h("span", { class: "soft" }, ` ${state}`) : null)
