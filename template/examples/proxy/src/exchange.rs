@@ -113,7 +113,7 @@ impl Exchange {
             .with_headers(headers)
             .with_redirect(RequestRedirect::Manual);
         init.with_body(req.inner().body().map(Into::into));
-        let request = Request::new_with_init(&req.url()?.to_string(), &init)?;
+        let request = Request::new_with_init(req.url()?.as_str(), &init)?;
         let controller = AbortController::default();
         let signal = controller.signal();
         let fetch = Fetch::Request(request);

@@ -71,7 +71,7 @@ fn signed_text(id: &str, expires: u64) -> String {
 
 /// The bytes that hexadecimal digits stand for.
 fn bytes(digits: &str) -> Option<Vec<u8>> {
-    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) || digits.len() % 2 != 0 {
+    if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) || !digits.len().is_multiple_of(2) {
         return None;
     }
     let pairs = (0..digits.len()).step_by(2);
