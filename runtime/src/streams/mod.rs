@@ -55,6 +55,11 @@ pub use will::Will;
 
 pub use crate::auth::mint::Scope;
 
+pub use crate::protocol::offset::Offset;
+pub use crate::protocol::producer::Claim;
+pub use crate::protocol::request::ReadFrom;
+pub use crate::protocol::retention::Retention;
+
 use std::time::Duration;
 
 /// What sources of a [pipe](Stream::pipe) are changed with, `map` for one.
