@@ -1,4 +1,5 @@
 //! Streams over a world of one request.
 
+mod asks;
 mod calls;
 mod webhooks;
