@@ -63,6 +63,8 @@ mod readme {
     struct CustomAuth;
     #[doc = concat!("```no_run\n# fn main() {}\n", include_str!("../readme/own_code.rs"), "```")]
     struct OwnCode;
+    #[doc = concat!("```no_run\n# fn main() {}\n", include_str!("../readme/pipe.rs"), "```")]
+    struct Pipe;
 }
 
 #[cfg(test)]
@@ -75,6 +77,7 @@ mod tests {
             include_str!("../readme/own_route.rs"),
             include_str!("../readme/custom_auth.rs"),
             include_str!("../readme/own_code.rs"),
+            include_str!("../readme/pipe.rs"),
         ];
         for text in compiled {
             assert!(

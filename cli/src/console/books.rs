@@ -157,7 +157,7 @@ impl<'a> Books<'a> {
         let project = Project::open(&self.here)?;
         Ok(match auth::of(&project.root)? {
             Auth::ProjectJwt => Some(project),
-            Auth::None => None,
+            Auth::None | Auth::Own => None,
         })
     }
 

@@ -13,6 +13,7 @@
 //! | [`desk`] | an edge's ports |
 //! | [`client`] | clients |
 //! | [`own`], [`own_deeds`] | code of the worker's own |
+//! | [`pipes`] | what it pipes into streams |
 //! | [`subscriber`], [`worker`], [`receiver`] | clients of subscriptions, and who is woken |
 //! | [`keys`] | what webhooks are signed with |
 //! | [`model`] | what streams are, as clients may believe |
@@ -43,6 +44,7 @@ mod model;
 mod node;
 mod own;
 mod own_deeds;
+mod pipes;
 mod ports;
 mod receiver;
 mod run;

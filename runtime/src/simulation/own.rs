@@ -24,7 +24,7 @@ const MOST_REFUSALS: usize = 20;
 
 /// Whether a stream is, or was, at a path. Of a project that is not the first of its name, streams have
 /// other names.
-fn is_at(life: &Life, path: &str) -> bool {
+pub fn is_at(life: &Life, path: &str) -> bool {
     let before = life.name.path.strip_suffix(path);
     before.is_some_and(|before| before.is_empty() || before.ends_with('/'))
 }
@@ -57,20 +57,21 @@ impl World {
     /// Whether it is the worker's own code that does the thing of this number. It does not do all
     /// things.
     pub fn is_own(n: usize, op: &Op) -> bool {
-        n % 3 == 1
-            && match op {
-                Op::Follow { anonymous, .. } => !anonymous,
-                Op::Create { .. }
-                | Op::Fork { .. }
-                | Op::Append { .. }
-                | Op::Truncate { .. }
-                | Op::Race { .. }
-                | Op::Produce { .. }
-                | Op::Read { .. }
-                | Op::Head { .. }
-                | Op::Delete { .. } => true,
-                _ => false,
-            }
+        match op {
+            Op::Pipe { .. } => true,
+            _ if n % 3 != 1 => false,
+            Op::Follow { anonymous, .. } => !anonymous,
+            Op::Create { .. }
+            | Op::Fork { .. }
+            | Op::Append { .. }
+            | Op::Truncate { .. }
+            | Op::Race { .. }
+            | Op::Produce { .. }
+            | Op::Read { .. }
+            | Op::Head { .. }
+            | Op::Delete { .. } => true,
+            _ => false,
+        }
     }
 
     /// Runs code on a machine of the worker. Nothing comes of it when that fails.
@@ -196,6 +197,18 @@ impl World {
                 })
                 .await;
             }
+            Op::Pipe {
+                path,
+                count,
+                pace,
+                source,
+            } => {
+                self.as_own(async move |streams| {
+                    let pieces = (count, pace, source);
+                    world.own_pipe(&streams, n, PATHS[path], pieces).await;
+                })
+                .await;
+            }
             Op::Read { path, from, .. } => {
                 let length = self.model(|m| m.alive(PATHS[path]).map_or(0, |l| l.items.len()));
                 let from = Offset::new(length as u64 * u64::from(from) / 255);
@@ -251,7 +264,7 @@ impl World {
         }
     }
 
-    fn own_stream(&self, streams: &Streams<Desk>, path: &str, is_json: bool) -> Stream<Desk> {
+    pub fn own_stream(&self, streams: &Streams<Desk>, path: &str, is_json: bool) -> Stream<Desk> {
         let stream = streams.stream(path).expect("a path of a stream");
         stream.of(&type_of(is_json))
     }

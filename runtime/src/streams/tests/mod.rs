@@ -2,4 +2,5 @@
 
 mod asks;
 mod calls;
+mod pipes;
 mod webhooks;
