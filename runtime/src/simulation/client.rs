@@ -34,6 +34,19 @@ pub struct Reader {
     pub is_over: Cell<bool>,
 }
 
+impl Reader {
+    pub fn new(name: usize, path: &'static str, pace: u64) -> Rc<Self> {
+        Rc::new(Self {
+            name,
+            path,
+            incarnation: RefCell::default(),
+            at: Cell::new(0),
+            is_slow: pace > 10_000,
+            is_over: Cell::new(false),
+        })
+    }
+}
+
 /// What one frame of events can have: a message and what is around it.
 const LARGEST: u64 = 8_000;
 
@@ -62,7 +75,7 @@ pub fn message(n: usize, k: usize, length: usize, is_json: bool) -> Vec<u8> {
     [start, name.as_bytes(), end].concat()
 }
 
-fn body(n: usize, lengths: &[usize], is_json: bool) -> Vec<u8> {
+pub fn body(n: usize, lengths: &[usize], is_json: bool) -> Vec<u8> {
     let messages = lengths.iter().enumerate();
     let messages: Vec<Vec<u8>> = messages.map(|(k, l)| message(n, k, *l, is_json)).collect();
     match is_json {
@@ -109,6 +122,9 @@ impl World {
     pub async fn happen(self, n: usize, op: Op, readers: Rc<RefCell<Vec<Rc<Reader>>>>) {
         self.note(|| format!("[{n}] {op:?}"));
         let op = self.aim(n, op);
+        if Self::is_own(n, &op) {
+            return self.do_own(n, op, &readers).await;
+        }
         match op {
             Op::Create {
                 path,
@@ -165,6 +181,8 @@ impl World {
                 let writer = |name| self.race(n, name, PATHS[path], rounds);
                 join(writer(0), writer(1)).await;
             }
+            // That is code of the worker's own.
+            Op::Pipe { .. } => {}
             Op::Produce { path, id, count } => self.produce(n, PATHS[path], id, count).await,
             Op::Read {
                 path,
@@ -194,14 +212,7 @@ impl World {
                 pace,
                 window,
             } => {
-                let reader = Rc::new(Reader {
-                    name: n,
-                    path: PATHS[path],
-                    incarnation: RefCell::default(),
-                    at: Cell::new(0),
-                    is_slow: pace > 10_000,
-                    is_over: Cell::new(false),
-                });
+                let reader = Reader::new(n, PATHS[path], pace);
                 readers.borrow_mut().push(Rc::clone(&reader));
                 self.follow(&reader, from_now, anonymous, pace, window)
                     .await;
@@ -217,6 +228,8 @@ impl World {
             }
             Op::CopyBucket => self.store().copy(),
             Op::Deed(deed) => self.act(n, deed).await,
+            // Only the worker's own code does.
+            Op::Pipe { .. } => {}
         }
     }
 
@@ -270,7 +283,7 @@ impl World {
         });
     }
 
-    fn is_json(&self, path: &str) -> bool {
+    pub fn is_json(&self, path: &str) -> bool {
         self.model(|model| model.alive(path).is_none_or(|life| life.is_json))
     }
 

@@ -30,6 +30,7 @@ mod microtasks;
 mod noise;
 mod overtaken;
 mod own_code;
+mod pipes;
 mod placement;
 mod projects;
 mod restart;

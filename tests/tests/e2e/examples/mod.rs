@@ -3,6 +3,7 @@
 mod agents;
 mod collab;
 mod own_auth;
+mod proxy;
 
 use std::fs;
 
