@@ -85,6 +85,9 @@ fn the_libraries_of_the_page_are_what_their_script_makes() -> Result<()> {
     build.arg("build.mjs").arg(&made).current_dir(&folder);
     durable_streams_tests::process::run(&mut build)?;
     let [made, kept] = [made, example.join("page/libraries.js")].map(std::fs::read_to_string);
-    assert!(made? == kept?, "run `npm ci && npm run build` in its folder");
+    assert!(
+        made? == kept?,
+        "run `npm ci && npm run build` in its folder"
+    );
     Ok(())
 }
