@@ -1,19 +1,21 @@
-// Writers of a document of the example collab, whose server is killed in the middle.
-import { YjsProvider } from "@durable-streams/y-durable-streams"
-import * as Y from "yjs"
+// Writers of a document of the example collab, whose server is killed in the middle: by the session of
+// its page, in the folder PAGE. The provider alone gives up, and what it had not sent is lost.
 import { equal, numbers, sleep, until } from "./checks.mjs"
+
+const { Y } = await import(`${process.env.PAGE}/libraries.js`)
+const { join } = await import(`${process.env.PAGE}/session.js`)
 
 /** The checks, for a worker at `server`. */
 export async function checks(server) {
   const [baseUrl, docId] = [`${server}/yjs`, "crash"]
   const open = () => {
     const doc = new Y.Doc()
-    return { provider: new YjsProvider({ doc, baseUrl, docId }), text: doc.getText("text") }
+    return { session: join({ doc, baseUrl, docId }), text: doc.getText("text") }
   }
   return {
     "what is written while the server dies is all there, once": async () => {
       const writers = numbers(0, 2).map(open)
-      await until(() => writers.every(({ provider }) => provider.synced))
+      await until(() => writers.every(({ session }) => session.state === "saved"))
       const count = 150
       await Promise.all(
         writers.map(async ({ text }, who) => {
@@ -28,10 +30,10 @@ export async function checks(server) {
       await until(() => writers.every(isWhole))
       const late = open()
       await until(() => isWhole(late))
-      for (const { text, provider } of [...writers, late]) {
+      for (const { text, session } of [...writers, late]) {
         const words = text.toString().split(";").slice(0, -1)
         equal(words.sort(), [...expected].sort(), "what is there")
-        provider.destroy()
+        session.leave()
       }
     },
   }

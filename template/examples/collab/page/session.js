@@ -1,7 +1,7 @@
 // Keeps a document of the page and the server's the same, by the provider of Durable Streams.
 //
 // The provider sends what is written while it is connected, and nothing else: what was written before,
-// or after it gave up, would stay in this page alone. So it has a replica of its own, which has nothing
+// or could not be sent at once, would stay in this page alone. So it has a replica of its own, which has nothing
 // but what it read or sent. Whenever it has read all, the replica gets what the page has beyond that;
 // and when something goes wrong, both are given up for new ones. Updates of Yjs do no harm when they
 // are there twice.

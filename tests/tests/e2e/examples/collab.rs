@@ -49,14 +49,17 @@ fn documents_are_written_by_several_at_once_and_survive_a_crash() -> Result<()> 
     let project = Project::of_example("collab")?;
     let dev = Dev::start(&project)?;
     let url = &dev.document().url;
-    let mut documents = node("node.mjs")?;
-    documents.env("PAGE", project.dir.join("page"));
-    run(documents.args([url, "collab.mjs"]), &DOCUMENTS)?;
+    let page = project.dir.join("page");
+    let checks = |file| -> Result<Command> {
+        let mut node = node("node.mjs")?;
+        node.args([url, file]).env("PAGE", &page);
+        Ok(node)
+    };
+    run(&mut checks("collab.mjs")?, &DOCUMENTS)?;
 
     let name = format!("{}/docs/crash", dev.access()?.project);
     let written = Stream::named(&dev.writer()?, &name, BYTES);
-    let mut writers = node("node.mjs")?;
-    writers.args([url, "collab-crash.mjs"]);
+    let mut writers = checks("collab-crash.mjs")?;
     let writers = thread::spawn(move || run(&mut writers, &CRASH));
     wait_until("a document is being written", || {
         let answer = written.get("-1").send()?;
