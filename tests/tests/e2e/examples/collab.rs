@@ -50,9 +50,9 @@ fn documents_are_written_by_several_at_once_and_survive_a_crash() -> Result<()> 
     let dev = Dev::start(&project)?;
     let url = &dev.document().url;
     let page = project.dir.join("page");
-    let checks = |file| -> Result<Command> {
+    let checks = |file: &str| -> Result<Command> {
         let mut node = node("node.mjs")?;
-        node.args([url, file]).env("PAGE", &page);
+        node.args([url.as_str(), file]).env("PAGE", &page);
         Ok(node)
     };
     run(&mut checks("collab.mjs")?, &DOCUMENTS)?;
