@@ -12,7 +12,7 @@ use super::{
 /// Which registry to work on.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct PlaceFlags {
-    /// Work on the data of local runs, in the project's folder [default]
+    /// Work on the data of local runs, in the project's folder (the default)
     #[arg(long, conflicts_with = "remote")]
     pub local: bool,
     /// Work on the deployed server's data at Cloudflare

@@ -21,6 +21,7 @@
 //! | [`respond`] | replies as platform responses |
 //! | [`timing`] | the time |
 //! | [`streams`] | streams for the worker's own code |
+//! | [`pieces`] | bodies of responses, piece by piece |
 //! | [`metrics`] | Analytics Engine |
 
 mod answer;
@@ -33,6 +34,7 @@ mod forward;
 mod live;
 mod metrics;
 mod object;
+mod pieces;
 mod r2;
 mod registry;
 mod respond;
@@ -48,4 +50,5 @@ pub use answer::Answer;
 pub use asked_object::{DirectoryDO, SubscriptionDO};
 pub use edge::Edge as Platform;
 pub use object::StreamDO;
+pub use pieces::{Body, events, pieces};
 pub use worker::{StreamWorker, Undecided};

@@ -10,14 +10,14 @@
 //! | [`answer`] | from a request to a verb of the stream, and back |
 //! | [`readers`] | live readers: how they are taken in, sent news, and let go |
 //! | [`end`] | the one way in which a stream ends |
-//! | [`copies`] | what subscriptions that copy into the stream ask |
+//! | `copies` | what subscriptions that copy into the stream ask |
 //! | [`question`] | what objects ask each other, and the way to them |
 //! | [`family`] | what the objects of a fork and its source say to each other |
-//! | [`enroll`] | what the directory is told of the stream |
-//! | [`tell`] | what subscriptions are told of it |
-//! | [`heard`] | what they answer |
-//! | [`telling`] | what one of them has heard, and when it is told next |
-//! | [`slices`] | what those are given that copy it |
+//! | `enroll` | what the directory is told of the stream |
+//! | `tell` | what subscriptions are told of it |
+//! | `heard` | what they answer |
+//! | `telling` | what one of them has heard, and when it is told next |
+//! | `slices` | what those are given that copy it |
 //! | [`chores`] | jobs: what is done besides requests |
 //! | [`wake`] | the alarm: when the object wakes next, and what it does then |
 //! | [`measure`] | what an operation cost |

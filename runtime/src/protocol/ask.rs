@@ -46,7 +46,7 @@ pub const FEED: &str = "feed";
 /// A subscription that was deleted asks its target to forget it ([`OfSubscription`]).
 pub const UNFEED: &str = "unfeed";
 /// A subscription asks its target to append copies, whose content comes [behind](with) the document
-/// ([`Copy`], answered by [`Copied`]).
+/// ([`struct@Copy`], answered by [`Copied`]).
 pub const COPY: &str = "copy";
 
 /// The longest body of what a client asks of a root, in bytes.

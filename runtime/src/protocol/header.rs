@@ -39,9 +39,12 @@ pub const STREAM_NEXT_OFFSET: &str = "Stream-Next-Offset";
 pub const STREAM_RETENTION: &str = "Stream-Retention";
 pub const STREAM_SEQ: &str = "Stream-Seq";
 pub const STREAM_SSE_DATA_ENCODING: &str = "Stream-SSE-Data-Encoding";
-pub const STREAM_TRUNCATE_BEFORE: &str = "Stream-Truncate-Before";
+pub const STREAM_TRUNCATE_BEFORE: &str = "Stream-Truncate-Before, \
+    Stream-Will, Stream-Will-After";
 pub const STREAM_TTL: &str = "Stream-TTL";
 pub const STREAM_UP_TO_DATE: &str = "Stream-Up-To-Date";
+pub const STREAM_WILL: &str = "Stream-Will";
+pub const STREAM_WILL_AFTER: &str = "Stream-Will-After";
 pub const X_FORWARDED_HOST: &str = "X-Forwarded-Host";
 pub const X_FORWARDED_PROTO: &str = "X-Forwarded-Proto";
 
@@ -50,4 +53,5 @@ pub const X_FORWARDED_PROTO: &str = "X-Forwarded-Proto";
 pub const ALLOWED_REQUEST_HEADERS: &str = "Authorization, Content-Encoding, Content-Type, If-Match, \
     If-None-Match, Last-Event-ID, Producer-Epoch, Producer-Id, Producer-Seq, Stream-Closed, \
     Stream-Expires-At, Stream-Fork-Offset, Stream-Fork-Sub-Offset, Stream-Forked-From, \
-    Stream-Retention, Stream-Seq, Stream-TTL, Stream-Truncate-Before";
+    Stream-Retention, Stream-Seq, Stream-TTL, Stream-Truncate-Before, \
+    Stream-Will, Stream-Will-After";

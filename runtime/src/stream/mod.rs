@@ -13,9 +13,9 @@
 //! | [`tier`] | what is old, in objects outside, and the jobs about it |
 //! | [`family`] | the source's side of a fork |
 //! | [`listing`] | whether the directory knows the stream |
-//! | [`copied`] | how far the sources are whose copies it is the target of |
+//! | `copied` | how far the sources are whose copies it is the target of |
 //! | [`links`] | subscriptions that are told of what is appended |
-//! | [`slice`] | what those get of it that copy the stream |
+//! | [`mod@slice`] | what those get of it that copy the stream |
 //! | [`farewell`] | what is left to say of a stream that has ended |
 
 use std::ops::ControlFlow;

@@ -83,6 +83,14 @@ impl Append {
         self
     }
 
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
+    pub(super) fn closes(&self) -> bool {
+        self.close
+    }
+
     fn call(self, content_type: &str) -> Call {
         let has_type = (!self.body.is_empty()).then_some(content_type);
         let mut call = Call::new("POST")

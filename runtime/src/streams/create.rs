@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::call::{self, Call};
-use super::{Error, Stream};
+use super::{Error, Stream, Will};
 use crate::auth::project::Registry;
 use crate::edge::ports::{Outgoing, Ports};
 use crate::protocol::header;
@@ -18,6 +18,7 @@ pub struct Create {
     expiry: Option<(&'static str, String)>,
     closed: bool,
     retention: Option<Retention>,
+    pub(super) will: Option<Will>,
     body: Vec<u8>,
 }
 
@@ -102,6 +103,9 @@ impl Create {
             .with_some(header::STREAM_CLOSED, closed)
             .with_some(header::STREAM_RETENTION, retention);
         call.headers.extend(self.expiry);
+        if let Some(will) = self.will {
+            call = will.ask(call);
+        }
         call.body = self.body;
         call
     }

@@ -5,7 +5,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | [`create`], [`append`], [`producer`], [`read`], [`follow`], [`manage`] | what a stream can be asked, and what it says |
-//! | [`call`] | the way to its object and back |
+//! | `call` | the way to its object and back |
 //! | [`error`] | what it refuses |
 //!
 //! All of it is over the edge's [ports](crate::edge::ports), so that it runs in tests as it does in
@@ -17,8 +17,11 @@ pub mod create;
 pub mod error;
 pub mod follow;
 pub mod manage;
+pub mod pieces;
+pub mod pipe;
 pub mod producer;
 pub mod read;
+pub mod will;
 
 #[cfg(test)]
 mod tests;
@@ -28,9 +31,16 @@ pub use create::{Create, Created};
 pub use error::Error;
 pub use follow::Follow;
 pub use manage::{Fork, Metadata};
+pub use pieces::{BrokenOff, Event, Events};
+pub use pipe::{End, Pipe, Piped};
 pub use producer::Producer;
 pub use read::Page;
+pub use will::Will;
 
+/// What sources of a [pipe](Stream::pipe) are changed with, `map` for one.
+pub use futures_util::StreamExt;
+
+pub use crate::cloudflare::{Body, events, pieces};
 use crate::edge::ports::Ports;
 use crate::protocol::path::StreamPath;
 

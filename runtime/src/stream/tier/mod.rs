@@ -11,7 +11,7 @@
 //! | [`hot`] | whether there is enough in rows to seal |
 //! | [`seal`] | rows become an object |
 //! | [`merge`] | small objects become a large one |
-//! | [`drop`] | what lies before the earliest position goes |
+//! | [`mod@drop`] | what lies before the earliest position goes |
 //! | [`sweep`] | objects that the index has left are deleted |
 //! | [`purge`] | objects of a stream that is gone are deleted |
 

@@ -1,0 +1,91 @@
+//! Bodies of responses, piece by piece as they come.
+
+use futures_util::{FutureExt, Stream, stream};
+use worker::js_sys::{Reflect, Uint8Array};
+use worker::wasm_bindgen::{JsCast, JsValue};
+use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
+use worker::web_sys::{ReadableStream, ReadableStreamDefaultReader, Response};
+
+use crate::streams::{BrokenOff, Events};
+
+/// Where pieces come from: a response, or a stream of bytes of JavaScript.
+#[derive(Debug)]
+pub struct Body(Result<Option<ReadableStream>, BrokenOff>);
+
+impl From<ReadableStream> for Body {
+    fn from(stream: ReadableStream) -> Self {
+        Self(Ok(Some(stream)))
+    }
+}
+
+impl From<Response> for Body {
+    /// A response that is no success has no pieces: it has broken off before the first one.
+    fn from(response: Response) -> Self {
+        let status = response.status();
+        Self(match response.ok() {
+            true => Ok(response.body()),
+            false => Err(BrokenOff(format!("the answer has status {status}"))),
+        })
+    }
+}
+
+impl From<worker::Response> for Body {
+    fn from(response: worker::Response) -> Self {
+        Response::from(response).into()
+    }
+}
+
+/// The bytes of a body, as they come. Whoever sends them is told when nobody wants more.
+pub fn pieces(body: impl Into<Body>) -> impl Stream<Item = Result<Vec<u8>, BrokenOff>> + 'static {
+    let reader = body.into().0.and_then(|stream| match stream {
+        Some(stream) => Reader::of(&stream).map(Some),
+        None => Ok(None),
+    });
+    stream::try_unfold(Some(reader), async |reader| {
+        let Some(reader) = reader else {
+            return Ok(None);
+        };
+        let Some(reader) = reader? else {
+            return Ok(None);
+        };
+        let piece = reader.read().await?;
+        Ok(piece.map(|piece| (piece, Some(Ok(Some(reader))))))
+    })
+}
+
+/// The server-sent events in a body, as they come.
+pub fn events(body: impl Into<Body>) -> Events<BrokenOff> {
+    Events::of(pieces(body))
+}
+
+/// Reads a stream, and lets it go when it is dropped.
+struct Reader(ReadableStreamDefaultReader);
+
+impl Reader {
+    fn of(stream: &ReadableStream) -> Result<Self, BrokenOff> {
+        let reader = ReadableStreamDefaultReader::new(stream).map_err(broken_off)?;
+        Ok(Self(reader))
+    }
+
+    async fn read(&self) -> Result<Option<Vec<u8>>, BrokenOff> {
+        let read = JsFuture::from(self.0.read()).await.map_err(broken_off)?;
+        let is_done = Reflect::get(&read, &"done".into()).map_err(broken_off)?;
+        if is_done.is_truthy() {
+            return Ok(None);
+        }
+        let value = Reflect::get(&read, &"value".into()).map_err(broken_off)?;
+        let bytes: Uint8Array = value.dyn_into().map_err(broken_off)?;
+        Ok(Some(bytes.to_vec()))
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        // Of a stream that is over, this says how it has ended, which is known.
+        spawn_local(JsFuture::from(self.0.cancel()).map(drop));
+    }
+}
+
+fn broken_off(error: JsValue) -> BrokenOff {
+    BrokenOff(format!("{error:?}"))
+}
