@@ -74,14 +74,20 @@ pub async fn ask(mut request: Request, env: &Env, ctx: &Context) -> Result<Respo
     let media_type = request.headers().get("Content-Type")?.unwrap_or_default();
     // A page of another site cannot send this in the name of who looks at it.
     if !media_type.starts_with("application/json") {
-        return Err(Refusal::new(415, "The question has to be application/json."));
+        return Err(Refusal::new(
+            415,
+            "The question has to be application/json.",
+        ));
     }
-    let asked: Asked = request
-        .json()
-        .await
-        .map_err(|error| Refusal::new(400, format!("The question is not as it should be: {error}")))?;
-    let question = asked.messages.iter().rfind(|message| message.role == Role::User);
-    let question = question.ok_or_else(|| Refusal::new(400, "There is no question in `messages`."))?;
+    let asked: Asked = request.json().await.map_err(|error| {
+        Refusal::new(400, format!("The question is not as it should be: {error}"))
+    })?;
+    let question = asked
+        .messages
+        .iter()
+        .rfind(|message| message.role == Role::User);
+    let question =
+        question.ok_or_else(|| Refusal::new(400, "There is no question in `messages`."))?;
     let text = question.text();
     if text.trim().is_empty() || text.len() > MAX_QUESTION {
         let what = format!("A question has to be text, {MAX_QUESTION} bytes at most.");
@@ -93,11 +99,20 @@ pub async fn ask(mut request: Request, env: &Env, ctx: &Context) -> Result<Respo
     let chat = Chat::of(env, &asked.id)?;
     for _ in 0..ATTEMPTS {
         let known = chat.known().await?;
-        let (question, instead_of) = match messages::next(&known.messages, question.clone(), again) {
-            Next::Answer { question, instead_of } => (question, instead_of),
+        let (question, instead_of) = match messages::next(&known.messages, question.clone(), again)
+        {
+            Next::Answer {
+                question,
+                instead_of,
+            } => (question, instead_of),
             Next::Follow(name) => return location(&chat.url(&name), 200),
             Next::Wait => return Err(Refusal::new(409, "The last answer is not over yet.")),
-            Next::Refuse => return Err(Refusal::new(409, "Only the last question can be answered again.")),
+            Next::Refuse => {
+                return Err(Refusal::new(
+                    409,
+                    "Only the last question can be answered again.",
+                ));
+            }
         };
         let name = new_name();
         let coming = Message::coming(instead_of.as_deref().unwrap_or(&name), &name);
@@ -338,9 +353,9 @@ impl Provider {
         let model = crate::secret(env, "MODEL");
         let model = model.ok_or_else(|| wrong("MODEL in wrangler.toml is not set."))?;
         let patience = crate::secret(env, "PATIENCE").unwrap_or_else(|| "60".into());
-        let patience = patience.parse().map_err(|_| {
-            wrong("PATIENCE in wrangler.toml has to be a whole number of seconds.")
-        })?;
+        let patience = patience
+            .parse()
+            .map_err(|_| wrong("PATIENCE in wrangler.toml has to be a whole number of seconds."))?;
         Ok(Self {
             format,
             url,
@@ -376,12 +391,17 @@ impl Provider {
         }
         let body = self.format.body(&self.model, conversation).to_string();
         let mut init = RequestInit::new();
-        init.with_method(Method::Post).with_headers(headers).with_body(Some(body.into()));
+        init.with_method(Method::Post)
+            .with_headers(headers)
+            .with_body(Some(body.into()));
         let request = Request::new_with_init(&self.url, &init).map_err(unreachable)?;
         let mut response = Fetch::Request(request).send().await.map_err(unreachable)?;
         match response.status_code() {
             200 => Ok(response),
-            status => Err(provider::refusal(status, &response.text().await.unwrap_or_default())),
+            status => Err(provider::refusal(
+                status,
+                &response.text().await.unwrap_or_default(),
+            )),
         }
     }
 }

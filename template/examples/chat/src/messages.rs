@@ -184,7 +184,10 @@ pub fn next(messages: &[Message], question: Message, again: bool) -> Next {
     let streaming = answer.and_then(Message::streaming);
     match (place, streaming) {
         (Some(place), _) if !again => {
-            let answer = messages.iter().skip(place).find_map(|message| message.metadata.as_ref());
+            let answer = messages
+                .iter()
+                .skip(place)
+                .find_map(|message| message.metadata.as_ref());
             answer.map_or(Next::Refuse, |known| Next::Follow(known.stream.clone()))
         }
         (_, Some(_)) => Next::Wait,
@@ -192,7 +195,12 @@ pub fn next(messages: &[Message], question: Message, again: bool) -> Next {
             question: Some(question),
             instead_of: None,
         },
-        (Some(place), None) if messages.iter().skip(place).all(|it| it.id == question.id || Some(it) == answer) => {
+        (Some(place), None)
+            if messages
+                .iter()
+                .skip(place)
+                .all(|it| it.id == question.id || Some(it) == answer) =>
+        {
             Next::Answer {
                 question: None,
                 instead_of: answer.map(|answer| answer.id.clone()),
@@ -231,7 +239,11 @@ pub fn conversation(messages: &[Message]) -> Vec<Turn> {
 
 /// A piece of an answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "kebab-case", rename_all_fields = "camelCase")]
+#[serde(
+    tag = "type",
+    rename_all = "kebab-case",
+    rename_all_fields = "camelCase"
+)]
 pub enum Chunk {
     /// The answer begins: the message it becomes.
     Start { message_id: String },
@@ -329,7 +341,11 @@ mod tests {
         assert_eq!(ask(&settled, "q", true), again);
         assert_eq!(ask(&settled, "r", false), new("r"));
         assert_eq!(ask(&settled, "r", true), Next::Refuse);
-        let longer = [&settled[..], &[question("r"), Message::coming("b", "t").settled(&[])]].concat();
+        let longer = [
+            &settled[..],
+            &[question("r"), Message::coming("b", "t").settled(&[])],
+        ]
+        .concat();
         assert_eq!(ask(&longer, "q", true), Next::Refuse);
         assert_eq!(ask(&longer, "q", false), follow);
     }
@@ -343,7 +359,10 @@ mod tests {
         chunks.push(Chunk::delta("lo".into()));
         let broken = coming.settled(&chunks);
         let state = |message: &Message| message.metadata.as_ref().unwrap().state;
-        assert_eq!((broken.text().as_str(), state(&broken)), ("Hello", State::Failed));
+        assert_eq!(
+            (broken.text().as_str(), state(&broken)),
+            ("Hello", State::Failed)
+        );
         assert_eq!(broken.streaming(), None);
         chunks.push(Chunk::Abort);
         assert_eq!(state(&coming.settled(&chunks)), State::Stopped);
@@ -383,6 +402,9 @@ mod tests {
         let unknown = json!({ "type": "tool-input-start", "toolCallId": "1" });
         let chunk: Chunk = serde_json::from_value(unknown).unwrap();
         assert_eq!(chunk, Chunk::Other);
-        assert_eq!(json!(Chunk::error("x".into())), json!({ "type": "error", "errorText": "x" }));
+        assert_eq!(
+            json!(Chunk::error("x".into())),
+            json!({ "type": "error", "errorText": "x" })
+        );
     }
 }

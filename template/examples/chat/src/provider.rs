@@ -309,10 +309,7 @@ mod tests {
             r#"{"type":"response.output_text.done","text":"Hello"}"#,
             r#"{"type":"response.completed","response":{}}"#,
         ];
-        assert_eq!(
-            chunks_of(Format::Responses, &events),
-            [HEL, LO, END, STOP]
-        );
+        assert_eq!(chunks_of(Format::Responses, &events), [HEL, LO, END, STOP]);
         let full = [r#"{"type":"response.incomplete","response":{}}"#];
         assert_eq!(chunks_of(Format::Responses, &full), [END, LENGTH]);
         let failing = [r#"{"type":"response.failed","response":{"error":{"message":"no"}}}"#];
@@ -334,10 +331,7 @@ mod tests {
             r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{}}"#,
             r#"{"type":"message_stop"}"#,
         ];
-        assert_eq!(
-            chunks_of(Format::Messages, &events),
-            [HEL, LO, END, STOP]
-        );
+        assert_eq!(chunks_of(Format::Messages, &events), [HEL, LO, END, STOP]);
         let failing = [r#"{"type":"error","error":{"type":"overloaded_error","message":"busy"}}"#];
         assert_eq!(chunks_of(Format::Messages, &failing), [error("busy")]);
     }
@@ -353,14 +347,20 @@ mod tests {
         let torn = error("The provider sent something that is no JSON.");
         assert_eq!(chunks_of(Format::Responses, &["{"]), [torn]);
         let lost = stream::iter([Err::<String, _>("the connection is lost")]);
-        let chunks: Vec<_> = chunks(Format::Messages, lost).collect().now_or_never().unwrap();
+        let chunks: Vec<_> = chunks(Format::Messages, lost)
+            .collect()
+            .now_or_never()
+            .unwrap();
         assert_eq!(chunks, [Chunk::error("the connection is lost".to_owned())]);
     }
 
     #[test]
     fn a_refusal_says_what_the_provider_says() {
         let body = r#"{"error":{"type":"authentication_error","message":"invalid x-api-key"}}"#;
-        assert_eq!(refusal(401, body), "The provider refuses (401): invalid x-api-key");
+        assert_eq!(
+            refusal(401, body),
+            "The provider refuses (401): invalid x-api-key"
+        );
         assert_eq!(refusal(502, "<html>"), "The provider refuses (502).");
     }
 

@@ -8,7 +8,7 @@
 //! | `GET /chat/:id/messages` | all messages of a chat |
 //! | `POST /chat/:id/stop` | stops the answer |
 
-use worker::{Context, Env, Headers, Method, Request, Response, Result, web_sys};
+use worker::{Context, Env, Headers, Method, Request, Response, Result, Url, web_sys};
 
 use crate::chat::{self, Chat, Refusal};
 use crate::session::{self, CHALLENGE};
@@ -32,19 +32,18 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 ///
 /// What no request can lead to.
 pub async fn serve(raw: &web_sys::Request, env: &Env, ctx: &Context) -> Result<Option<Response>> {
-    let request = Request::from(raw.clone());
-    let path = request.path();
-    let segments: Vec<&str> = path.split('/').skip(1).collect();
-    let route = (request.method(), segments.as_slice());
-    let file = match &route {
-        (Method::Get, [""] | ["chat", _]) => Some("page.html"),
-        (Method::Get, [name]) => Some(*name),
+    let url = Url::parse(&raw.url())?;
+    let segments: Vec<&str> = url.path().split('/').skip(1).collect();
+    let file = match segments.as_slice() {
+        [""] | ["chat", _] if raw.method() == "GET" => Some("page.html"),
+        [name] => Some(*name),
         _ => None,
     };
     let file = file.and_then(|name| FILES.iter().find(|(known, ..)| *known == name));
     if file.is_none() && segments.first() != Some(&"chat") {
         return Ok(None);
     }
+    let request = Request::from(Clone::clone(raw));
     let header = |name| request.headers().get(name).ok().flatten();
     let (authorization, host) = (header("Authorization"), header("Host"));
     if !session::is_open(authorization.as_deref(), host.as_deref(), env) {
@@ -53,7 +52,7 @@ pub async fn serve(raw: &web_sys::Request, env: &Env, ctx: &Context) -> Result<O
     if let Some((_, media_type, content)) = file {
         return page(media_type, content).map(Some);
     }
-    let answer = match route {
+    let answer = match (request.method(), segments.as_slice()) {
         (Method::Post, ["chat"]) => chat::ask(request, env, ctx).await,
         (Method::Get, ["chat", id, "stream"]) => stream(id, env).await,
         (Method::Get, ["chat", id, "messages"]) => messages(id, env).await,
