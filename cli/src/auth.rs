@@ -57,6 +57,7 @@ pub fn of(root: &Path) -> Result<Auth> {
     }
     Ok(match item.and_then(|item| item.as_str()) {
         Some("project-jwt") => Auth::ProjectJwt,
+        Some("own") => Auth::Own,
         _ => Auth::None,
     })
 }
@@ -118,6 +119,8 @@ mod tests {
             auth(&format!("{table}auth = \"project-jwt\"")).unwrap(),
             Auth::ProjectJwt
         );
+        let own = format!("{table}auth = \"own\"");
+        assert_eq!(auth(&own).unwrap(), Auth::Own);
         for text in [
             "",
             "[package]\nname = \"x\"",

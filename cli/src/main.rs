@@ -9,6 +9,7 @@ mod deployment;
 mod dev_vars;
 mod environment;
 mod error;
+mod example;
 mod git;
 mod hex;
 mod http;

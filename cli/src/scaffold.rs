@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use crate::{
     args::values::Auth,
     error::problem,
+    example::Example,
     git, placeholders,
     render::{self, Request},
     runtime_source::RuntimeSource,
@@ -28,6 +29,8 @@ pub struct NewProject {
     pub dir: PathBuf,
     /// A template to use instead of the built-in one: a folder or a git URL.
     pub template: Option<String>,
+    /// What is laid over the built-in one.
+    pub example: Option<Example>,
     /// Values of the template.
     pub define: BTreeMap<String, String>,
     /// Who may use the streams.
@@ -103,7 +106,7 @@ pub fn stage(ui: &Ui, project: &NewProject, ask: bool) -> Result<Staged> {
         ));
     }
     let mut define = project.define.clone();
-    define.insert("auth".to_owned(), project.auth.name().to_owned());
+    define.insert("auth".to_owned(), project.auth.in_template().to_owned());
     define.insert("runtime".to_owned(), project.runtime.value().to_owned());
     let github_actions = project.github_actions.to_string();
     define.insert(placeholders::GITHUB_ACTIONS.to_owned(), github_actions);
@@ -122,6 +125,9 @@ pub fn stage(ui: &Ui, project: &NewProject, ask: bool) -> Result<Staged> {
             render::others(ui, &request)?
         }
     };
+    if let Some(example) = project.example {
+        example.lay_over(&root, project.auth, &render::values(&request)?)?;
+    }
     let files = list_files(&root)?;
     Ok(Staged {
         _workshop: workshop,

@@ -64,6 +64,14 @@ impl Snippets {
         })
     }
 
+    /// Where the streams are, and no more: what a request needs is not known here.
+    pub fn address(url: &str) -> Self {
+        Self {
+            variables: vec![(URL, format!("{url}/v1/stream"))],
+            lines: Vec::new(),
+        }
+    }
+
     /// The variables, for a program.
     pub fn variables(&self) -> Value {
         let variables = self.variables.iter();

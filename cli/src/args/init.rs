@@ -5,7 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::values::{Auth, key_value, word};
-use crate::settings;
+use crate::{
+    example::{self, Example},
+    settings,
+};
 
 /// Options of `init`.
 #[derive(Debug, Args)]
@@ -25,6 +28,9 @@ pub struct Init {
     /// Near whom new streams are placed, as far as Cloudflare can [default: whoever creates one]
     #[arg(long, value_name = "WORD", value_parser = word(settings::LOCATION_HINT))]
     pub location_hint: Option<String>,
+    /// Start from an example
+    #[arg(long, value_name = "EXAMPLE", value_parser = example::by_name(), conflicts_with = "template")]
+    pub example: Option<Example>,
     /// A cargo-generate template to use instead of the built-in one
     #[arg(long, value_name = "PATH|GIT")]
     pub template: Option<String>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::{ValueEnum, builder::PossibleValuesParser};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::settings::Word;
 
@@ -11,20 +11,33 @@ use crate::settings::Word;
 pub const DEFAULT_PORT: u16 = 4437;
 
 /// Who may use the streams of a new project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Auth {
     /// Tokens signed with a secret of each project
     ProjectJwt,
     /// Anyone who knows the URL can read and write
     None,
+    /// Whoever the worker's own code lets in
+    #[value(skip)]
+    Own,
 }
 
 impl Auth {
-    /// The word for it in options, templates and documents.
+    /// The word for it in options and documents.
     pub fn name(self) -> &'static str {
         match self {
             Self::ProjectJwt => "project-jwt",
             Self::None => "none",
+            Self::Own => "own",
+        }
+    }
+
+    /// The word for it in the template, which knows no code but its own.
+    pub fn in_template(self) -> &'static str {
+        match self {
+            Self::Own => Self::None.name(),
+            auth => auth.name(),
         }
     }
 }

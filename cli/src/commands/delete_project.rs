@@ -129,7 +129,7 @@ fn look(
     let url = server::url(project, deletion.url, account)?;
     let secret = match auth::of(&project.root)? {
         Auth::ProjectJwt => Some(record.primary()?.clone()),
-        Auth::None => None,
+        Auth::None | Auth::Own => None,
     };
     let server = Server::new(ui, &url, Some(deletion.name.to_owned()), secret)?;
     let page = server.streams(None)?;

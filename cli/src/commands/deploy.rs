@@ -137,7 +137,8 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
     };
     let headline = headline(&deployment, &urls, is_deployed, is_exposed);
     // Without tokens, there is nothing to paste where tokens are needed.
-    let can_try = access.is_some() || auth::of(&deployment.project.root)? == Auth::None;
+    let auth = auth::of(&deployment.project.root)?;
+    let can_try = access.is_some() || auth == Auth::None;
     let snippets = match urls.first() {
         Some(url) if can_try => Some(Snippets::new(url, access.as_ref())?),
         _ => None,
@@ -147,6 +148,7 @@ pub fn run(ui: &Ui, here: &Here, args: &Deploy, credentials: Option<Credentials>
     let next = match (&access, can_try) {
         (Some(access), _) => format!("{}\n\n{lines}", access.about(Place::Remote)),
         (None, true) => lines,
+        (None, false) if auth == Auth::Own => String::new(),
         (None, false) => "`durable-streams projects create --remote` makes a project, \
                           `durable-streams token --remote --scope write` a token for it."
             .to_owned(),

@@ -36,11 +36,15 @@ pub fn run_with(ui: &Ui, here: &Here, listen: Listen, more: &Value) -> Result<()
 
 /// Says where it is and how it is used, with new tokens.
 fn show(ui: &Ui, session: &Session, more: &Value) -> Result<()> {
-    let access = match auth::of(&session.project().root)? {
+    let auth = auth::of(&session.project().root)?;
+    let access = match auth {
         Auth::ProjectJwt => Some(auth::local_access(ui, session.project())?),
-        Auth::None => None,
+        Auth::None | Auth::Own => None,
     };
-    let snippets = Snippets::new(&session.url(), access.as_ref())?;
+    let snippets = match auth {
+        Auth::Own => Snippets::address(&session.url()),
+        _ => Snippets::new(&session.url(), access.as_ref())?,
+    };
     ui.result(
         text(session, &snippets, access.as_ref()),
         &document(session, &snippets, access.as_ref(), more),

@@ -16,6 +16,7 @@ use crate::{
         values::{Auth, DEFAULT_PORT},
     },
     cloudflare::{Credentials, permissions},
+    dev_vars,
     error::problem,
     git::{self, Repository},
     interrupt,
@@ -32,6 +33,7 @@ use crate::{
 /// The folder when none is named.
 const DEFAULT_DIR: &str = "my-streams";
 const CLOSED: &str = "Who uses the streams needs a token; `durable-streams token` makes some.";
+const OWN: &str = "Who may use the streams is decided in `src/`.";
 const OPEN: &str = "There is no authentication: anyone who knows the URL can read and write.";
 
 /// Writes a project, and serves it when asked to.
@@ -52,6 +54,7 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
         auth,
         name,
         template: args.template.clone(),
+        example: args.example,
         define: definitions(&args),
         github_actions: wants_github_actions(ui, &args, &dir, git, above.as_ref(), &runtime, ask)?,
         runtime,
@@ -91,7 +94,7 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
         format!(
             "{}\n\n{}",
             written(&project, &staged),
-            next_steps(&project.dir)
+            next_steps(&project)?
         ),
         &document,
     );
@@ -121,7 +124,7 @@ fn go_on(ui: &Ui, project: &NewProject, listen: Listen) -> Result<()> {
 
 /// The name of the first project, where projects are needed to use the streams.
 fn first_project(ui: &Ui, project: &NewProject) -> Result<Option<String>> {
-    if project.auth == Auth::None {
+    if project.auth != Auth::ProjectJwt {
         return Ok(None);
     }
     let question = "Name of the first project";
@@ -254,8 +257,11 @@ fn wants_github_actions(
     Ok(wants)
 }
 
-/// Who may use the streams: as told, else asked for.
+/// Who may use the streams: as told, or as the example says, else asked for.
 fn auth(ui: &Ui, args: &Init, ask: bool) -> Result<Auth> {
+    if let Some(example) = args.example {
+        return example.auth(args.auth);
+    }
     if let Some(auth) = args.auth {
         return Ok(auth);
     }
@@ -297,11 +303,13 @@ fn written(project: &NewProject, staged: &Staged) -> String {
         match project.auth {
             Auth::ProjectJwt => CLOSED,
             Auth::None => OPEN,
+            Auth::Own => OWN,
         },
     )
 }
 
-fn next_steps(dir: &Path) -> String {
+fn next_steps(project: &NewProject) -> Result<String> {
+    let dir = &project.dir;
     let here = std::env::current_dir().ok();
     let shown = here
         .and_then(|here| dir.strip_prefix(here).ok().map(Path::to_owned))
@@ -310,10 +318,22 @@ fn next_steps(dir: &Path) -> String {
         true => String::new(),
         false => format!("  cd {}\n", quoted(&shown.display().to_string())),
     };
-    format!(
-        "Next:\n{enter}  durable-streams dev     # http://127.0.0.1:{DEFAULT_PORT}\n  \
+    let secrets = match project.example {
+        Some(example) => example.secrets()?,
+        None => Vec::new(),
+    };
+    let secrets = match secrets.is_empty() {
+        true => String::new(),
+        false => format!(
+            "  # Put {} into {} for local runs; `durable-streams secret put` is for the deployed worker\n",
+            secrets.join(" and "),
+            dev_vars::FILE
+        ),
+    };
+    Ok(format!(
+        "Next:\n{enter}{secrets}  durable-streams dev     # http://127.0.0.1:{DEFAULT_PORT}\n  \
          durable-streams deploy  # to Cloudflare"
-    )
+    ))
 }
 
 fn document(project: &NewProject, staged: &Staged, git: bool, dry_run: bool) -> Value {
@@ -322,6 +342,7 @@ fn document(project: &NewProject, staged: &Staged, git: bool, dry_run: bool) -> 
         "files": staged.files,
         "runtime": project.runtime.document(),
         "auth": project.auth.name(),
+        "example": project.example.map(|example| example.name),
         "git": git,
         "githubActions": project.github_actions,
         "dryRun": dry_run,

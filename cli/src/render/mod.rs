@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use serde::Serialize;
 
 pub use others::others;
-pub use own::own;
+pub use own::{own, values};
 
 /// What to fill in and where to put it.
 #[derive(Debug, Serialize)]

@@ -7,13 +7,19 @@ use anyhow::{Context, Result};
 use super::Request;
 use crate::{liquid, name, placeholders, scaffold::list_files};
 
+/// What a state of the built-in template is filled in with.
+pub fn values(request: &Request) -> Result<liquid::Values> {
+    let mut values = placeholders::values(&request.template, &request.define)?;
+    values.insert("project-name".to_owned(), request.name.clone());
+    Ok(values)
+}
+
 /// Fills in a state of the built-in template and returns the folder of the result.
 pub fn own(request: &Request) -> Result<PathBuf> {
     let Request { template, name, .. } = request;
     name::check(name)?;
-    let mut values = placeholders::values(template, &request.define)?;
+    let values = values(request)?;
     let ignored = placeholders::ignored(template, &values)?;
-    values.insert("project-name".to_owned(), name.clone());
     let root = request.into.join(name);
     for file in list_files(template)? {
         // What cargo-generate is told is no part of a project, and neither are its hooks.

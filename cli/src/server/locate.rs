@@ -33,7 +33,7 @@ pub fn locate(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Located> {
         false => None,
     };
     let url = address::url(&project, flags.url.as_deref(), account.as_deref())?;
-    if auth::of(&project.root)? == Auth::None {
+    if auth::of(&project.root)? != Auth::ProjectJwt {
         return Ok(Located {
             url,
             project: flags.project.clone(),

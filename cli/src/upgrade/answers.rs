@@ -28,6 +28,9 @@ pub struct Answers {
     /// The branch that the workflow deploys.
     #[serde(default = "main")]
     pub branch: String,
+    /// The example that was laid over the template.
+    #[serde(default)]
+    pub example: Option<String>,
 }
 
 /// What a project says of its own origin.
@@ -79,6 +82,7 @@ impl Origin {
                     location_hint: text(&wrangler, &["vars", "LOCATION_HINT"]).unwrap_or_default(),
                     github_actions: has_workflow,
                     branch: main(),
+                    example: None,
                 };
                 (None, answers)
             }

@@ -94,14 +94,20 @@ pub fn plan(root: &Path, runtime: Option<&RuntimeSource>) -> Result<Plan> {
     let workshop = tempfile::tempdir().context("cannot make a temporary folder")?;
     let workshop = workshop.path();
     let date = origin.compatibility_date.as_deref();
-    let (from, base) = match origin.state {
+    let (from, mut base) = match origin.state {
         Some(state) => (
             state,
             fill(state, &origin, &origin.runtime, date, workshop)?,
         ),
         None => recognise(root, &origin, workshop)?,
     };
-    let theirs = fill(template::STATE, &origin, &to, newer_date(date), workshop)?;
+    let mut theirs = fill(template::STATE, &origin, &to, newer_date(date), workshop)?;
+    if origin.answers.example.is_some() {
+        // The example's code stands in the place of the template's, and is its user's own.
+        for side in [&mut base, &mut theirs] {
+            side.retain(|file, _| !file.starts_with("src"));
+        }
+    }
     let ours = contents(root, base.keys().chain(theirs.keys()).cloned())?;
     three_ways(from, to, &base, &ours, &theirs)
 }

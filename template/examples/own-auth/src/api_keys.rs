@@ -1,0 +1,1 @@
+../../../../runtime/readme/custom_auth.rs
