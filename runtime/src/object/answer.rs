@@ -216,7 +216,10 @@ impl<P: Ports> Object<P> {
         body: &[u8],
     ) -> Done<P::Socket> {
         if created.is_new {
-            let ends = self.stream.borrow().deadline().is_some();
+            let ends = {
+                let stream = self.stream.borrow();
+                stream.deadline().is_some() || stream.will_due().is_some()
+            };
             let is_listed = self.born();
             let is_awaited = self.tell_birth();
             if is_listed || is_awaited {

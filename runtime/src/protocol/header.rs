@@ -39,8 +39,7 @@ pub const STREAM_NEXT_OFFSET: &str = "Stream-Next-Offset";
 pub const STREAM_RETENTION: &str = "Stream-Retention";
 pub const STREAM_SEQ: &str = "Stream-Seq";
 pub const STREAM_SSE_DATA_ENCODING: &str = "Stream-SSE-Data-Encoding";
-pub const STREAM_TRUNCATE_BEFORE: &str = "Stream-Truncate-Before, \
-    Stream-Will, Stream-Will-After";
+pub const STREAM_TRUNCATE_BEFORE: &str = "Stream-Truncate-Before";
 pub const STREAM_TTL: &str = "Stream-TTL";
 pub const STREAM_UP_TO_DATE: &str = "Stream-Up-To-Date";
 pub const STREAM_WILL: &str = "Stream-Will";

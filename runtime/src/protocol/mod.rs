@@ -11,6 +11,7 @@
 //! | [`producer`] | the idempotent producer state machine |
 //! | [`condition`] | `If-Match` of writers |
 //! | [`retention`] | `Stream-Retention` |
+//! | [`will`] | `Stream-Will-After` and `Stream-Will` |
 //! | [`cursor`] | cursors of live reads |
 //! | [`sse`] | the text of Server-Sent Events |
 //! | [`etag`] | entity tags and `If-None-Match` |
@@ -63,3 +64,4 @@ pub mod time;
 pub mod truncate;
 pub mod version;
 pub mod webhook_url;
+pub mod will;

@@ -34,6 +34,8 @@ pub struct Created {
     pub tail: Offset,
     /// Whether the stream is closed.
     pub closed: bool,
+    /// After how many seconds without an append its will is carried out, if it has one.
+    pub will_after: Option<u64>,
     /// How many messages or bytes the request appended.
     pub count: u64,
 }
@@ -68,6 +70,8 @@ pub struct Metadata {
     pub earliest: Offset,
     /// How much of the stream is kept, if not everything.
     pub retention: Option<Retention>,
+    /// After how many seconds without an append its will is carried out, if it has one.
+    pub will_after: Option<u64>,
 }
 
 /// What a truncation came to.
@@ -192,6 +196,10 @@ impl Reply {
         self.with_some(name, set.then_some("true"))
     }
 
+    fn with_seconds(self, name: &'static str, seconds: Option<u64>) -> Self {
+        self.with_some(name, seconds.map(|seconds| seconds.to_string()))
+    }
+
     /// The answer to a PUT of the stream at `url`.
     pub fn created(created: &Created, url: &str) -> Self {
         Self::new(if created.is_new { 201 } else { 200 })
@@ -199,6 +207,7 @@ impl Reply {
             .with(header::CONTENT_TYPE, created.content_type.as_str())
             .with(header::STREAM_NEXT_OFFSET, created.tail.to_string())
             .with_flag(header::STREAM_CLOSED, created.closed)
+            .with_seconds(header::STREAM_WILL_AFTER, created.will_after)
     }
 
     /// The answer to a POST. Only new data from a producer is 200 (section 5.2.1).
@@ -237,6 +246,7 @@ impl Reply {
                 header::STREAM_RETENTION,
                 metadata.retention.map(|retention| retention.to_string()),
             )
+            .with_seconds(header::STREAM_WILL_AFTER, metadata.will_after)
             .with_earliest(metadata.earliest)
             .with_flag(header::STREAM_CLOSED, metadata.closed)
             .with(header::CACHE_CONTROL, "no-store")

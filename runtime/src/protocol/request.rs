@@ -10,6 +10,7 @@ use super::offset::Offset;
 use super::path::{PathError, StreamPath};
 use super::producer::Claim;
 use super::retention::Retention;
+use super::will::Will;
 
 /// The longest `Producer-Id` and `Stream-Seq` taken, in bytes. They are of visible ASCII and spaces:
 /// the platform gives other bytes of a header in a form that several of them share.
@@ -34,6 +35,8 @@ pub struct Create {
     /// How much of the stream is to be kept. Without it, a fork keeps what its source does, and
     /// any other stream everything.
     pub retention: Option<Retention>,
+    /// What becomes of the stream when nobody appends to it any more.
+    pub will: Option<Will>,
 }
 
 /// What a fork starts with (section 4.2).
@@ -59,6 +62,8 @@ impl Create {
         header::STREAM_FORK_OFFSET,
         header::STREAM_FORK_SUB_OFFSET,
         header::STREAM_RETENTION,
+        header::STREAM_WILL_AFTER,
+        header::STREAM_WILL,
         header::X_FORWARDED_PROTO,
         header::X_FORWARDED_HOST,
     ];
@@ -76,6 +81,7 @@ impl Create {
             public: is_public(query)?,
             fork: fork(header)?,
             retention: retention(header)?,
+            will: Will::parse(header)?,
         };
         create.check_retention()?;
         Ok(create)

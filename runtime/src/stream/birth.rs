@@ -18,13 +18,17 @@
 //! What earlier releases can pass over without harm needs no version. A record whose readers are
 //! kept away by nothing else, such as a bucket of producers, states its own.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::storage::StorageError;
 use crate::protocol::content_type::ContentType;
 use crate::protocol::expiry::Expiry;
+use crate::protocol::offset::Offset;
 use crate::protocol::retention::Retention;
 use crate::protocol::version::{self, STORED, Stated};
+use crate::protocol::will::Will;
 
 /// Finds the text of the table, and with it the birth record; and those of what may be beside it:
 /// [links](super::links) and [farewells](super::farewell).
@@ -62,6 +66,10 @@ pub struct Birth {
     pub origin: Option<Origin>,
     /// How much of the stream is kept, if not everything.
     pub retention: Option<Retention>,
+    /// What becomes of the stream when nobody appends to it any more, as streams of its type keep it.
+    pub will: Option<Will>,
+    /// Of a stream with a will, the tail it was created with.
+    pub will_from: Offset,
     /// The first position there was at its creation; 0 unless it is a fork of a stream that had
     /// lost its beginning.
     pub earliest: u64,
@@ -154,21 +162,51 @@ struct Record {
     origin: Option<Origin>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     retention: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    will: Option<WillRecord>,
     #[serde(default, skip_serializing_if = "super::state::is_zero")]
     earliest: u64,
     created_at: u64,
+}
+
+/// How a will is written down. Earlier releases pass over it.
+#[derive(Serialize, Deserialize)]
+struct WillRecord {
+    after: u64,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    content: String,
+    #[serde(default, skip_serializing_if = "super::state::is_zero")]
+    from: u64,
+}
+
+impl WillRecord {
+    fn encode(will: &Will, from: Offset) -> Self {
+        Self {
+            after: will.after,
+            content: STANDARD.encode(&will.content),
+            from: from.position(),
+        }
+    }
+
+    fn decode(self) -> Option<(Will, Offset)> {
+        let content = STANDARD.decode(self.content).ok()?;
+        let after = self.after;
+        Some((Will { after, content }, Offset::new(self.from)?))
+    }
 }
 
 impl Birth {
     /// The statement that makes the table of a stream with this birth record.
     ///
     /// `id` is what the `chunk`, `state`, `producers`, `copied`, `segment` and `upkeep` modules say; `count`
-    /// is the number of positions that start in the row; `seq` is the latest `Stream-Seq` up to the row.
+    /// is the number of positions that start in the row; `seq` is the latest `Stream-Seq` up to the row;
+    /// `at`, which only streams with a will have, is what the `will` module says.
     pub fn create_table(&self) -> String {
         let record = self.encode();
+        let at = if self.will.is_some() { ", at TEXT" } else { "" };
         format!(
             "CREATE TABLE stream (/*{record}*/ id INTEGER PRIMARY KEY, count INTEGER NOT NULL, \
-             body BLOB NOT NULL, seq TEXT)"
+             body BLOB NOT NULL, seq TEXT{at})"
         )
     }
 
@@ -204,6 +242,10 @@ impl Birth {
             key: self.key.map(Key::encode),
             origin: self.origin.clone(),
             retention: self.retention.map(|retention| retention.to_string()),
+            will: self
+                .will
+                .as_ref()
+                .map(|will| WillRecord::encode(will, self.will_from)),
             earliest: self.earliest,
             created_at: self.created_at,
         };
@@ -222,6 +264,11 @@ impl Birth {
     fn decode(record: Record) -> Option<Self> {
         let retention = record.retention.as_deref().map(Retention::parse);
         let expiry = Expiry::join(record.ttl, record.expires_at)?;
+        let will = match record.will {
+            Some(will) => Some(will.decode()?),
+            None => None,
+        };
+        let will_from = will.as_ref().map_or(Offset::START, |(_, from)| *from);
         let key = match record.key {
             Some(key) => Some(Key::decode(&key)?),
             None => None,
@@ -239,6 +286,8 @@ impl Birth {
             key,
             origin: record.origin,
             retention: retention.transpose().ok()?,
+            will: will.map(|(will, _)| will),
+            will_from,
             earliest: record.earliest,
             created_at: record.created_at,
         })
@@ -272,6 +321,7 @@ mod tests {
             key: Option<u128>,
             origin in proptest::option::of(("\\PC{1,40}", any::<u64>(), any::<u64>())),
             retention in proptest::option::of(1u64..1 << 47),
+            will in proptest::option::of((any::<u64>(), prop::collection::vec(any::<u8>(), 0..60), 0u64..1 << 47)),
             earliest in 0u64..3,
             created_at: u64,
         ) {
@@ -289,6 +339,8 @@ mod tests {
                 key: key.map(Key::new),
                 origin,
                 retention: retention.map(Retention::Bytes),
+                will_from: will.as_ref().map_or(Offset::START, |will| Offset::new(will.2).unwrap()),
+                will: will.map(|(after, content, _)| Will { after, content }),
                 earliest,
                 created_at,
             };
@@ -316,6 +368,8 @@ mod tests {
             key: None,
             origin: None,
             retention: None,
+            will: None,
+            will_from: Offset::START,
             earliest: 0,
             created_at: 0,
         };

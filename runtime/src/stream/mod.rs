@@ -16,6 +16,7 @@
 //! | `copied` | how far the sources are whose copies it is the target of |
 //! | [`links`] | subscriptions that are told of what is appended |
 //! | [`mod@slice`] | what those get of it that copy the stream |
+//! | [`will`] | what becomes of it when nobody appends any more |
 //! | [`farewell`] | what is left to say of a stream that has ended |
 
 use std::ops::ControlFlow;
@@ -33,6 +34,7 @@ pub mod state;
 pub mod storage;
 pub mod tier;
 pub mod verbs;
+pub mod will;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -50,6 +52,7 @@ use storage::{Storage, StorageError};
 use tier::hot::Hot;
 use tier::seal;
 use tier::upkeep::Upkeep;
+use will::Silence;
 
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
@@ -107,6 +110,8 @@ struct Present {
     /// How much lies in rows; `None` when nobody has counted it.
     hot: Option<Hot>,
     lifetime: Lifetime,
+    /// What the will waits for, if there is one and the stream was open when it was loaded.
+    silence: Option<Silence>,
     forks: Forks,
     /// Who copies into the stream; nothing when that was not read.
     feeders: Option<Box<Feeders>>,
@@ -276,6 +281,7 @@ fn load_stream(storage: &impl Storage, table: &str) -> Result<Cache, StorageErro
         tail = Tail::bare(state.earliest(), state.seq.clone());
     }
     let lifetime = Lifetime::reloaded(&birth, &state);
+    let silence = Silence::load(storage, &birth, &state, tail.offset)?;
     Ok(Cache::Present(Box::new(Present {
         birth,
         state,
@@ -284,6 +290,7 @@ fn load_stream(storage: &impl Storage, table: &str) -> Result<Cache, StorageErro
         sealed,
         hot: None,
         lifetime,
+        silence,
         forks: Forks::default(),
         feeders: None,
         looked_for_old: None,

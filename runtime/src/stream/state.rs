@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::birth::Birth;
 use super::storage::{Param, Statement, StorageError};
+use super::will::Mark;
 use crate::protocol::offset::Offset;
 use crate::protocol::producer::Claim;
 use crate::protocol::version::{self, STORED, Stated};
@@ -51,6 +52,9 @@ pub struct State {
     /// Whether the directory knows the stream; nothing if nobody has noted that.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registered: Option<bool>,
+    /// Of a stream with a will, when it was last appended to, where no row says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub quiet: Option<Mark>,
 }
 
 /// From this version on, streams may start in the middle.
@@ -155,6 +159,7 @@ mod tests {
             seq in proptest::option::of("\\PC{1,9}"),
             listed: Option<u64>,
             registered: Option<bool>,
+            quiet in proptest::option::of((any::<u64>(), any::<u64>())),
         ) {
             let closed_by = closed_by.map(|(id, epoch, seq)| ClosedBy { id, epoch, seq });
             let state = State {
@@ -167,6 +172,7 @@ mod tests {
                 seq,
                 listed,
                 registered,
+                quiet: quiet.map(|(tail, at)| Mark { tail, at }),
             };
             prop_assert_eq!(State::decode(&state.encode()), Ok(state));
         }

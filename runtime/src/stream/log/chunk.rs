@@ -9,6 +9,7 @@
 use crate::protocol::json;
 use crate::protocol::offset::Offset;
 use crate::stream::storage::{Param, Row, Statement};
+use crate::stream::will::Mark;
 
 /// Row ids per position.
 const PARTS: i64 = 64;
@@ -37,8 +38,15 @@ pub const DELETE_BEFORE: &str = "DELETE FROM stream WHERE id >= 0 AND id < ?1";
 const EXTEND: &str = "UPDATE stream SET body = CAST(body || ?1 AS BLOB), count = count + ?2, \
     seq = ?3 WHERE id = ?4";
 
+/// The same of streams with a will.
+const EXTEND_AT: &str = "UPDATE stream SET body = CAST(body || ?1 AS BLOB), count = count + ?2, \
+    seq = ?3, at = ?5 WHERE id = ?4";
+
 /// Adds a row.
 pub const INSERT: &str = "INSERT INTO stream (id, count, body, seq) VALUES (?1, ?2, ?3, ?4)";
+
+/// The same of streams with a will.
+const INSERT_AT: &str = "INSERT INTO stream (id, count, body, seq, at) VALUES (?1, ?2, ?3, ?4, ?5)";
 
 /// How large rows get, in bytes.
 #[derive(Clone, Copy, Debug)]
@@ -177,6 +185,8 @@ pub struct Plan<'a> {
     /// The tail after the append.
     pub tail: Tail,
     writes: Vec<Write<'a>>,
+    /// What the rows say of when they were written, in streams with a will.
+    mark: Option<String>,
 }
 
 impl<'a> Plan<'a> {
@@ -209,6 +219,7 @@ impl<'a> Plan<'a> {
                     last,
                 },
                 writes,
+                mark: None,
             });
         }
         let mut writes = Vec::new();
@@ -229,7 +240,16 @@ impl<'a> Plan<'a> {
                 last,
             },
             writes,
+            mark: None,
         })
+    }
+
+    /// The same for a stream with a will: what is appended at a time, in milliseconds since the Unix
+    /// epoch.
+    #[must_use]
+    pub fn at(mut self, time: Option<u64>) -> Self {
+        self.mark = time.map(|time| Mark::new(self.tail.offset, time).encode());
+        self
     }
 
     /// The plan of an append without data: nothing.
@@ -240,6 +260,7 @@ impl<'a> Plan<'a> {
                 ..tail.clone()
             },
             writes: Vec::new(),
+            mark: None,
         }
     }
 
@@ -247,27 +268,43 @@ impl<'a> Plan<'a> {
     /// always has it.
     pub fn statements(&self) -> impl Iterator<Item = Statement<'_>> {
         let seq = self.tail.seq.as_deref().map_or(Param::Null, Param::Text);
+        let mark = self.mark.as_deref().map(Param::Text);
+        let (extend, insert) = match mark {
+            Some(_) => (EXTEND_AT, INSERT_AT),
+            None => (EXTEND, INSERT),
+        };
         self.writes.iter().map(move |write| match write {
             Write::Extend { id, body, count } => Statement {
-                sql: EXTEND,
-                params: vec![
-                    Param::Blob(body),
-                    Param::Integer(*count),
-                    seq,
-                    Param::Integer(*id),
-                ],
+                sql: extend,
+                params: with(
+                    mark,
+                    vec![
+                        Param::Blob(body),
+                        Param::Integer(*count),
+                        seq,
+                        Param::Integer(*id),
+                    ],
+                ),
             },
             Write::Insert { id, body, count } => Statement {
-                sql: INSERT,
-                params: vec![
-                    Param::Integer(*id),
-                    Param::Integer(*count),
-                    Param::Blob(body),
-                    seq,
-                ],
+                sql: insert,
+                params: with(
+                    mark,
+                    vec![
+                        Param::Integer(*id),
+                        Param::Integer(*count),
+                        Param::Blob(body),
+                        seq,
+                    ],
+                ),
             },
         })
     }
+}
+
+fn with<'a>(mark: Option<Param<'a>>, mut params: Vec<Param<'a>>) -> Vec<Param<'a>> {
+    params.extend(mark);
+    params
 }
 
 /// The last chunk, if the data fits in.

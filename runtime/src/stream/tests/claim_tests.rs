@@ -53,6 +53,7 @@ impl<'a> Source<'a> {
             public: false,
             fork: None,
             retention: None,
+            will: None,
         };
         let created = stream.create(&request, None, b"text", named(0), KEY, 0);
         created.unwrap();

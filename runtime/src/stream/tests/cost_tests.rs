@@ -42,6 +42,7 @@ fn created_to_keep(
         public: false,
         fork: None,
         retention,
+        will: None,
     };
     let name = Name {
         path: "a".into(),

@@ -225,6 +225,7 @@ impl<'a> Town<'a> {
             public: false,
             fork: None,
             retention: None,
+            will: None,
         };
         let name = self.name(at);
         let created = self.streams[at].create(&request, None, b"", name.clone(), KEY, self.now);
@@ -316,6 +317,7 @@ impl<'a> Town<'a> {
                 sub_offset: sub_offset as u64,
             }),
             retention: None,
+            will: None,
         };
         match self.streams[target].find(&request, self.now) {
             Ok(None) => prop_assert!(self.models[target].is_none()),

@@ -47,6 +47,7 @@ fn creation(content_type: &str) -> Create {
         public: false,
         fork: None,
         retention: None,
+        will: None,
     }
 }
 

@@ -39,6 +39,7 @@ fn create(content_type: ContentType, ttl: bool) -> Create {
         public: false,
         fork: None,
         retention: None,
+        will: None,
     }
 }
 
@@ -922,6 +923,7 @@ fn pages_tell_caches_how_long() {
         public: false,
         fork: None,
         retention: None,
+        will: None,
     };
     stream
         .create(&request, None, b"[1]", named("1"), KEY, 0)

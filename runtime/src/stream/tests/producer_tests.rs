@@ -85,6 +85,8 @@ fn a_bucket_that_is_filled_on_purpose_stays_small_and_takes_producers() {
         key: None,
         origin: None,
         retention: None,
+        will: None,
+        will_from: crate::protocol::offset::Offset::START,
         earliest: 0,
         created_at: 0,
     };

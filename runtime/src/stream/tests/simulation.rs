@@ -210,6 +210,7 @@ impl<'a> World<'a> {
             } else {
                 Retention::Bytes
             }),
+            will: None,
         };
         let name = Name {
             path: "a".into(),

@@ -54,6 +54,7 @@ fn creation() -> Create {
         public: false,
         fork: None,
         retention: None,
+        will: None,
     }
 }
 

@@ -14,6 +14,7 @@ use crate::stream::Present;
 use crate::stream::Stream;
 use crate::stream::log::chunk::{self, Cut, RowId, Tail};
 use crate::stream::log::collect::Collector;
+use crate::stream::state::{self, State};
 use crate::stream::storage::{Param, Statement, Storage, StorageError};
 
 /// An object to put.
@@ -136,7 +137,15 @@ impl<S: Storage> Stream<S> {
             record,
             seq: last.seq.clone(),
         };
-        commit(storage, &segment, seal.end, &last)?;
+        // The row that says when the stream was last appended to may go.
+        let state = present.quiet().map(|quiet| State {
+            quiet: Some(quiet),
+            ..present.state.clone()
+        });
+        commit(storage, &segment, seal.end, &last, state.as_ref())?;
+        if let Some(state) = state {
+            present.state = state;
+        }
         let rest = last.rest.as_ref().map(|(_, rest)| rest.len());
         moved(present, seal.end, seal.share, rest);
         Ok(true)
@@ -158,10 +167,12 @@ fn commit(
     segment: &Segment,
     end: Offset,
     last: &Border,
+    state: Option<&State>,
 ) -> Result<(), StorageError> {
     let too_far = || StorageError::Failed("a segment ends beyond the largest offset".into());
     let end = RowId::chunk(end).encode().ok_or_else(too_far)?;
     let record = segment.record.encode();
+    let state = state.map(State::encode);
     let mut batch = vec![
         Statement {
             sql: chunk::DELETE_BEFORE,
@@ -181,6 +192,7 @@ fn commit(
             ],
         });
     }
+    batch.extend(state.as_ref().map(|state| state::put(state::ROW_ID, state)));
     storage.write(&batch)
 }
 

@@ -366,7 +366,12 @@ impl<S: Storage> Stream<S> {
                 // Somebody may make it possible again.
                 due.map(|at| at.max(now.saturating_add(LOOK_AGAIN)))
             });
-            let others = [stream.deadline(), asked, is_left.then_some(now)];
+            let others = [
+                stream.deadline(),
+                stream.will_due(),
+                asked,
+                is_left.then_some(now),
+            ];
             Ok(jobs.into_iter().chain(others).flatten().min())
         })
     }

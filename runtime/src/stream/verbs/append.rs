@@ -17,6 +17,7 @@ use crate::stream::log::chunk::{Data, Plan, RowLimits, Tail};
 use crate::stream::log::producers::{self, Bucket, Place};
 use crate::stream::state::{self, ClosedBy, State};
 use crate::stream::storage::{Param, Storage, StorageError};
+use crate::stream::will::Silence;
 
 impl<S: Storage> Stream<S> {
     /// Appends `body` and closes the stream if the request says so.
@@ -52,11 +53,13 @@ impl<S: Storage> Stream<S> {
             }
             not_overtaken(present, request.if_match.as_ref())?;
             let seq = next_seq(&present.tail, request)?;
-            let plan = body.plan(&present.tail, seq, limits)?;
+            let heard = present.heard(now);
+            let plan = body.plan(&present.tail, seq, limits)?.at(heard);
             let state = request.close.then(|| closed_state(&present.state, request));
             commit(storage, &plan, producer.as_ref(), state.as_ref())?;
 
             let count = body.appended(present, plan.tail);
+            present.silence = heard.map(Silence::Since);
             if let Some(state) = state {
                 present.state = state;
             }

@@ -10,6 +10,7 @@ use crate::protocol::error::Error;
 use crate::protocol::reply::Appended;
 use crate::stream::copied::{self, Feeder, Feeders, Verdict};
 use crate::stream::storage::Storage;
+use crate::stream::will::Silence;
 use crate::stream::{Cache, Stream};
 
 /// What came of a copy.
@@ -141,12 +142,16 @@ impl<S: Storage> Stream<S> {
             };
             let body = Body::parse(&text, &present.birth.content_type)?;
             let seq = present.tail.seq.clone();
-            let plan = body.plan(&present.tail, seq, limits)?;
+            let heard = present.heard(now);
+            let plan = body.plan(&present.tail, seq, limits)?.at(heard);
             let mut batch: Vec<_> = plan.statements().collect();
             batch.extend(copied::put(&changed));
             storage.write(&batch)?;
             drop(batch);
             let count = body.appended(present, plan.tail);
+            if count > 0 {
+                present.silence = heard.map(Silence::Since);
+            }
             let appended = Appended {
                 tail: present.tail.offset,
                 closed: false,

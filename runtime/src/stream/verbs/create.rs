@@ -18,6 +18,7 @@ use crate::stream::log::chunk::{Data, Plan, Tail};
 use crate::stream::log::latest::Latest;
 use crate::stream::state::State;
 use crate::stream::storage::{Statement, Storage};
+use crate::stream::will::Silence;
 
 impl<S: Storage> Stream<S> {
     /// Finds the stream that a PUT asks for, if it is there already with the same configuration.
@@ -61,10 +62,13 @@ impl<S: Storage> Stream<S> {
         if let Some(created) = self.find(request, now)? {
             return Ok(created);
         }
-        let birth = Birth {
+        let mut birth = Birth {
             listed: self.lists,
             ..birth(request, loan, name, key, self.born_at(now))
         };
+        if let Some(will) = &birth.will {
+            birth.will = Some(will.of_type(&birth.content_type)?);
+        }
         if let Some(retention) = birth.retention {
             retention.check(&birth.content_type)?;
         }
@@ -73,13 +77,14 @@ impl<S: Storage> Stream<S> {
 
     fn create_new(
         &mut self,
-        birth: Birth,
+        mut birth: Birth,
         loan: Option<&Loan>,
         body: &[u8],
     ) -> Result<Created, Error> {
         let data = Body::parse(body, &birth.content_type)?;
         let inherited = self.inherit(loan, birth.content_type.is_json())?;
         let plan = data.plan(&inherited.tail, None, self.limits)?;
+        birth.will_from = plan.tail.offset;
         let table = birth.create_table();
         let segments = loan.map_or(&[][..], |loan| &loan.segments);
         let records: Vec<_> = segments.iter().map(|s| s.record.encode()).collect();
@@ -96,11 +101,16 @@ impl<S: Storage> Stream<S> {
 
         let state = State::of(&birth);
         let lifetime = Lifetime::new(&birth);
+        let silence = birth
+            .will
+            .as_ref()
+            .map(|_| Silence::Since(birth.created_at));
         let created = Created {
             is_new: true,
             content_type: birth.content_type.clone(),
             tail: plan.tail.offset,
             closed: state.closed,
+            will_after: birth.will.as_ref().map(|will| will.after),
             count: plan.tail.offset.since(inherited.tail.offset),
         };
         self.beside.links = self.beside.links.map(Linked::beside_new);
@@ -112,6 +122,7 @@ impl<S: Storage> Stream<S> {
             sealed: loan.map_or(Offset::START, |loan| loan.sealed),
             hot: None,
             lifetime,
+            silence,
             forks: Forks::default(),
             feeders: None,
             looked_for_old: None,
@@ -155,6 +166,8 @@ fn birth(request: &Create, loan: Option<&Loan>, name: Name, key: Key, now: u64) 
         key: Some(key),
         origin,
         retention: request.retention.or(loan.and_then(|loan| loan.retention)),
+        will: request.will.clone(),
+        will_from: Offset::START,
         earliest: loan.map_or(0, |loan| loan.earliest.position()),
         created_at: now,
     }
@@ -192,6 +205,13 @@ fn found(present: &Present, request: &Create) -> Result<Created, Error> {
     if !same_retention {
         return Err(Error::Exists("retention (Stream-Retention)"));
     }
+    let will = request
+        .will
+        .as_ref()
+        .map(|will| will.of_type(&birth.content_type));
+    if birth.will != will.transpose()? {
+        return Err(Error::Exists("will (Stream-Will-After or Stream-Will)"));
+    }
     if present.state.closed != request.closed {
         return Err(Error::Exists("closed status (Stream-Closed)"));
     }
@@ -203,6 +223,7 @@ fn found(present: &Present, request: &Create) -> Result<Created, Error> {
         content_type: birth.content_type.clone(),
         tail: present.tail.offset,
         closed: present.state.closed,
+        will_after: birth.will.as_ref().map(|will| will.after),
         count: 0,
     })
 }

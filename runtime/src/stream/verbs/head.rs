@@ -21,6 +21,7 @@ impl<S: Storage> Stream<S> {
                 closed: present.state.closed,
                 earliest: present.earliest(),
                 retention: present.birth.retention,
+                will_after: present.birth.will.as_ref().map(|will| will.after),
             })
         })
     }

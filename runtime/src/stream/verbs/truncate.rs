@@ -37,6 +37,8 @@ impl<S: Storage> Stream<S> {
                 let seq = present.tail.seq.clone().filter(|_| before == tail);
                 let state = State {
                     seq,
+                    // It may be the row that says so which goes.
+                    quiet: present.quiet(),
                     ..present.state.truncated(before)
                 };
                 storage.write(&[state::put(state::ROW_ID, &state.encode())])?;
