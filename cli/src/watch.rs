@@ -16,7 +16,9 @@ use notify::{
 
 use crate::{dev_vars, project::MANIFESTS, ui::Ui};
 
-/// Files beside `src/` and the settings that make a difference.
+/// Folders of sources: the second one is where examples have pages that are taken into the worker.
+const FOLDERS: [&str; 2] = ["src", "page"];
+/// Files beside those and the settings that make a difference.
 const FILES: &[&str] = &["Cargo.toml", "build.rs"];
 /// How often to look where the system does not tell of changes.
 const LOOKS: Duration = Duration::from_secs(1);
@@ -69,12 +71,10 @@ impl Watch {
         };
         let mut watcher = W::new(told, Config::default().with_poll_interval(LOOKS))?;
         // The folder and not the files: many editors put a new file in the place of the old one.
-        let watched = [
-            (root.to_owned(), RecursiveMode::NonRecursive),
-            (root.join("src"), RecursiveMode::Recursive),
-        ];
-        for (path, mode) in watched {
-            watcher.watch(&path, mode)?;
+        watcher.watch(root, RecursiveMode::NonRecursive)?;
+        let folders = FOLDERS.map(|folder| root.join(folder));
+        for folder in folders.iter().filter(|folder| folder.is_dir()) {
+            watcher.watch(folder, RecursiveMode::Recursive)?;
         }
         Ok(Self {
             _watcher: Box::new(watcher),
@@ -126,13 +126,13 @@ fn matters(root: &Path, event: &Event) -> bool {
     written && event.paths.iter().any(|path| is_source(root, path))
 }
 
-/// Whether a file makes a difference: a source, or one of those beside `src/`.
+/// Whether a file makes a difference: a source, or one of those beside them.
 fn is_source(root: &Path, path: &Path) -> bool {
     let Ok(below) = path.strip_prefix(root) else {
         return false;
     };
     let name = below.to_str().unwrap_or_default();
-    below.starts_with("src")
+    FOLDERS.iter().any(|folder| below.starts_with(folder))
         || FILES.contains(&name)
         || MANIFESTS.contains(&name)
         || name.starts_with(dev_vars::FILE)
@@ -165,12 +165,18 @@ mod tests {
     fn sources_matter_and_products_do_not() {
         let dir = tempfile::tempdir().unwrap();
         let root = dir.path().canonicalize().unwrap();
-        for folder in ["src/deep", "build", "target"] {
+        for folder in ["src/deep", "page", "build", "target"] {
             fs::create_dir_all(root.join(folder)).unwrap();
         }
         let watch = Watch::with::<RecommendedWatcher>(&root).unwrap();
         let write = |name: &str| fs::write(root.join(name), "x").unwrap();
-        for source in ["src/lib.rs", "src/deep/a.rs", "Cargo.toml", "wrangler.toml"] {
+        for source in [
+            "src/lib.rs",
+            "src/deep/a.rs",
+            "page/index.html",
+            "Cargo.toml",
+            "wrangler.toml",
+        ] {
             assert!(notices(&watch, || write(source)), "{source}");
         }
         for product in ["build/index.js", "target/x", "Cargo.lock"] {

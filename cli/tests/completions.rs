@@ -15,6 +15,7 @@ const CASES: &[(&str, &[&str])] = &[
     ("-C . subscriptions keys ro", &["rotate"]),
     ("token --scope w", &["write"]),
     ("subscriptions create --type pull", &["pull-wake"]),
+    ("init --example own", &["own-auth"]),
     ("render", &[]),
     ("create-", &[]),
 ];

@@ -171,6 +171,7 @@ fn json_is_one_document() {
             "files": [".gitignore", "Cargo.toml", "README.md", "src/lib.rs", "wrangler.toml"],
             "runtime": { "version": "0.1.0" },
             "auth": "project-jwt",
+            "example": null,
             "git": false,
             "githubActions": false,
             "dryRun": false,

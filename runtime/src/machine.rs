@@ -188,6 +188,13 @@ pub trait Signs: Machine {
     fn sign(&self, private: &str, bytes: &[u8]) -> impl Future<Output = Result<Vec<u8>, String>>;
 }
 
+/// Tells what [`Signs`] has signed.
+pub trait Verifies {
+    /// Whether it is the signature of some bytes by the private half of a public key, which is as in
+    /// [`KeyPair::public`]. What is no key and no signature is not.
+    fn verify(&self, public: &str, signature: &[u8], bytes: &[u8]) -> impl Future<Output = bool>;
+}
+
 /// See [`Signs::new_key`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct KeyPair {

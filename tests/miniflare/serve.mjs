@@ -1,6 +1,6 @@
 // Serves one worker on workerd:
 // node serve.mjs '{"script", "compatibilityDate", "compatibilityFlags", "state", "vars", "registry",
-// "entries", "r2", "isCounted", "port"}'.
+// "entries", "r2", "hasJobs", "isCounted", "port"}'.
 // Prints {"url"} when it answers, and ends when stdin does, so that no server outlives its test,
 // however that test ends. Each line on stdin is what is to go wrong with R2 from now on, a key of
 // `faults` in faulty-r2.mjs, and is repeated on stdout when it does.
@@ -11,7 +11,7 @@ import { Miniflare } from "miniflare"
 
 const options = JSON.parse(process.argv[2])
 const { script, compatibilityDate, compatibilityFlags, state } = options
-const { vars, registry, entries, r2, isCounted, port } = options
+const { vars, registry, entries, r2, hasJobs, isCounted, port } = options
 
 const moduleIn = (path) => ({
   type: "ESModule",
@@ -139,6 +139,10 @@ const streams = {
     ...(isFaulty && { R2: "faulty-r2" }),
   },
   serviceBindings: isCounted ? { COUNT } : {},
+  ...(hasJobs && {
+    queueProducers: { JOBS: "jobs" },
+    queueConsumers: { jobs: { maxBatchSize: 3, maxBatchTimeout: 1 } },
+  }),
   analyticsEngineDatasets: { METRICS: { dataset: "metrics" } },
   bindings: vars,
 }
@@ -152,6 +156,7 @@ const server = new Miniflare({
     own,
   ],
   defaultPersistRoot: state,
+  unsafeTriggerHandlers: hasJobs,
   // Otherwise miniflare asks a server of Cloudflare where this machine is.
   cf: false,
   host: "127.0.0.1",

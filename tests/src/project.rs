@@ -33,6 +33,8 @@ pub enum Auth {
     ProjectJwt,
     /// Whoever has a key: `tests/custom-auth/lib.rs`.
     ApiKeys,
+    /// Whoever has a token of the project, and code of the worker's own: `tests/own-code/lib.rs`.
+    OwnCode,
 }
 
 impl Auth {
@@ -42,6 +44,7 @@ impl Auth {
             Self::None => "my-streams",
             Self::ProjectJwt => "my-projects",
             Self::ApiKeys => "api-keys",
+            Self::OwnCode => "own-code",
         }
     }
 
@@ -49,7 +52,16 @@ impl Auth {
     fn option(self) -> &'static str {
         match self {
             Self::None | Self::ApiKeys => "none",
-            Self::ProjectJwt => "project-jwt",
+            Self::ProjectJwt | Self::OwnCode => "project-jwt",
+        }
+    }
+
+    /// What the project has in place of the scaffolded code, below `tests`.
+    fn code(self) -> Option<&'static str> {
+        match self {
+            Self::None | Self::ProjectJwt => None,
+            Self::ApiKeys => Some("custom-auth"),
+            Self::OwnCode => Some("own-code"),
         }
     }
 }
@@ -62,7 +74,7 @@ impl Worker {
 
     /// The bundle of a scaffolded project. The first call of a process builds it.
     pub fn with(auth: Auth) -> Result<Self> {
-        static BUILT: [OnceLock<Result<Worker, String>>; 3] = [const { OnceLock::new() }; 3];
+        static BUILT: [OnceLock<Result<Worker, String>>; 4] = [const { OnceLock::new() }; 4];
         let built =
             BUILT[auth as usize].get_or_init(|| build(auth).map_err(|error| format!("{error:#}")));
         built.clone().map_err(|error| anyhow!(error))
@@ -126,19 +138,40 @@ impl Project {
             init.arg("init").arg(&dir);
             run(init.args(["--yes", "--auth", auth.option(), "--no-git", "--overwrite"]))?;
         }
-        if auth == Auth::ApiKeys {
-            let source = places::repository().join("tests/custom-auth/lib.rs");
-            fs::copy(source, dir.join("src/lib.rs"))?;
+        if let Some(code) = auth.code() {
+            let source = places::repository().join("tests").join(code);
+            fs::copy(source.join("lib.rs"), dir.join("src/lib.rs"))?;
+        }
+        if auth == Auth::OwnCode {
+            depend(&dir.join("Cargo.toml"))?;
         }
         Ok(Self { dir, _lock: lock })
     }
 
     /// The same, without the data of earlier runs of `dev`.
     pub fn take_empty(auth: Auth) -> Result<Self> {
-        let project = Self::take(auth)?;
-        match fs::remove_dir_all(project.dir.join(".wrangler/state")) {
+        Self::take(auth)?.emptied()
+    }
+
+    /// A project as `init --example` writes it, without the data of earlier runs. The examples are a
+    /// part of the program.
+    pub fn of_example(name: &str) -> Result<Self> {
+        let folder = format!("example-{name}");
+        let lock = places::lock(&folder)?;
+        let program = cli()?;
+        let dir = places::work_dir(&folder)?;
+        if modified(&dir.join("Cargo.toml")) < modified(&program) {
+            let mut init = command(&program)?;
+            init.arg("init").arg(&dir).args(["--example", name]);
+            run(init.args(["--yes", "--no-git", "--overwrite"]))?;
+        }
+        Self { dir, _lock: lock }.emptied()
+    }
+
+    fn emptied(self) -> Result<Self> {
+        match fs::remove_dir_all(self.dir.join(".wrangler/state")) {
             Err(error) if error.kind() != ErrorKind::NotFound => Err(error.into()),
-            _ => Ok(project),
+            _ => Ok(self),
         }
     }
 
@@ -172,6 +205,19 @@ impl Project {
         fs::write(&path, after)?;
         Ok(Edited { path, before })
     }
+}
+
+/// Lets a project use what its own code needs.
+fn depend(manifest: &Path) -> Result<()> {
+    let text = fs::read_to_string(manifest)?;
+    let Some((start, rest)) = text.split_once("\nworker = \"") else {
+        return Ok(());
+    };
+    let (version, rest) = rest.split_once('"').context("no version of worker")?;
+    let own = format!(
+        "{start}\nserde_json = \"1\"\nworker = {{ version = \"{version}\", features = [\"queue\"] }}{rest}"
+    );
+    Ok(fs::write(manifest, own)?)
 }
 
 /// A file that gets back what was in it.

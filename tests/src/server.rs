@@ -101,6 +101,9 @@ pub struct Setup<'a> {
     pub entries: Vec<(&'a str, String)>,
     /// Its bucket.
     pub r2: R2,
+    /// Whether it has a queue `jobs`, bound as `JOBS`, of which it is the consumer, and
+    /// `/cdn-cgi/handler/scheduled?cron=…` is as if it was time.
+    pub has_jobs: bool,
     /// Whether requests to objects and to the bucket, which has to work, are counted:
     /// [`Server::calls`].
     pub is_counted: bool,
@@ -141,6 +144,7 @@ impl Server {
             "registry": setup.kv,
             "entries": entries,
             "r2": setup.r2,
+            "hasJobs": setup.has_jobs,
             "isCounted": setup.is_counted,
             "port": setup.port,
         });

@@ -8,6 +8,7 @@
 //! | [`token`] | JSON Web Tokens: what is in them, and whether a secret signed them |
 //! | [`project`] | what is registered of a project |
 //! | [`project_jwt`] | tokens signed with a secret of each project, and public streams |
+//! | [`mint`] | tokens that the worker itself makes |
 //! | [`fork`] | which streams a fork may start from |
 //! | [`cache`] | what was looked up, for as long as it may be believed |
 
@@ -15,6 +16,7 @@ pub mod access;
 pub mod cache;
 pub mod cors;
 pub mod fork;
+pub mod mint;
 pub mod project;
 pub mod project_jwt;
 pub mod token;
@@ -26,5 +28,6 @@ pub use access::{
     Audience, AuthorizeMutation, AuthorizeRead, Grant, NoAuth, Purpose, Refusal, Request, RootGrant,
 };
 pub use cors::Cors;
+pub use mint::Scope;
 pub use project::{Project, Registry};
 pub use project_jwt::ProjectJwt;

@@ -92,6 +92,58 @@ pub trait Registry {
     ) -> impl Future<Output = Result<(), Error>>;
 }
 
+/// What is to be registered of a stream after it was created or deleted. Its object knows whether it is
+/// public, too: what is registered only saves it requests that it would refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settling {
+    /// That it is public.
+    Publish {
+        /// Whether it was created now. A creation that finds its stream may complete one that broke off
+        /// before this.
+        is_new: bool,
+    },
+    /// That it has ended. A deletion that finds none may complete one, too.
+    Withdraw,
+}
+
+impl Settling {
+    /// What follows from a request that its object has answered with `status`; `is_public` if it was to
+    /// make a public stream.
+    pub fn after(method: &str, status: u16, is_public: bool) -> Option<Self> {
+        match (method, status) {
+            ("PUT", 200 | 201) if is_public => Some(Self::Publish {
+                is_new: status == 201,
+            }),
+            ("DELETE", 200..300 | 404 | 410) => Some(Self::Withdraw),
+            _ => None,
+        }
+    }
+
+    /// Registers it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::RegistryUnavailable`], after which the same request again does that.
+    pub async fn settle(
+        self,
+        registry: &impl Registry,
+        stream: &StreamPath,
+        era: Option<Era>,
+    ) -> Result<(), Error> {
+        match self {
+            Self::Publish { is_new: true } => registry.publish(stream, era).await,
+            Self::Publish { is_new: false } => match registry.is_public(stream, era).await? {
+                true => Ok(()),
+                false => registry.publish(stream, era).await,
+            },
+            Self::Withdraw => match registry.is_public(stream, era).await? {
+                true => registry.unpublish(stream, era).await,
+                false => Ok(()),
+            },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,7 +7,7 @@ use super::access::{
 };
 use super::cors::Cors;
 use super::fork;
-use super::project::{Project, Registry};
+use super::project::{Project, Registry, Settling};
 use super::token::{Claims, LEEWAY, Token};
 use crate::protocol::error::Error;
 use crate::protocol::header;
@@ -88,8 +88,6 @@ impl<E: Registry> AuthorizeMutation<E> for ProjectJwt {
         matches!(request.method, "PUT" | "DELETE")
     }
 
-    /// Registers and unregisters public streams. The stream's object knows it, too: what is
-    /// registered only saves it requests it would refuse.
     async fn settle_mutation(
         &self,
         request: &Request<'_>,
@@ -97,22 +95,11 @@ impl<E: Registry> AuthorizeMutation<E> for ProjectJwt {
         status: u16,
         registry: &E,
     ) -> Result<(), Refusal> {
-        match (request.method, status) {
-            ("PUT", 200 | 201) if protocol_request::is_public(request.query)? => {
-                let era = era_of(stream, registry).await?;
-                // A creation that finds its stream may complete one that broke off before this.
-                if status == 201 || !registry.is_public(stream, era).await? {
-                    registry.publish(stream, era).await?;
-                }
-            }
-            // And so may a deletion that finds none.
-            ("DELETE", 200..300 | 404 | 410) => {
-                let era = era_of(stream, registry).await?;
-                if registry.is_public(stream, era).await? {
-                    registry.unpublish(stream, era).await?;
-                }
-            }
-            _ => {}
+        let is_made = request.method == "PUT" && matches!(status, 200 | 201);
+        let is_public = is_made && protocol_request::is_public(request.query)?;
+        if let Some(settling) = Settling::after(request.method, status, is_public) {
+            let era = era_of(stream, registry).await?;
+            settling.settle(registry, stream, era).await?;
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use super::access::{
     Audience, AuthorizeMutation, AuthorizeRead, Grant, Purpose, Refusal, Request, RootGrant,
 };
 use super::cors::Cors;
+use super::mint::{Scope, mint};
 use super::project::{Project, Registry};
 use super::project_jwt::{MAX_URL_TOKEN_LIFE, ProjectJwt, without_token};
 use super::token::LEEWAY;
@@ -661,5 +662,71 @@ fn pages_are_let_in_as_the_project_says() {
         *memory.reads.borrow(),
         reads,
         "nothing is looked up for nobody"
+    );
+}
+
+#[test]
+fn a_minted_token_opens_its_stream_and_no_other() {
+    let memory = Memory::new();
+    for (scope, can_write) in [(Scope::Read, false), (Scope::Write, true)] {
+        let token = ready(mint(&path("p/a%20b/%C3%BC"), scope, NOW + 60, &memory)).unwrap();
+        let ask = |method, path| Ask::new(method, path).bearer(&token).of(&memory);
+        let grant = ask("GET", "p/a%20b/%C3%BC").unwrap();
+        assert_eq!(grant.expires_at, Some(NOW + 60));
+        assert_eq!(ask("POST", "p/a%20b/%C3%BC").is_ok(), can_write);
+        for other in ["p/a%20b", "p/a%20b/%C3%BC/1", "other/a%20b/%C3%BC"] {
+            ask("GET", other).unwrap_err();
+        }
+    }
+}
+
+#[test]
+fn a_minted_token_may_be_in_a_url() {
+    let memory = Memory::new();
+    let end = NOW + MAX_URL_TOKEN_LIFE;
+    let token = ready(mint(&path("p/s"), Scope::Read, end, &memory)).unwrap();
+    let query = format!("live=sse&token={token}");
+    Ask::new("GET", "p/s").query(&query).of(&memory).unwrap();
+}
+
+/// Its record comes first of all, so that it ends when that secret does.
+#[test]
+fn a_token_is_minted_with_the_first_secret() {
+    let mut memory = Memory::new();
+    let minted = |memory: &Memory| ready(mint(&path("p/s"), Scope::Read, NOW + 60, memory));
+    let token = minted(&memory).unwrap();
+    let without_first = Rc::new(Project {
+        signing_secrets: vec![SECRET.to_owned()],
+        ..(*memory.projects["p"]).clone()
+    });
+    memory.projects.insert("p", without_first);
+    let refusal = Ask::new("GET", "p/s").bearer(&token).of(&memory);
+    assert!(
+        matches!(refusal, Err(Error::Unauthorized(_))),
+        "{refusal:?}"
+    );
+}
+
+#[test]
+fn without_a_project_or_its_secret_nothing_is_minted() {
+    let mut memory = Memory::new();
+    let none = Project {
+        signing_secrets: Vec::new(),
+        ..(*memory.projects["p"]).clone()
+    };
+    memory.projects.insert("none", Rc::new(none));
+    let mut minted = |stream: &str, is_down| {
+        memory.is_down = is_down;
+        ready(mint(&path(stream), Scope::Read, NOW + 60, &memory)).unwrap_err()
+    };
+    for stream in ["unknown/s", "none/s"] {
+        let error = minted(stream, false);
+        let detail = error.detail().unwrap();
+        assert!(detail.contains("projects create"), "{detail}");
+    }
+    assert_eq!(minted("p", false), Error::UnknownRoute);
+    assert_eq!(
+        minted("p/s", true),
+        Error::RegistryUnavailable("down".to_owned())
     );
 }

@@ -18,12 +18,13 @@ use super::live::{self, Events};
 use super::r2::{self, Bucket, FixedLengthStream, Source};
 use super::respond;
 use super::timing::{self, Clock};
+use super::webhooks;
 use super::world::random;
 use crate::edge::live::Poll;
 use crate::edge::ports::{Body, Bounds, Copied, Gone, HeaderChange, Incoming, Outgoing, Ports};
 use crate::edge::room::Room;
 use crate::edge::settings::Settings;
-use crate::machine::Peer;
+use crate::machine::{Peer, Verifies};
 use crate::object::ports::Listed;
 use crate::protocol::error::Error;
 use crate::protocol::number::number;
@@ -285,6 +286,12 @@ impl Ports for Edge {
 
     fn stop(&self, sink: &Events) {
         sink.stop();
+    }
+}
+
+impl Verifies for Edge {
+    async fn verify(&self, public: &str, signature: &[u8], bytes: &[u8]) -> bool {
+        webhooks::verify(public, signature, bytes).await
     }
 }
 

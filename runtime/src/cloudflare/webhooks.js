@@ -12,6 +12,17 @@ export async function sign(key, bytes) {
   return new Uint8Array(await crypto.subtle.sign("Ed25519", imported, bytes))
 }
 
+/** Whether it is a signature by the key with this public half; not where that is none. */
+export async function verify(x, signature, bytes) {
+  try {
+    const jwk = { kty: "OKP", crv: "Ed25519", x }
+    const key = await crypto.subtle.importKey("jwk", jwk, "Ed25519", false, ["verify"])
+    return await crypto.subtle.verify("Ed25519", key, signature, bytes)
+  } catch {
+    return false
+  }
+}
+
 /**
  * Sends a POST; names and values of its headers are the lines of `headers`, in turn. The answer is its
  * status and `most` bytes of its body, unless it is stopped before. Nothing is sent on elsewhere.

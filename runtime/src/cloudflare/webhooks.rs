@@ -21,6 +21,9 @@ extern "C" {
     #[wasm_bindgen(catch, js_name = sign)]
     async fn sign_bytes(key: &str, bytes: &Uint8Array) -> Result<JsValue, JsValue>;
 
+    #[wasm_bindgen(js_name = verify)]
+    async fn verify_bytes(public: &str, signature: &Uint8Array, bytes: &Uint8Array) -> JsValue;
+
     /// A request on its way.
     type Sending;
 
@@ -61,6 +64,12 @@ pub async fn sign(private: &str, bytes: &[u8]) -> Result<Vec<u8>, String> {
     // What is wrong with a key may say what is in it.
     let signature = signature.map_err(|_| "the key is none to sign with".to_owned())?;
     Ok(signature.unchecked_into::<Uint8Array>().to_vec())
+}
+
+/// See [`Verifies::verify`](crate::machine::Verifies::verify).
+pub async fn verify(public: &str, signature: &[u8], bytes: &[u8]) -> bool {
+    let (signature, bytes) = (Uint8Array::from(signature), Uint8Array::from(bytes));
+    verify_bytes(public, &signature, &bytes).await.is_truthy()
 }
 
 /// See [`Posts::post`](crate::machine::Posts::post).

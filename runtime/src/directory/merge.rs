@@ -1,14 +1,14 @@
 //! Pages of all shards as one.
 
-use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 
-/// A page of a shard: how each thing is shown, by what it is ordered by.
-pub type Page = Vec<(String, Value)>;
+/// A page of a shard: each thing, by what it is ordered by.
+pub type Page<T> = Vec<(String, T)>;
 
 /// The first `limit` of what all shards have, and behind what to go on if there are more. Each shard
 /// has to be asked for one more than that. What several of them have is told once.
-pub fn merge(pages: Vec<Page>, limit: usize) -> (Vec<Value>, Option<String>) {
-    let mut sorted = Map::new();
+pub fn merge<T>(pages: Vec<Page<T>>, limit: usize) -> (Vec<T>, Option<String>) {
+    let mut sorted = BTreeMap::new();
     for (key, shown) in pages.into_iter().flatten() {
         sorted.insert(key, shown);
     }
@@ -22,7 +22,7 @@ pub fn merge(pages: Vec<Page>, limit: usize) -> (Vec<Value>, Option<String>) {
 mod tests {
     use super::*;
     use proptest::prelude::*;
-    use serde_json::json;
+    use serde_json::{Value, json};
     use std::collections::BTreeSet;
 
     proptest! {
@@ -42,7 +42,7 @@ mod tests {
                     rest.take(limit + 1).map(|id| (id.clone(), id.as_str().into())).collect()
                 });
                 let (page, next) = merge(pages.collect(), limit);
-                let page: Vec<String> = page.iter().map(|id| id.as_str().unwrap().into()).collect();
+                let page: Vec<String> = page.iter().map(|id: &Value| id.as_str().unwrap().into()).collect();
                 prop_assert!(page.len() == limit || next.is_none());
                 joined.extend(page);
                 match next {
@@ -60,7 +60,7 @@ mod tests {
 
     #[test]
     fn the_last_page_says_so() {
-        let page = |ids: &[&str]| -> Page {
+        let page = |ids: &[&str]| -> Page<Value> {
             let ids = ids.iter();
             ids.map(|id| ((*id).to_owned(), json!(id))).collect()
         };
@@ -68,6 +68,6 @@ mod tests {
         assert_eq!(merged, (vec![json!("a"), json!("b"), json!("c")], None));
         let merged = merge(vec![page(&["a", "c"]), page(&["b"])], 2);
         assert_eq!(merged, (vec![json!("a"), json!("b")], Some("b".to_owned())));
-        assert_eq!(merge(Vec::new(), 2), (Vec::new(), None));
+        assert_eq!(merge::<Value>(Vec::new(), 2), (Vec::new(), None));
     }
 }

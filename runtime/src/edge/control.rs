@@ -170,7 +170,7 @@ fn purpose_of(route: &Route) -> Purpose {
 /// # Errors
 ///
 /// [`SubscriptionError::NoAnswer`], [`Error::Misconfigured`].
-pub(super) fn ask<'a, P: Ports>(
+pub(crate) fn ask<'a, P: Ports>(
     ports: &'a P,
     peer: Peer<'a>,
     question: &'a str,

@@ -37,13 +37,30 @@ const BUCKET: &str = "streams/";
 
 /// Which page is wanted.
 #[derive(Debug, PartialEq, Eq)]
-struct Wanted {
+pub(crate) struct Wanted {
     prefix: String,
     after: Option<String>,
     limit: usize,
 }
 
 impl Wanted {
+    /// What the worker's own code wants.
+    ///
+    /// # Errors
+    ///
+    /// [`SubscriptionError::Invalid`].
+    pub(crate) fn new(
+        prefix: &str,
+        after: Option<&str>,
+        limit: Option<usize>,
+    ) -> Result<Self, SubscriptionError> {
+        Ok(Self {
+            prefix: text("prefix", prefix)?,
+            after: after.map(|after| text("after", after)).transpose()?,
+            limit: within_most(Some(limit.unwrap_or(USUAL)), MOST)?,
+        })
+    }
+
     /// Takes a query with these parameters.
     fn parse(
         query: &str,
@@ -69,21 +86,19 @@ impl Wanted {
             }
             seen.push(name.clone());
             match &*name {
-                "limit" => {
-                    let limit = value
-                        .parse()
-                        .ok()
-                        .filter(|limit| (1..=most).contains(limit));
-                    let what = || format!("must be a number from 1 to {most}");
-                    wanted.limit =
-                        limit.ok_or_else(|| SubscriptionError::invalid("limit", what()))?;
-                }
+                "limit" => wanted.limit = within_most(value.parse().ok(), most)?,
                 "after" => wanted.after = Some(text("after", &value)?).filter(|s| !s.is_empty()),
                 _ => wanted.prefix = text("prefix", &value)?,
             }
         }
         Ok(wanted)
     }
+}
+
+fn within_most(limit: Option<usize>, most: usize) -> Result<usize, SubscriptionError> {
+    let limit = limit.filter(|limit| (1..=most).contains(limit));
+    let what = || format!("must be a number from 1 to {most}");
+    limit.ok_or_else(|| SubscriptionError::invalid("limit", what()))
 }
 
 /// A name that somebody has made up.
@@ -136,6 +151,41 @@ pub(super) async fn streams<P: Ports>(
     Ok(control::json(&json!({ "streams": entries, "next": next })))
 }
 
+/// A page of the streams, and behind what to go on if there are more.
+///
+/// # Errors
+///
+/// [`SubscriptionError::NoAnswer`], [`Error::Newer`].
+pub(crate) async fn entries<P: Ports>(
+    ports: &P,
+    shards: u32,
+    root: Root,
+    wanted: Wanted,
+) -> Result<(Vec<Entry>, Option<String>), Error> {
+    let limit = wanted.limit;
+    let answers = all::<P, Listed>(ports, shards, LIST, root, wanted).await?;
+    let parts = answers.into_iter().map(|part| part.streams).collect();
+    let of_path = |entry: Entry| (entry.path.clone(), entry);
+    Ok(merge(shown(parts, of_path), limit))
+}
+
+/// A page of the ids of subscriptions, and behind what to go on if there are more.
+///
+/// # Errors
+///
+/// As [`entries`].
+pub(crate) async fn ids<P: Ports>(
+    ports: &P,
+    shards: u32,
+    root: Root,
+    wanted: Wanted,
+) -> Result<(Vec<String>, Option<String>), Error> {
+    let limit = wanted.limit;
+    let answers = all::<P, ListedSubscriptions>(ports, shards, SUBSCRIPTIONS, root, wanted).await?;
+    let parts = answers.into_iter().map(|part| part.ids).collect();
+    Ok(merge(shown(parts, |id| (id.clone(), id)), limit))
+}
+
 /// A stream as it is shown, by its path.
 fn stream(entry: Entry) -> (String, Value) {
     let shown = json!({
@@ -147,7 +197,7 @@ fn stream(entry: Entry) -> (String, Value) {
 }
 
 /// What is on pages, as it is shown.
-fn shown<T>(pages: Vec<Vec<T>>, show: fn(T) -> (String, Value)) -> Vec<Page> {
+fn shown<T, S>(pages: Vec<Vec<T>>, show: fn(T) -> (String, S)) -> Vec<Page<S>> {
     let pages = pages.into_iter();
     pages
         .map(|page| page.into_iter().map(show).collect())
@@ -193,14 +243,8 @@ pub(super) async fn subscriptions<P: Ports>(
     query: &str,
 ) -> Result<Reply, Error> {
     let wanted = Wanted::parse(query, &["after", "limit"], USUAL, MOST)?;
-    let limit = wanted.limit;
-    let answers = all::<P, ListedSubscriptions>(ports, shards, SUBSCRIPTIONS, root, wanted).await?;
-    let parts = answers.into_iter().map(|part| part.ids).collect();
-    let subscription = |id: String| {
-        let shown = json!({ "id": id });
-        (id, shown)
-    };
-    let (ids, next) = merge(shown(parts, subscription), limit);
+    let (ids, next) = self::ids(ports, shards, root, wanted).await?;
+    let ids: Vec<Value> = ids.iter().map(|id| json!({ "id": id })).collect();
     Ok(control::json(
         &json!({ "subscriptions": ids, "next": next }),
     ))

@@ -348,16 +348,29 @@ impl Reply {
     /// The answer to a request that is refused: a JSON document with a code for programs and a
     /// message for people.
     pub fn refused(error: &Error) -> Self {
-        let mut reply = Self::new(error.status())
-            .with(header::CONTENT_TYPE, "application/json")
-            .with(header::CACHE_CONTROL, "no-store");
-        reply.headers.extend(error.headers());
-        let mut about = match error {
+        let more = match error {
             Error::Subscription(error) => error.more(),
             _ => Map::new(),
         };
-        about.insert("code".to_owned(), error.code().into());
-        about.insert("message".to_owned(), error.to_string().into());
+        let mut reply = Self::refusing(error.status(), error.code(), &error.to_string(), more);
+        reply.headers.extend(error.headers());
+        reply
+    }
+
+    /// A refusal in so many words: the status, the stable name, the message, and what else the document
+    /// says.
+    pub(crate) fn refusing(
+        status: u16,
+        code: &str,
+        message: &str,
+        more: Map<String, serde_json::Value>,
+    ) -> Self {
+        let mut reply = Self::new(status)
+            .with(header::CONTENT_TYPE, "application/json")
+            .with(header::CACHE_CONTROL, "no-store");
+        let mut about = more;
+        about.insert("code".to_owned(), code.into());
+        about.insert("message".to_owned(), message.into());
         let document = serde_json::json!({ "error": about });
         reply.body = format!("{document}\n").into_bytes();
         reply

@@ -110,19 +110,31 @@ impl Route {
 
 /// An id is one segment of the URL, in which slashes may be encoded.
 fn parse_id(raw: &str) -> Result<String, SubscriptionError> {
-    let refused = |message: &str| SubscriptionError::invalid("the subscription id", message);
-    let id = decoded(raw).map_err(refused)?;
-    match &*id {
-        "" | "." | ".." => return Err(refused("must not be empty, '.' or '..'")),
-        id if id.len() > MAX_ID => {
-            return Err(refused("must be at most 256 bytes after percent-decoding"));
-        }
-        id if id.chars().any(char::is_control) => {
-            return Err(refused("must hold no control characters"));
-        }
-        _ => {}
-    }
+    let id = decoded(raw).map_err(refused_id)?;
+    check_id(&id)?;
     Ok(id)
+}
+
+/// Refuses what no subscription can be called.
+///
+/// # Errors
+///
+/// [`SubscriptionError::Invalid`].
+pub fn check_id(id: &str) -> Result<(), SubscriptionError> {
+    match id {
+        "" | "." | ".." => Err(refused_id("must not be empty, '.' or '..'")),
+        id if id.len() > MAX_ID => Err(refused_id(
+            "must be at most 256 bytes after percent-decoding",
+        )),
+        id if id.chars().any(char::is_control) => {
+            Err(refused_id("must hold no control characters"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refused_id(message: &str) -> SubscriptionError {
+    SubscriptionError::invalid("the subscription id", message)
 }
 
 /// A path may come with its slashes encoded or as they are, and with one before it.

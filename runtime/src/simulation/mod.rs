@@ -33,7 +33,7 @@ mod copy_deeds;
 mod deeds;
 mod desk;
 pub(crate) mod executor;
-mod keys;
+pub(crate) mod keys;
 mod ledger;
 mod messages;
 mod model;

@@ -1,12 +1,16 @@
 //! The way to a stream's object, and back.
 
-use super::{Error, Stream};
-use crate::auth::project::Registry;
+use super::{Error, Stream, Streams};
+use crate::auth::project::{Registry, Settling};
 use crate::edge::cold;
 use crate::edge::ports::{Outgoing, Ports};
+use crate::patience::within;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
 use crate::protocol::path::{self, Era, StreamPath, in_era};
+
+/// The query of a PUT that makes a public stream.
+pub(super) const PUBLIC: &str = "public=true";
 
 /// What a stream is asked.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +55,14 @@ impl<P: Ports<Env: Registry>> Stream<P> {
         let url = self.url(era, &call.query);
         let request = ports.request(call.method, &url, &call.headers, &call.body)?;
         let object = ports.object(&self.path.name(era))?;
-        let response = ports.forward(&object, &request).await?;
+        let asked = ports.forward(&object, &request);
+        let response = match self.streams.limit {
+            None => asked.await?,
+            Some(limit) => match within(ports.sleep(limit), asked).await {
+                Some(response) => response?,
+                None => return Err(Error::late(limit)),
+            },
+        };
         self.accepted(response).await
     }
 
@@ -66,14 +77,31 @@ impl<P: Ports<Env: Registry>> Stream<P> {
         }
     }
 
+    /// The same, and registers what follows from it, as [`ProjectJwt`](crate::ProjectJwt) does.
+    pub(super) async fn change(&self, call: &Call) -> Result<P::Response, Error> {
+        let outcome = self.call(call).await;
+        let status = match &outcome {
+            Ok(response) => response.status(),
+            Err(error) => error.status(),
+        };
+        let is_public = call.query == PUBLIC;
+        let settling = Settling::after(call.method, status, is_public);
+        let has_project = self.streams.has_projects && self.path.project().is_some();
+        if let Some(settling) = settling.filter(|_| has_project) {
+            let registry = self.streams.ports.env();
+            settling
+                .settle(registry, &self.path, self.era().await?)
+                .await?;
+        }
+        outcome
+    }
+
     /// Which of the projects of its name the stream belongs to.
     pub(super) async fn era(&self) -> Result<Option<Era>, Error> {
-        let streams = &self.streams;
-        let Some(project) = self.path.project().filter(|_| streams.has_projects) else {
-            return Ok(None);
-        };
-        let project = streams.ports.env().project(project).await?;
-        Ok(project.and_then(|project| project.era))
+        match self.path.project() {
+            Some(project) => self.streams.era_of(project).await,
+            None => Ok(None),
+        }
     }
 
     pub(super) fn url(&self, era: Option<Era>, query: &str) -> String {
@@ -85,6 +113,17 @@ impl<P: Ports<Env: Registry>> Stream<P> {
             Some(era) => in_era(&url, era),
             None => url,
         }
+    }
+}
+
+impl<P: Ports<Env: Registry>> Streams<P> {
+    /// Which of the projects of a name it is.
+    pub(super) async fn era_of(&self, project: &str) -> Result<Option<Era>, Error> {
+        if !self.has_projects {
+            return Ok(None);
+        }
+        let project = self.ports.env().project(project).await?;
+        Ok(project.and_then(|project| project.era))
     }
 }
 

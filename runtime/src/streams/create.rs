@@ -19,6 +19,7 @@ pub struct Create {
     closed: bool,
     retention: Option<Retention>,
     pub(super) will: Option<Will>,
+    public: bool,
     body: Vec<u8>,
 }
 
@@ -47,6 +48,14 @@ impl Create {
     #[must_use]
     pub fn retention(mut self, retention: Retention) -> Self {
         self.retention = Some(retention);
+        self
+    }
+
+    /// Everyone may read the stream, without a token, where tokens decide
+    /// ([`ProjectJwt`](crate::ProjectJwt)).
+    #[must_use]
+    pub fn public(mut self) -> Self {
+        self.public = true;
         self
     }
 
@@ -102,6 +111,9 @@ impl Create {
         let mut call = Call::new("PUT")
             .with_some(header::STREAM_CLOSED, closed)
             .with_some(header::STREAM_RETENTION, retention);
+        if self.public {
+            call::PUBLIC.clone_into(&mut call.query);
+        }
         call.headers.extend(self.expiry);
         if let Some(will) = self.will {
             call = will.ask(call);
@@ -120,6 +132,6 @@ impl<P: Ports<Env: Registry>> Stream<P> {
     pub async fn create(&self, create: Create) -> Result<Created, Error> {
         let call = create.call();
         let call = call.with(header::CONTENT_TYPE, &self.content_type);
-        Created::read(&self.call(&call).await?)
+        Created::read(&self.change(&call).await?)
     }
 }

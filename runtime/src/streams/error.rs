@@ -3,12 +3,15 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::Map;
 
 use crate::auth;
 use crate::edge::ports::Outgoing;
 use crate::protocol::error::Error as Refusal;
 use crate::protocol::header;
 use crate::protocol::offset::Offset;
+use crate::protocol::reply::Reply;
+use crate::protocol::subscription_error::SubscriptionError;
 
 /// Why a call came to nothing.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,9 +107,16 @@ impl Error {
             "sequence_gap" => number(header::PRODUCER_EXPECTED_SEQ)
                 .zip(number(header::PRODUCER_RECEIVED_SEQ))
                 .map(|(expected, received)| Self::SequenceGap { expected, received }),
-            "unavailable" | "registry_unavailable" | "newer_version" => {
+            "unavailable" | "registry_unavailable" | "newer_version" | "UNAVAILABLE" => {
                 Some(Self::Unavailable(message.clone()))
             }
+            // What refuses a HEAD has no body.
+            "" => match response.status() {
+                404 => Some(Self::NotFound),
+                410 => Some(Self::Gone),
+                503 => Some(Self::Unavailable("the stream answers 503".to_owned())),
+                _ => None,
+            },
             _ => None,
         };
         known.unwrap_or(Self::Refused {
@@ -116,9 +126,66 @@ impl Error {
         })
     }
 
+    /// Reads an answer of an object that is no stream's.
+    pub(super) fn said(status: u16, body: &[u8]) -> Self {
+        struct Bare(u16);
+        impl Outgoing for Bare {
+            fn status(&self) -> u16 {
+                self.0
+            }
+            fn header(&self, _name: &str) -> Option<String> {
+                None
+            }
+        }
+        Self::read(&Bare(status), body)
+    }
+
+    /// Nothing came in time.
+    pub(super) fn late(limit: u64) -> Self {
+        Self::Unavailable(format!("no answer within {limit} ms"))
+    }
+
+    /// What breaks a rule before anybody is asked.
+    pub(super) fn refused(field: &'static str, message: impl Into<String>) -> Self {
+        Refusal::invalid(field, message).into()
+    }
+
     /// What a response lacks that each of its kind has.
     pub(super) fn lacking(what: &str) -> Self {
         Self::Unavailable(format!("the stream's answer has no {what}"))
+    }
+
+    /// What a request from outside would have been answered. What happened inside the server is not
+    /// in it.
+    pub(crate) fn reply(&self) -> Reply {
+        let refusal = match self {
+            Self::NotFound => Refusal::NotFound,
+            Self::Gone => Refusal::Gone,
+            Self::Closed { tail } => Refusal::Closed { tail: *tail },
+            Self::Overtaken { tail, closed } => Refusal::Overtaken {
+                tail: *tail,
+                closed: *closed,
+            },
+            Self::Truncated { earliest } => Refusal::Truncated {
+                earliest: *earliest,
+            },
+            Self::StaleEpoch { current } => Refusal::StaleEpoch { current: *current },
+            Self::SequenceGap { expected, received } => Refusal::SequenceGap {
+                expected: *expected,
+                received: *received,
+            },
+            Self::Unavailable(detail) => Refusal::Unavailable(detail.clone()),
+            Self::Json(message) => Refusal::invalid("JSON", message),
+            Self::Exists(message) => {
+                return Reply::refusing(409, "stream_exists", message, Map::new());
+            }
+            Self::Refused {
+                status,
+                code,
+                message,
+            } => return Reply::refusing(*status, code, message, Map::new()),
+        };
+        Reply::refused(&refusal)
     }
 
     /// The status that a request from outside would have got.
@@ -151,6 +218,9 @@ impl From<Refusal> for Error {
             Refusal::Unavailable(detail)
             | Refusal::RegistryUnavailable(detail)
             | Refusal::Newer(detail) => Self::Unavailable(detail),
+            Refusal::Subscription(SubscriptionError::NoAnswer) => {
+                Self::Unavailable(SubscriptionError::NoAnswer.to_string())
+            }
             other => Self::Refused {
                 status: other.status(),
                 code: other.code().to_owned(),

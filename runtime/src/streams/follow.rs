@@ -1,5 +1,7 @@
 //! Reading on as it comes (section 5.7).
 
+use futures_util::stream::try_unfold;
+
 use super::call::Call;
 use super::read::query;
 use super::{Error, Page, Stream};
@@ -51,6 +53,14 @@ impl<P: Ports<Env: Registry>> Follow<P> {
             }
         }
         Ok(None)
+    }
+
+    /// The pages as a stream of the `futures` crates, which ends after an error.
+    pub fn pages(self) -> impl futures_util::Stream<Item = Result<Page, Error>> {
+        try_unfold(self, async |mut follow| {
+            let page = follow.next().await?;
+            Ok(page.map(|page| (page, follow)))
+        })
     }
 
     /// Asks once, and waits for an answer as long as a long-poll may take.

@@ -52,7 +52,7 @@ impl<P: Ports<Env: Registry>> Stream<P> {
     ///
     /// [`Error::NotFound`], [`Error::Unavailable`].
     pub async fn delete(&self) -> Result<(), Error> {
-        self.call(&Call::new("DELETE")).await.map(drop)
+        self.change(&Call::new("DELETE")).await.map(drop)
     }
 
     /// Drops what lies before an offset.
@@ -75,6 +75,6 @@ impl<P: Ports<Env: Registry>> Stream<P> {
             .call()
             .with(header::STREAM_FORKED_FROM, url_path(&source.path))
             .with_some(header::STREAM_FORK_OFFSET, fork.at.map(|at| at.to_string()));
-        Created::read(&self.call(&call).await?)
+        Created::read(&self.change(&call).await?)
     }
 }

@@ -5,6 +5,10 @@
 //! | file | what it knows |
 //! |---|---|
 //! | [`create`], [`append`], [`producer`], [`read`], [`follow`], [`manage`] | what a stream can be asked, and what it says |
+//! | [`list`] | which streams there are |
+//! | [`subscriptions`], [`subscribe`], [`wake`] | cursors over streams, and being woken by them |
+//! | [`receive`] | webhooks that come to the worker itself |
+//! | [`token`] | tokens for those who have none |
 //! | `call` | the way to its object and back |
 //! | [`error`] | what it refuses |
 //!
@@ -16,11 +20,17 @@ mod call;
 pub mod create;
 pub mod error;
 pub mod follow;
+pub mod list;
 pub mod manage;
 pub mod pieces;
 pub mod pipe;
 pub mod producer;
 pub mod read;
+pub mod receive;
+pub mod subscribe;
+pub mod subscriptions;
+pub mod token;
+pub mod wake;
 pub mod will;
 
 #[cfg(test)]
@@ -30,12 +40,21 @@ pub use append::{Append, Appended};
 pub use create::{Create, Created};
 pub use error::Error;
 pub use follow::Follow;
+pub use list::{List, Listed};
 pub use manage::{Fork, Metadata};
 pub use pieces::{BrokenOff, Event, Events};
 pub use pipe::{End, Pipe, Piped};
 pub use producer::Producer;
 pub use read::Page;
+pub use receive::Notice;
+pub use subscribe::Subscribe;
+pub use subscriptions::{Subscribed, Subscription, Subscriptions};
+pub use wake::Wake;
 pub use will::Will;
+
+pub use crate::auth::mint::Scope;
+
+use std::time::Duration;
 
 /// What sources of a [pipe](Stream::pipe) are changed with, `map` for one.
 pub use futures_util::StreamExt;
@@ -52,6 +71,8 @@ const JSON: &str = "application/json";
 pub struct Streams<P> {
     ports: P,
     has_projects: bool,
+    /// In milliseconds.
+    limit: Option<u64>,
 }
 
 impl<P: Ports> Streams<P> {
@@ -61,6 +82,28 @@ impl<P: Ports> Streams<P> {
         Self {
             ports,
             has_projects,
+            limit: None,
+        }
+    }
+
+    /// The same streams, of which none belongs to a project that is registered: nothing is looked up
+    /// in `REGISTRY`, and no stream is published there.
+    #[must_use]
+    pub fn without_projects(self) -> Self {
+        Self {
+            has_projects: false,
+            ..self
+        }
+    }
+
+    /// The same streams, which are not waited for longer than this: a call that takes longer comes to
+    /// [`Error::Unavailable`], and what was asked for may be done all the same. Otherwise the platform
+    /// alone decides. [`Follow`] waits for as long as there is nothing.
+    #[must_use]
+    pub fn within(self, limit: Duration) -> Self {
+        Self {
+            limit: Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+            ..self
         }
     }
 

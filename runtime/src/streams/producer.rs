@@ -30,6 +30,38 @@ impl<P> Stream<P> {
     }
 }
 
+impl<P: Ports> Stream<P> {
+    /// A producer that takes over from all that were made of this name in this way before, whose
+    /// appends are refused from its first one on ([`Error::StaleEpoch`]). Its epoch is the time, so
+    /// that whoever begins anew need not know what came before; so clocks have to be right, and what
+    /// an earlier one has sent and not heard of may be there already.
+    pub fn successor(&self, id: impl Into<String>) -> Producer<P> {
+        let ports = &self.streams.ports;
+        // Two that begin in the same millisecond are still told apart, but for chance.
+        let epoch = ports.now().saturating_mul(1 << 10);
+        self.producer(id, epoch.saturating_add(ports.random() & 0x3ff))
+    }
+}
+
+impl<P> Producer<P> {
+    /// The same producer, whose next append has this number: what [`Producer::next`] was when somebody
+    /// wrote it down.
+    #[must_use]
+    pub fn from(self, next: u64) -> Self {
+        Self { next, ..self }
+    }
+
+    /// The number of the next append.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Its epoch.
+    pub fn epoch(&self) -> u64 {
+        self.epoch
+    }
+}
+
 impl<P: Ports<Env: Registry>> Producer<P> {
     /// Appends once. After [`Error::Unavailable`] the same call sends the same number: what had been
     /// appended all the same is not appended again.
@@ -46,10 +78,5 @@ impl<P: Ports<Env: Registry>> Producer<P> {
         let appended = self.stream.send(append.claim(claim)).await?;
         self.next = self.next.saturating_add(1);
         Ok(appended)
-    }
-
-    /// The number of the next append.
-    pub fn next(&self) -> u64 {
-        self.next
     }
 }

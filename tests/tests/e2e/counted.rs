@@ -97,6 +97,17 @@ pub struct Counted {
 impl Counted {
     /// Serves, lets `prepare` make all objects that will be counted, and serves anew with counters.
     pub fn start(name: &str, prepare: impl FnOnce(&Client) -> Result<()>) -> Result<Self> {
+        let worker = Worker::ours()?;
+        Self::start_with(name, &worker, Setup::default(), prepare)
+    }
+
+    /// The same with any worker, and what else it is given.
+    pub fn start_with(
+        name: &str,
+        worker: &Worker,
+        setup: Setup,
+        prepare: impl FnOnce(&Client) -> Result<()>,
+    ) -> Result<Self> {
         let state = Scratch::new(name)?;
         let setup = Setup {
             // Nothing moves to the bucket.
@@ -106,15 +117,14 @@ impl Counted {
                 ("SEGMENT_MAX_MESSAGES", "1000000"),
             ],
             is_counted: true,
-            ..Setup::default()
+            ..setup
         };
-        let worker = Worker::ours()?;
-        let server = Server::set_up(&worker, &state, &setup)?;
+        let server = Server::set_up(worker, &state, &setup)?;
         prepare(server.client())?;
         sleep(REST);
         server.stop()?;
         rows::count(state.path())?;
-        let server = Server::set_up(&worker, &state, &setup)?;
+        let server = Server::set_up(worker, &state, &setup)?;
         Ok(Self { server, state })
     }
 

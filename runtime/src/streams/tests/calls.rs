@@ -7,6 +7,7 @@ use crate::protocol::reply::Reply;
 use crate::streams::{Append, Create, Error, Streams};
 
 use std::rc::Rc;
+use std::time::Duration;
 
 impl Registry for () {
     async fn project(&self, _name: &str) -> Result<Option<Rc<Project>>, Refusal> {
@@ -102,6 +103,31 @@ fn what_is_refused_is_read_as_it_was_meant() {
         assert_eq!(error.status(), refusal.status());
         assert_eq!(Error::from(refusal), expected);
     }
+}
+
+#[test]
+fn what_refuses_without_a_word_is_read_by_its_status() {
+    for (status, expected) in [(404, "there is no such stream"), (410, "was deleted")] {
+        let world = world_that(&[Response::new(status, &[], b"")]);
+        let stream = Streams::over(world.clone(), false).stream("s").unwrap();
+        let error = world.run(stream.head()).unwrap_err();
+        assert!(error.to_string().contains(expected), "{error:?}");
+        assert_eq!(error.status(), status);
+    }
+}
+
+#[test]
+fn what_comes_too_late_is_not_waited_for() {
+    let world = World::default();
+    world.0.does.borrow_mut().push_back(Does::Nothing);
+    let streams = Streams::over(world.clone(), false).within(Duration::from_secs(2));
+    let stream = streams.stream("s").unwrap();
+    let error = world.run(stream.close()).unwrap_err();
+    assert_eq!(
+        error,
+        Error::Unavailable("no answer within 2000 ms".to_owned())
+    );
+    assert_eq!(world.0.now.get(), 2000);
 }
 
 #[test]

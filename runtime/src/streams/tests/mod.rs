@@ -1,3 +1,4 @@
 //! Streams over a world of one request.
 
 mod calls;
+mod webhooks;

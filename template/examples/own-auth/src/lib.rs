@@ -27,11 +27,12 @@ async fn keys(mut req: Request, env: &Env) -> Result<Response> {
         return Response::error("the secret ADMIN_KEY is not set: nobody makes keys", 503);
     };
     let shown = req.headers().get("Authorization")?.unwrap_or_default();
+    // Before anything is refused: a client that is not heard out may not see the answer.
+    let text = req.text().await?;
+    let text = text.trim();
     if !is_same(&shown, &format!("Bearer {admin_key}")) {
         return Response::error("this is for whoever knows ADMIN_KEY", 401);
     }
-    let text = req.text().await?;
-    let text = text.trim();
     let kv = env.kv("REGISTRY")?;
     match req.method() {
         // A key for `chat` would be one for `chat/1`, and for `chatter/1`, too.
