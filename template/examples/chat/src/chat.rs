@@ -6,11 +6,13 @@
 use std::time::Duration;
 
 use durable_streams_cloudflare::protocol::offset::Offset;
-use durable_streams_cloudflare::streams::{Append, Error, Pipe, Stream, Will, events};
+use durable_streams_cloudflare::streams::{Append, Create, Error, Pipe, Stream, Will, events};
 use durable_streams_cloudflare::{Platform, Streams};
 use futures_util::{FutureExt, StreamExt, TryFutureExt, TryStreamExt, stream};
 use serde::Deserialize;
 use worker::js_sys::Math;
+use worker::wasm_bindgen::JsValue;
+use worker::wasm_bindgen_futures::{JsFuture, future_to_promise};
 use worker::{Context, Date, Env, Fetch, Headers, Method, Request, RequestInit, Response};
 
 use crate::CHATS;
@@ -128,9 +130,11 @@ pub async fn ask(mut request: Request, env: &Env, ctx: &Context) -> Result<Respo
         let conversation = messages::conversation(&[known.messages, new].concat());
         let url = chat.url(&name);
         let answering = chat.write(provider, conversation, coming, pipe.behind(created.tail));
-        let answering = answering.shared();
-        ctx.wait_until(answering.clone());
-        return held(&url, answering);
+        // A promise, unlike a future, can be waited for in two places.
+        let answering = future_to_promise(answering.map(|()| Ok(JsValue::UNDEFINED)));
+        let written = JsFuture::from(answering.clone()).map(drop);
+        ctx.wait_until(written);
+        return held(&url, JsFuture::from(answering).map(drop));
     }
     Err(Refusal::new(409, "Others are asking at the same time."))
 }
@@ -248,7 +252,7 @@ impl Chat {
     async fn say(&self, messages: &[Message], tail: Option<Offset>) -> Result<bool, Error> {
         let log = self.log()?;
         let Some(tail) = tail else {
-            let create = durable_streams_cloudflare::streams::Create::new().messages(messages)?;
+            let create = Create::new().messages(messages)?;
             return match log.create(create).await {
                 Ok(created) => Ok(created.is_new),
                 Err(Error::Exists(_)) => Ok(false),

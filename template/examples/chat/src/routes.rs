@@ -8,7 +8,8 @@
 //! | `GET /chat/:id/messages` | all messages of a chat |
 //! | `POST /chat/:id/stop` | stops the answer |
 
-use worker::{Context, Env, Headers, Method, Request, Response, Result, Url, web_sys};
+use durable_streams_cloudflare::protocol::path::split_url;
+use worker::{Context, Env, Headers, Method, Request, Response, Result, web_sys};
 
 use crate::chat::{self, Chat, Refusal};
 use crate::session::{self, CHALLENGE};
@@ -32,8 +33,9 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 ///
 /// What no request can lead to.
 pub async fn serve(raw: &web_sys::Request, env: &Env, ctx: &Context) -> Result<Option<Response>> {
-    let url = Url::parse(&raw.url())?;
-    let segments: Vec<&str> = url.path().split('/').skip(1).collect();
+    let url = raw.url();
+    let (path, _) = split_url(&url);
+    let segments: Vec<&str> = path.split('/').skip(1).collect();
     let file = match segments.as_slice() {
         [""] | ["chat", _] if raw.method() == "GET" => Some("page.html"),
         [name] => Some(*name),
