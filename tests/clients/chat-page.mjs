@@ -41,13 +41,15 @@ const page = ({ ask, tab, go }) => ({
   },
   path: () => ask("location.pathname"),
   questions: () => ask(`[...document.querySelectorAll("article.user")].map((it) => it.textContent)`),
-  /** The last answer: its text, and in which state it is. */
+  /** The answer to the last question: its text, and in which state it is. */
   answer: () =>
     ask(`{
-      const last = [...document.querySelectorAll("article.answer")].at(-1)
-      const state = last?.className.replace("answer ", "") ?? "none"
-      ;[last?.querySelector(".content").textContent ?? "", state]
+      const last = [...document.querySelectorAll("#messages > article")].at(-1)
+      last?.matches(".answer") ? [last.querySelector(".content").textContent, last.className.replace("answer ", "")] : ["", "none"]
     }`),
+  /** Waits until it has heard of a question. */
+  hears: (question) =>
+    eventually(`${question} is heard`, () => ask(`[...document.querySelectorAll("article.user")].at(-1)?.textContent.startsWith(${text(question)})`)),
   click: (selector) => ask(`document.querySelector(${text(selector)}).click()`),
   seen: (selector) => ask(`{ const it = document.querySelector(${text(selector)}); it && !it.hidden ? it.textContent : null }`),
   isIn: (what, state, millis = 20_000) => {
@@ -67,7 +69,12 @@ const press = async (tab, key, modifiers = 0) => {
 }
 
 const [one, two] = [page(first), page(second)]
-const whole = (count) => words(count).join("").trimEnd()
+/** The whole answer, and nothing twice. */
+async function isWhole(page, count) {
+  const said = (await page.answer())[0].trimEnd().split(" ")
+  const wrong = said.findIndex((word, n) => `${word} ` !== words(n + 1)[n])
+  equal([said.length, wrong], [count, -1], "how many words, and which is wrong")
+}
 const calls = (what) => provider.asked().filter(({ conversation }) => conversation.at(-1).content.includes(what)).length
 
 /** Takes pictures of a page at two widths, in the light and in the dark. */
@@ -97,7 +104,7 @@ const checks = {
     equal(await one.seen("#stop"), "Stop", "it can be stopped")
     equal((await one.path()).startsWith("/chat/"), true, "the chat has an address")
     await one.isIn("it", "done")
-    equal((await one.answer())[0].trimEnd(), whole(80), "text")
+    await isWhole(one, 80)
     equal(await one.questions(), ["first [words=80] [pause=50] [start=1000]"], "questions")
     equal([await one.seen("#stop"), await one.seen("#send")], [null, "Send"], "the next question can be asked")
   },
@@ -111,17 +118,18 @@ const checks = {
     equal((await one.answer())[1], "streaming", "state")
     await picture(first, "reloaded")
     await one.isIn("it", "done")
-    equal((await one.answer())[0].trimEnd(), whole(100), "text")
+    await isWhole(one, 100)
     equal([calls("reloaded"), (await one.questions()).length], [1, 2], "calls, questions")
     await one.reload()
     await one.isIn("it", "done", 2000)
-    equal((await one.answer())[0].trimEnd(), whole(100), "when it is loaded once more")
+    await isWhole(one, 100)
   },
 
   "a second device sees the same, live, and may ask, too": async () => {
     await two.go(`${base}${await one.path()}`)
     await two.isIn("what was said", "done")
     await one.says("on two devices [words=80] [pause=50]")
+    await two.hears("on two devices")
     await two.has("the second device", 60)
     equal((await two.answer())[1], "streaming", "state")
     await picture(first, "first-device")
@@ -129,18 +137,19 @@ const checks = {
     await two.isIn("it", "done")
     await one.isIn("it", "done")
     equal(await two.questions(), await one.questions(), "questions")
-    equal((await two.answer())[0].trimEnd(), whole(80), "text")
+    await isWhole(two, 80)
     await two.says("from the other")
-    await one.isIn("the answer to the other", "done")
-    await eventually("the first has it", async () => (await one.questions()).at(-1) === "from the other")
-    await eventually("and its answer", async () => (await one.answer())[0].trimEnd() === whole(20))
+    await one.hears("from the other")
+    await one.isIn("its answer", "done")
+    await isWhole(one, 20)
   },
 
   "an answer that broke off says so, and can be had anew": async () => {
     await one.says("broken [break=12]")
     await one.isIn("it", "failed")
+    await two.hears("broken")
     await two.isIn("on the other device", "failed")
-    equal((await one.answer())[0].trimEnd(), whole(12), "what there was")
+    await isWhole(one, 12)
     await picture(first, "broken-off")
     const asked = calls("broken")
     await two.click(".failed .state button")
@@ -151,6 +160,7 @@ const checks = {
 
   "an answer is stopped on any device": async () => {
     await one.says("stopped [words=500] [pause=20]")
+    await two.hears("stopped")
     await two.has("it", 60)
     await two.click("#stop")
     await one.isIn("it", "stopped")
@@ -170,7 +180,8 @@ const checks = {
     await one.isIn("it", "failed", 40_000)
     await one.says("after the crash")
     await one.isIn("the next one", "done")
-    equal((await one.answer())[0].trimEnd(), whole(20), "text")
+    await isWhole(one, 20)
+    await two.hears("after the crash")
     await two.isIn("on the other device", "done", 30_000)
   },
 

@@ -161,7 +161,7 @@ const checks = {
 
   "a provider that breaks off is not taken for one that is done": async () => {
     const said = {
-      "[break=7]": [7, "Network connection lost."],
+      "[break=7]": [7, "The provider broke off in the middle of the answer."],
       "[fail=7]": [7, "it was told to fail"],
       "[status=429]": [0, "The provider refuses (429): it was told to refuse"],
       "[silent=7]": [7, "The answer broke off."],

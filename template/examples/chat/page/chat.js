@@ -43,7 +43,7 @@ function followChat() {
 
 function followAnswer(message) {
   message.live = { text: "", state: "waiting" }
-  renderMessage(message)
+  render()
   const end = (state, error) => Object.assign(message.live, { state, error })
   unfollow = follow(`${chats}/${id}/${message.metadata.stream}`, "-1", {
     ...connection,

@@ -127,7 +127,8 @@ pub async fn ask(mut request: Request, env: &Env, ctx: &Context) -> Result<Respo
             chat.answer(&name)?.delete().await?;
             continue;
         }
-        let conversation = messages::conversation(&[known.messages, new].concat());
+        let told = messages::latest([known.messages, new].concat());
+        let conversation = messages::conversation(&told);
         let url = chat.url(&name);
         let answering = chat.write(provider, conversation, coming, pipe.behind(created.tail));
         // A promise, unlike a future, can be waited for in two places.
@@ -381,7 +382,8 @@ impl Provider {
     fn answer(self, conversation: Vec<Turn>) -> impl stream::Stream<Item = Chunk> {
         let format = self.format;
         let asked = async move { self.ask(&conversation).await };
-        let events = asked.map_ok(|response| events(response).map_err(|error| error.to_string()));
+        let events =
+            asked.map_ok(|response| events(response).map_err(|_| provider::BROKE_OFF.to_owned()));
         let data = events.try_flatten_stream().map_ok(|event| event.data);
         provider::chunks(format, data)
     }

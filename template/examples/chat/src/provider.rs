@@ -11,6 +11,9 @@ use crate::messages::{Chunk, Turn};
 /// How many tokens an answer has at most, for providers that have to be told.
 const MAX_TOKENS: u32 = 4096;
 
+/// What is said of a provider that ends without having said that the answer is whole.
+pub const BROKE_OFF: &str = "The provider broke off in the middle of the answer.";
+
 /// In which format a provider speaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
@@ -207,7 +210,7 @@ pub fn chunks<E: Display>(
         let said = match events.next().await {
             Some(Ok(data)) => format.said(&data),
             Some(Err(error)) => Said::failed(&error.to_string()),
-            None => Said::failed("The provider broke off in the middle of the answer."),
+            None => Said::failed(BROKE_OFF),
         };
         // What comes behind the end is not waited for.
         let rest = said.end.is_none().then_some(events);
