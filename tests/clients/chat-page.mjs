@@ -116,7 +116,6 @@ const checks = {
     await one.reload()
     await one.has("what was there", before.length, 1000)
     equal((await one.answer())[1], "streaming", "state")
-    await picture(first, "reloaded")
     await one.isIn("it", "done")
     await isWhole(one, 100)
     equal([calls("reloaded"), (await one.questions()).length], [1, 2], "calls, questions")
@@ -132,8 +131,6 @@ const checks = {
     await two.hears("on two devices")
     await two.has("the second device", 60)
     equal((await two.answer())[1], "streaming", "state")
-    await picture(first, "first-device")
-    await picture(second, "second-device")
     await two.isIn("it", "done")
     await one.isIn("it", "done")
     equal(await two.questions(), await one.questions(), "questions")
@@ -150,7 +147,6 @@ const checks = {
     await two.hears("broken")
     await two.isIn("on the other device", "failed")
     await isWhole(one, 12)
-    await picture(first, "broken-off")
     const asked = calls("broken")
     await two.click(".failed .state button")
     await eventually("it is asked again", () => calls("broken") > asked)
@@ -211,7 +207,26 @@ const checks = {
       equal(names.includes(name), true, `${name} in ${names}`)
     }
     equal(names.filter((name) => name === ""), [], "without a name")
-    await picture(first, "long")
+  },
+
+  "what a model writes is shown as it means it": async () => {
+    await one.go(`${base}/`)
+    await one.says("Explain append-only logs to a ten-year-old [prose] [pause=60]")
+    await one.has("it", 330)
+    await picture(first, "in-the-middle")
+    await one.reload()
+    await one.has("it", 330, 2000)
+    await picture(first, "after-a-reload")
+    await two.go(`${base}${await one.path()}`)
+    await two.has("it", 330, 2000)
+    await picture(second, "on-a-second-device")
+    await one.isIn("it", "done")
+    await picture(first, "done")
+    const names = await first.ask(`[...document.querySelector(".answer .content").children].map(({ localName }) => localName)`)
+    equal(names, ["p", "ol", "p", "pre", "p"], "elements")
+    await one.says("And what if the writer dies? [words=40] [break=12]")
+    await one.isIn("it", "failed")
+    await picture(first, "broken-off")
   },
 
   "what a model says becomes no part of the page": async () => {

@@ -8,6 +8,7 @@
 //   [silent=7]    nothing more is said from this word on
 //   [fail=7]      an error takes the place of this word
 //   [status=429]  the question is refused
+//   [prose]       not with words, but with something to read
 //
 // It is also asked what it was asked: `asked()` of `open()`.
 import { once } from "node:events"
@@ -16,6 +17,22 @@ import { sleep } from "./checks.mjs"
 
 /** The words of an answer. */
 export const words = (count) => Array.from({ length: count }, (_, n) => `word-${n} `)
+
+/** Something as models write it, with all that a page has to show. */
+const PROSE = `A log is a list to which you can only **add at the end**. Nothing that is in it changes.
+
+1. Whoever writes puts the next entry behind the last one.
+2. Whoever reads remembers where they are, and goes on from there.
+
+So two readers who start at the same entry have always read the same:
+
+\`\`\`js
+const { messages, next } = await read(log, offset)
+for (const message of messages) show(message) // in the order in which they came, and each of them once
+\`\`\`
+
+That is why a page can go away in the middle of a sentence. When it is back it asks for what is behind its
+\`offset\`, and you see the rest.`
 
 /** What a question asks for. */
 function wish(text) {
@@ -74,7 +91,6 @@ const chunk = (delta, finish_reason = null) => data({ choices: [{ index: 0, delt
 /** Opens a provider on a free port, which wants this key. */
 export async function open(key = "the key") {
   const asked = []
-  let silenced = []
   const server = createServer(async (request, response) => {
     const format = formats[request.url]
     let body = ""
@@ -97,10 +113,11 @@ export async function open(key = "the key") {
     response.writeHead(200, { "Content-Type": "text/event-stream" })
     const say = (events) => response.write(events.join(""))
     say(format.start())
-    for (const [n, word] of words(count).entries()) {
+    const isProse = conversation.at(-1).content.includes("[prose]")
+    for (const [n, word] of (isProse ? PROSE.split(/(?<= )/) : words(count)).entries()) {
       await sleep(pause)
       if (call.isGone) return
-      if (n >= silent) return silenced.push(response)
+      if (n >= silent) return
       if (n >= breaks) return response.destroy()
       if (n >= fails) return response.end(format.fail("it was told to fail").join(""))
       say(format.word(word))

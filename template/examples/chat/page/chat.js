@@ -162,7 +162,7 @@ function render() {
   const title = first ? textOf(first).slice(0, 80) : "New chat"
   if (document.title !== title) document.title = $("title").textContent = title
   $("empty").hidden = Boolean(first)
-  $("share").hidden = !id || all.length === 0
+  $("new").hidden = $("share").hidden = all.length === 0
   const isBusy = Boolean(all.at(-1)?.live) || Boolean(unsent && !unsent.error)
   $("stop").hidden = !all.at(-1)?.live
   $("send").hidden = !$("stop").hidden
@@ -184,7 +184,6 @@ function unsentState() {
 
 /** Shows a message, in the place of what was shown of it. */
 function renderMessage(message) {
-  const isAtEnd = isNearEnd()
   const { live, metadata } = message
   const state = live?.state ?? metadata?.state ?? "done"
   let article = document.querySelector(`article[data-id="${CSS.escape(message.id)}"]`)
@@ -227,12 +226,21 @@ function stateElement(state, error, isLast) {
   return line
 }
 
-const isNearEnd = () => {
-  const { scrollHeight, clientHeight, scrollTop } = document.documentElement
-  return scrollHeight - clientHeight - scrollTop < 80
-}
+/** Whether who reads is at the end, and wants to stay there. */
+let isAtEnd = true
+addEventListener(
+  "scroll",
+  () => {
+    const { scrollHeight, clientHeight, scrollTop } = document.documentElement
+    isAtEnd = scrollHeight - clientHeight - scrollTop < 80
+    if (isAtEnd) $("latest").hidden = true
+  },
+  { passive: true },
+)
+addEventListener("resize", () => isAtEnd && scrollDown())
 
 function scrollDown() {
+  isAtEnd = true
   scrollTo({ top: document.documentElement.scrollHeight, behavior: "instant" })
   $("latest").hidden = true
 }
@@ -255,7 +263,6 @@ $("stop").onclick = async () => {
   $("question").focus()
 }
 $("latest").onclick = scrollDown
-addEventListener("scroll", () => isNearEnd() && ($("latest").hidden = true), { passive: true })
 $("ideas").onclick = ({ target }) => {
   if (target.localName !== "button") return
   $("question").value = target.textContent

@@ -35,7 +35,7 @@ const SDK: [&str; 13] = [
     "nobody is let in without the password",
 ];
 
-const PAGE: [&str; 9] = [
+const PAGE: [&str; 10] = [
     "an answer is seen while it is written",
     "a page that is loaded again in the middle goes on at once from where it is",
     "a second device sees the same, live, and may ask, too",
@@ -44,6 +44,7 @@ const PAGE: [&str; 9] = [
     "the death of the runtime is seen, and what there was stays",
     "a question that the server did not get is sent again",
     "it is used with the keyboard, and each control has a name",
+    "what a model writes is shown as it means it",
     "what a model says becomes no part of the page",
 ];
 
