@@ -211,14 +211,14 @@ const checks = {
 
   "what a model writes is shown as it means it": async () => {
     await one.go(`${base}/`)
-    await one.says("Explain append-only logs to a ten-year-old [prose] [pause=60]")
-    await one.has("it", 330)
+    await one.says("Explain append-only logs to a ten-year-old [prose] [pause=120]")
+    await one.has("it", 250)
     await picture(first, "in-the-middle")
     await one.reload()
-    await one.has("it", 330, 2000)
+    await one.has("it", 250, 2000)
     await picture(first, "after-a-reload")
     await two.go(`${base}${await one.path()}`)
-    await two.has("it", 330, 2000)
+    await two.has("it", 250, 2000)
     await picture(second, "on-a-second-device")
     await one.isIn("it", "done")
     await picture(first, "done")

@@ -31,8 +31,8 @@ const { messages, next } = await read(log, offset)
 for (const message of messages) show(message) // in the order in which they came, and each of them once
 \`\`\`
 
-That is why a page can go away in the middle of a sentence. When it is back it asks for what is behind its
-\`offset\`, and you see the rest.`
+That is why a page can go away in the middle of a sentence. When it is back, it asks for \
+what is behind its \`offset\`, and you see the rest.`
 
 /** What a question asks for. */
 function wish(text) {
