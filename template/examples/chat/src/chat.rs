@@ -69,33 +69,38 @@ struct Asked {
     trigger: String,
 }
 
+impl Asked {
+    async fn read(request: &mut Request) -> Result<Self, Refusal> {
+        let media_type = request.headers().get("Content-Type")?.unwrap_or_default();
+        // A page of another site cannot send this in the name of who looks at it.
+        if !media_type.starts_with("application/json") {
+            return Err(Refusal::new(415, "A question has to be application/json."));
+        }
+        let wrong =
+            |error| Refusal::new(400, format!("The question is not as it should be: {error}"));
+        request.json().await.map_err(wrong)
+    }
+
+    /// The question itself.
+    fn question(&self) -> Result<Message, Refusal> {
+        let mut questions = self.messages.iter().rev();
+        let question = questions.find(|message| message.role == Role::User);
+        let question = question.ok_or_else(|| Refusal::new(400, "`messages` has no question."))?;
+        let text = question.text();
+        if text.trim().is_empty() || text.len() > MAX_QUESTION {
+            let what = format!("A question has to be text, {MAX_QUESTION} bytes at most.");
+            return Err(Refusal::new(400, what));
+        }
+        Ok(Message::new(&question.id, Role::User, text))
+    }
+}
+
 /// Takes a question, and answers where its answer is. The response goes on until the answer is whole:
 /// while somebody waits for it, the worker may take as long as it wants. When nobody does, it has 30
 /// seconds more.
 pub async fn ask(mut request: Request, env: &Env, ctx: &Context) -> Result<Response, Refusal> {
-    let media_type = request.headers().get("Content-Type")?.unwrap_or_default();
-    // A page of another site cannot send this in the name of who looks at it.
-    if !media_type.starts_with("application/json") {
-        return Err(Refusal::new(
-            415,
-            "The question has to be application/json.",
-        ));
-    }
-    let asked: Asked = request.json().await.map_err(|error| {
-        Refusal::new(400, format!("The question is not as it should be: {error}"))
-    })?;
-    let question = asked
-        .messages
-        .iter()
-        .rfind(|message| message.role == Role::User);
-    let question =
-        question.ok_or_else(|| Refusal::new(400, "There is no question in `messages`."))?;
-    let text = question.text();
-    if text.trim().is_empty() || text.len() > MAX_QUESTION {
-        let what = format!("A question has to be text, {MAX_QUESTION} bytes at most.");
-        return Err(Refusal::new(400, what));
-    }
-    let question = Message::new(&question.id, Role::User, text);
+    let asked = Asked::read(&mut request).await?;
+    let question = asked.question()?;
     let again = asked.trigger == "regenerate-message";
     let provider = Provider::of(env)?;
     let chat = Chat::of(env, &asked.id)?;
@@ -110,10 +115,8 @@ pub async fn ask(mut request: Request, env: &Env, ctx: &Context) -> Result<Respo
             Next::Follow(name) => return location(&chat.url(&name), 200),
             Next::Wait => return Err(Refusal::new(409, "The last answer is not over yet.")),
             Next::Refuse => {
-                return Err(Refusal::new(
-                    409,
-                    "Only the last question can be answered again.",
-                ));
+                let what = "Only the last question can be answered again.";
+                return Err(Refusal::new(409, what));
             }
         };
         let name = new_name();
@@ -133,8 +136,7 @@ pub async fn ask(mut request: Request, env: &Env, ctx: &Context) -> Result<Respo
         let answering = chat.write(provider, conversation, coming, pipe.behind(created.tail));
         // A promise, unlike a future, can be waited for in two places.
         let answering = future_to_promise(answering.map(|()| Ok(JsValue::UNDEFINED)));
-        let written = JsFuture::from(answering.clone()).map(drop);
-        ctx.wait_until(written);
+        ctx.wait_until(JsFuture::from(answering.clone()).map(drop));
         return held(&url, JsFuture::from(answering).map(drop));
     }
     Err(Refusal::new(409, "Others are asking at the same time."))

@@ -6,7 +6,7 @@ use std::fmt::Display;
 use futures_util::stream::{self, Stream, StreamExt};
 use serde_json::{Value, json};
 
-use crate::messages::{Chunk, Turn};
+use super::messages::{Chunk, Turn};
 
 /// How many tokens an answer has at most, for providers that have to be told.
 const MAX_TOKENS: u32 = 4096;

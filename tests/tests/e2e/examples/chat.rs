@@ -13,10 +13,12 @@ use serde::Deserialize;
 
 use crate::clients::{chromium, node};
 
-/// What its parts say to each other, which is tested with them: they know nothing of workers.
+// Those of its parts that know nothing of workers, for the tests in them.
 #[path = "../../../../template/examples/chat/src/messages.rs"]
+#[allow(dead_code, reason = "the tests do not use all of it")]
 mod messages;
 #[path = "../../../../template/examples/chat/src/provider.rs"]
+#[allow(dead_code, reason = "the tests do not use all of it")]
 mod provider;
 
 const SDK: [&str; 13] = [
