@@ -5,6 +5,7 @@ mod auth;
 mod bundle;
 mod cloudflare;
 mod commands;
+mod console;
 mod deployment;
 mod dev_vars;
 mod environment;

@@ -27,11 +27,13 @@ export async function open(chromium, profile) {
   })
   const [, , , commands, answers] = browser.stdio
   const waiting = new Map()
+  const listeners = new Map()
   let rest = ""
   answers.setEncoding("utf8").on("data", (text) => {
     const messages = (rest + text).split("\0")
     rest = messages.pop()
-    for (const { id, result, error } of messages.map((message) => JSON.parse(message))) {
+    for (const { id, result, error, method, params } of messages.map((message) => JSON.parse(message))) {
+      listeners.get(method)?.(params)
       const [resolve, reject] = waiting.get(id) ?? []
       waiting.delete(id)
       if (error) reject?.(new Error(error.message))
@@ -73,5 +75,7 @@ export async function open(chromium, profile) {
   }
   const { targetInfos } = await tell("Target.getTargets")
   const { targetId } = targetInfos.find(({ type }) => type === "page")
-  return { ...(await tabOf(targetId)), another }
+  /** Calls what is given with each event of this name from now on. */
+  const on = (method, listener) => listeners.set(method, listener)
+  return { ...(await tabOf(targetId)), another, on }
 }

@@ -3,6 +3,8 @@
 //! one thing to the stream that the parameter `path` names, or to the subscription `id` of the project
 //! `p`, with what the body says.
 
+mod pipe;
+
 use std::time::Duration;
 
 use durable_streams_cloudflare::protocol::offset::Offset;
@@ -32,6 +34,9 @@ async fn fetch(req: web_sys::Request, env: Env, ctx: Context) -> Result<Answer> 
             Ok(document) => Response::from_json(&document)?.into(),
             Err(error) => error.into(),
         });
+    }
+    if let Some(verb) = url.path().strip_prefix("/pipe/") {
+        return pipe::answer(verb, &url, &env, &ctx).await;
     }
     let answer = StreamWorker::new()
         .auth(ProjectJwt)

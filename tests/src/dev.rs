@@ -33,6 +33,8 @@ pub struct Document {
     pub port: u16,
     /// Where it listens.
     pub host: String,
+    /// Where its console is.
+    pub console: Option<String>,
     /// Tokens, where they are needed.
     pub access: Option<Access>,
     /// Variables for a shell.

@@ -16,6 +16,9 @@ pub struct Dev {
     /// this machine alone]
     #[arg(long, value_name = "ADDRESS", value_parser = listen::host)]
     pub host: Option<IpAddr>,
+    /// Serve no console
+    #[arg(long)]
+    pub no_console: bool,
 }
 
 impl Dev {

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod cloudflare;
+mod console;
 pub mod global;
 mod init;
 mod login;
@@ -18,6 +19,7 @@ use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use self::global::Global;
 pub use self::{
     cloudflare::{Deploy, Destroy, Provision},
+    console::Console,
     init::{Init, Upgrade},
     login::Login,
     logs::Logs,
@@ -33,7 +35,7 @@ pub use self::{
         ImportStreams, ListStreams, OneStream, ReadStream, Stream, StreamFlags, TransportChoice,
         TruncateStream,
     },
-    usage::Usage,
+    usage::{MOST, Usage, kept},
 };
 use crate::ui::Places;
 
@@ -66,6 +68,8 @@ pub enum Command {
     Upgrade(Upgrade),
     /// Build the worker and serve it on this machine; data is kept between runs
     Dev(Dev),
+    /// Serve a page on this machine that shows the streams of a server, and its projects
+    Console(Console),
     /// Build the deployable bundle in build/
     Build,
     /// Make the R2 bucket and the KV namespace on Cloudflare, or adopt those that are there

@@ -20,6 +20,20 @@ pub struct ServerFlags {
     pub place: PlaceFlags,
 }
 
+impl ServerFlags {
+    /// The server at a URL, and the registry of local runs.
+    pub fn at(url: String) -> Self {
+        Self {
+            project: None,
+            url: Some(url),
+            place: PlaceFlags {
+                local: false,
+                remote: false,
+            },
+        }
+    }
+}
+
 /// What to do with subscriptions.
 #[derive(Debug, Subcommand)]
 pub enum Subscriptions {

@@ -9,6 +9,11 @@ use super::values::lifetime;
 /// For how long Analytics Engine keeps what it is given.
 const KEPT: Duration = Duration::from_secs(90 * 86_400);
 
+/// How many streams are named at most.
+pub const MOST: i64 = 1000;
+/// How many are named unless somebody says it.
+const TOP: u16 = 10;
+
 /// Options of `usage`.
 #[derive(Debug, Args)]
 pub struct Usage {
@@ -19,11 +24,22 @@ pub struct Usage {
     #[arg(long, short, value_name = "NAME")]
     pub project: Option<String>,
     /// How many of the dearest streams to name
-    #[arg(long, value_name = "NUMBER", default_value_t = 10, value_parser = clap::value_parser!(u16).range(0..=1000))]
+    #[arg(long, value_name = "NUMBER", default_value_t = TOP, value_parser = clap::value_parser!(u16).range(0..=MOST))]
     pub top: u16,
 }
 
-fn kept(text: &str) -> Result<Duration, String> {
+impl Default for Usage {
+    fn default() -> Self {
+        Self {
+            since: Duration::from_secs(86_400),
+            project: None,
+            top: TOP,
+        }
+    }
+}
+
+/// Reads how far to look back: as far as anything is kept.
+pub fn kept(text: &str) -> Result<Duration, String> {
     match lifetime(text)? {
         time if time > KEPT => Err("Analytics Engine keeps 90 days: at most 90d".to_owned()),
         time => Ok(time),

@@ -10,6 +10,9 @@ use crate::settings::Word;
 /// The port `dev` serves on when none is named.
 pub const DEFAULT_PORT: u16 = 4437;
 
+/// The port of the console when none is named.
+pub const CONSOLE_PORT: u16 = 4470;
+
 /// Who may use the streams of a new project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
 #[serde(rename_all = "kebab-case")]

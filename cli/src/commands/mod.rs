@@ -2,6 +2,7 @@
 
 mod build;
 mod completions;
+mod console;
 mod create_project;
 mod delete_project;
 mod deploy;
@@ -23,6 +24,8 @@ mod token;
 mod upgrade;
 mod usage;
 
+pub use usage::answer as usage;
+
 use std::{path::Path, process::ExitCode};
 
 use anyhow::{Context, Result};
@@ -43,7 +46,8 @@ pub fn run(command: Command, ui: &Ui, here: &Here) -> Result<ExitCode> {
     match command {
         Command::Init(args) => init::run(ui, args)?,
         Command::Upgrade(args) => return upgrade::run(ui, here, &args),
-        Command::Dev(args) => dev::run(ui, here, args.listen())?,
+        Command::Dev(args) => dev::run(ui, here, args.listen(), !args.no_console)?,
+        Command::Console(args) => console::run(ui, here, &args)?,
         Command::Build => build::run(ui, here)?,
         Command::Provision(args) => provision::run(ui, here, &args)?,
         Command::Deploy(args) => deploy::run(ui, here, &args, None)?,

@@ -26,6 +26,13 @@ const BINDING: &str = "METRICS";
 /// Asks, adds up and shows.
 pub fn run(ui: &Ui, here: &Here, args: &Usage) -> Result<()> {
     interrupt::note_interrupts();
+    let (text, document) = answer(ui, here, args)?;
+    ui.result(text, &document);
+    Ok(())
+}
+
+/// What there is to show, for a person and for a program.
+pub fn answer(ui: &Ui, here: &Here, args: &Usage) -> Result<(String, Value)> {
     if let Some(name) = &args.project {
         registry::check_name(name)?;
     }
@@ -55,11 +62,10 @@ pub fn run(ui: &Ui, here: &Here, args: &Usage) -> Result<()> {
         ));
     }
     let report = Report::new(&question.window, &done, dear);
-    ui.result(
+    Ok((
         text::text(&report, &question.window),
-        &document(&deployment.project, &question, &report),
-    );
-    Ok(())
+        document(&deployment.project, &question, &report),
+    ))
 }
 
 /// The dataset of a project.

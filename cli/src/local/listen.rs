@@ -99,6 +99,26 @@ impl Free {
     }
 }
 
+/// Listens on a port of this machine alone: on one that was named, or else on the usual one, one of those
+/// after it, or any.
+pub fn take(port: Option<u16>, usual: u16) -> Result<TcpListener> {
+    let here = |port| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    if let Some(port) = port {
+        return TcpListener::bind(here(port)).map_err(|refused| taken(here(port), &refused));
+    }
+    let ports = (0..=NEXT).map(|step| usual.saturating_add(step));
+    let found = ports
+        .chain([0])
+        .find_map(|port| TcpListener::bind(here(port)).ok());
+    match found {
+        Some(listener) => Ok(listener),
+        None => Err(problem(
+            "this machine has no free port",
+            "end some programs",
+        )),
+    }
+}
+
 /// How programs on this machine reach a server there.
 pub fn url(address: SocketAddr) -> String {
     let host = match address.ip() {

@@ -41,13 +41,13 @@ impl Known {
         let age = now().checked_sub(known.at)?;
         let counts = known.asked.as_deref() == asked
             && age < LIFETIME
-            && Some(&known.files) == files(project).as_ref();
+            && Some(&known.files) == state(project).as_ref();
         counts.then_some(known)
     }
 
     /// Keeps what was said. That it cannot be kept costs time and nothing else.
     pub fn keep(project: &Project, asked: Option<&str>, name: &str, secret: &Secret) {
-        let Some(files) = files(project) else { return };
+        let Some(files) = state(project) else { return };
         let known = Self {
             asked: asked.map(str::to_owned),
             project: name.to_owned(),
@@ -70,7 +70,7 @@ fn now() -> u64 {
 }
 
 /// The state of the registry's files: all that changes when something is written there.
-fn files(project: &Project) -> Option<String> {
+pub fn state(project: &Project) -> Option<String> {
     let mut found = Vec::new();
     list(&project.root.join(STATE).join("kv"), &mut found)?;
     found.sort();

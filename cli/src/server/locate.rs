@@ -25,14 +25,41 @@ pub struct Located {
     pub secret: Option<Secret>,
 }
 
+/// The server that a command's options name, of the project in a folder.
+#[derive(Debug)]
+pub struct Found {
+    /// The project.
+    pub project: Project,
+    /// Where the server is.
+    pub url: String,
+    /// The account that it is in, where that is the deployed one.
+    pub account: Option<Rc<Account>>,
+}
+
+impl Found {
+    /// Looks for it.
+    pub fn look(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Self> {
+        let project = Project::open(here)?;
+        let account = match flags.place.remote {
+            true => Some(account(ui, &project)?),
+            false => None,
+        };
+        let url = address::url(&project, flags.url.as_deref(), account.as_deref())?;
+        Ok(Self {
+            project,
+            url,
+            account,
+        })
+    }
+}
+
 /// Finds the server that a command's options name, of the project in a folder.
 pub fn locate(ui: &Ui, here: &Here, flags: &ServerFlags) -> Result<Located> {
-    let project = Project::open(here)?;
-    let account = match flags.place.remote {
-        true => Some(account(ui, &project)?),
-        false => None,
-    };
-    let url = address::url(&project, flags.url.as_deref(), account.as_deref())?;
+    let Found {
+        project,
+        url,
+        account,
+    } = Found::look(ui, here, flags)?;
     if auth::of(&project.root)? != Auth::ProjectJwt {
         return Ok(Located {
             url,

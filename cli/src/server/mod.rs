@@ -10,7 +10,8 @@ mod tokens;
 
 pub use address::url;
 pub use error::Error;
-pub use locate::{account, locate};
+pub use known::state;
+pub use locate::{Found, account, locate};
 pub use tokens::{Nobody, Tokens};
 
 use anyhow::Result;

@@ -66,6 +66,17 @@ impl Root {
         &self.0
     }
 
+    /// Its path.
+    pub fn path(&self) -> &str {
+        let (_, rest) = self.0.split_once("://").unwrap_or_default();
+        rest.find('/').map_or("", |at| &rest[at..])
+    }
+
+    /// What names the server: its origin, unless streams are at an unusual place of it.
+    pub fn server(&self) -> &str {
+        self.0.strip_suffix(USUAL).unwrap_or(&self.0)
+    }
+
     /// The URL of a stream.
     ///
     /// # Errors
@@ -126,6 +137,18 @@ mod tests {
         ] {
             Root::parse(text).unwrap_err();
         }
+    }
+
+    #[test]
+    fn a_server_is_called_by_its_origin_where_that_is_enough() {
+        let named = |url| {
+            let root = Root::parse(url).unwrap();
+            (root.server().to_owned(), root.path().to_owned())
+        };
+        let usual = ("http://h:1".to_owned(), "/v1/stream".to_owned());
+        assert_eq!(named("http://h:1"), usual);
+        let odd = ("http://h:1/a/b".to_owned(), "/a/b".to_owned());
+        assert_eq!(named("http://h:1/a/b/"), odd);
     }
 
     #[test]

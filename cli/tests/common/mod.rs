@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod console;
 pub mod renderer;
 pub mod stand_in;
 

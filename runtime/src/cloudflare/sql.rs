@@ -138,6 +138,10 @@ impl Storage for Sql {
             several => self.run_all(several),
         })
     }
+
+    fn size(&self) -> u64 {
+        u64::try_from(self.sql.database_size()).unwrap_or(u64::MAX)
+    }
 }
 
 struct Columns(Vec<SqlStorageValue>);

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::ports::{Incoming, Ports};
 use super::present::{leaves_alone, present};
 use super::serve::preflight_of;
-use super::{Server, copies, listing};
+use super::{Server, copies, inspect, listing};
 use crate::auth::project_jwt::without_token;
 use crate::auth::{self, Audience, AuthorizeMutation, AuthorizeRead, Purpose, Refusal, RootGrant};
 use crate::directory::key_shard;
@@ -82,6 +82,11 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
         };
         let RootGrant { era, only } = granted;
         let (route, root) = (route?, root.in_era(era));
+        if let Route::Stream { path } = route {
+            // Nobody is asked but the stream, so it needs no directory.
+            self.ports.drain(request).await;
+            return Ok(inspect::stream(self.ports, root, only.as_deref(), &path).await?);
+        }
         let settings = self.ports.settings();
         let shards = settings.shards?;
         let shards = shards.ok_or(Error::from(SubscriptionError::DirectoryOff))?;
@@ -155,7 +160,7 @@ impl<P: Ports, M: AuthorizeMutation<P::Env>, R: AuthorizeRead<P::Env>> Server<'_
 /// What a request is about, to whoever authorizes it.
 fn purpose_of(route: &Route) -> Purpose {
     match route {
-        Route::Streams => Purpose::Streams,
+        Route::Streams | Route::Stream { .. } => Purpose::Streams,
         Route::Keys => Purpose::Keys,
         Route::Subscription {
             question: "callback" | "ack" | "release",
@@ -269,7 +274,7 @@ pub(super) fn json(document: &serde_json::Value) -> Reply {
 }
 
 /// The answer of whoever was asked, to the client.
-fn passed_on(status: u16, body: Vec<u8>) -> Reply {
+pub(super) fn passed_on(status: u16, body: Vec<u8>) -> Reply {
     let mut reply = Reply::new(status).with(header::CACHE_CONTROL, "no-store");
     // What an object says beside its document does not come with it.
     match status {

@@ -10,6 +10,7 @@
 //! | [`control`] | what is asked of a root: its subscriptions and its keys |
 //! | [`copies`] | who may have streams copied |
 //! | [`listing`] | what there is below a root: streams, subscriptions, what the bucket knows |
+//! | [`inspect`] | one of these streams, and all that is known of it |
 //! | [`present`] | answers as their clients may have them |
 //! | [`cold`] | answers of which a part lies in the bucket |
 //! | [`live`] | live reads: what their object is asked; long-polls |
@@ -26,6 +27,7 @@ pub mod cold;
 pub mod control;
 pub mod copies;
 pub mod events;
+pub mod inspect;
 pub mod listing;
 pub mod live;
 pub mod ports;

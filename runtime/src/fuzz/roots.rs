@@ -18,6 +18,8 @@ const TARGETS: &[&str] = &[
     "/v1/stream/p/__ds/subscriptions/a/callback",
     "/v1/stream/p/__ds/subscriptions/..%2f..%2Fack",
     "/v1/stream/__ds/streams",
+    "/v1/stream/p/__ds/streams/b%2Fc",
+    "/v1/stream/p/__ds/streams/b/c",
     "/v1/stream/__ds/jwks.json",
     "/v1/stream/p/__ds/keys/rotate",
     "/v1/stream/p/__ds/directory/rebuild",
@@ -39,6 +41,15 @@ fn routes() {
             (Ok(root), Ok(route)) => (root, route),
         };
         let (root, Route::Subscription { id, question, path }) = route else {
+            if let (root, Route::Stream { path }) = route {
+                let again = format!("streams/{}", encoded(&path));
+                let route = Route::Stream { path: path.clone() };
+                assert_eq!(Route::parse(method, &again), Ok(route), "{target}");
+                // Whatever is asked is the stream that the path names, or nobody.
+                if let Ok(name) = root.stream(&path) {
+                    assert_eq!(root.path_of(&name), Some(&*path), "{target}");
+                }
+            }
             return;
         };
         assert!((1..=MAX_ID).contains(&id.len()), "{target}");

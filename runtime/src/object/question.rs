@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::Object;
 use super::family::{CLAIM, RELEASE, VERIFY};
 use super::ports::Ports;
-use crate::protocol::ask::{self, COPY, ENROLL, EVENT, FEED, LINK, UNFEED, UNLINK};
+use crate::protocol::ask::{self, COPY, ENROLL, EVENT, FEED, INSPECT, LINK, UNFEED, UNLINK};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::error::Error;
 use crate::protocol::header;
@@ -60,6 +60,7 @@ impl<P: Ports> Object<P> {
             COPY => self.copied(body, now),
             EVENT => self.happened(body, now),
             ENROLL => self.enrolled().await,
+            INSPECT => self.inspected(body, now),
             _ => Err(Error::UnknownRoute),
         }
     }
@@ -115,6 +116,21 @@ impl<P: Ports> Object<P> {
         self.note(&appended);
         self.after_append();
         Ok(Reply::new(204))
+    }
+
+    /// Somebody looks at the stream, which is no use of it.
+    fn inspected(&self, body: &[u8], now: u64) -> Result<Reply, Error> {
+        let asked: ask::Inspect = ask::hear(body)?;
+        let described = self.stream.borrow_mut().describe(&asked, now);
+        match described {
+            Ok(description) => {
+                let mut reply = Reply::new(200).with(header::CONTENT_TYPE, "application/json");
+                reply.body = description.encode();
+                Ok(reply)
+            }
+            Err(Error::NotFound | Error::Gone) => Ok(Reply::new(204)),
+            Err(error) => Err(error),
+        }
     }
 
     /// The directory may have lost the stream.

@@ -38,6 +38,9 @@ pub const UNLINK: &str = "unlink";
 pub const EVENT: &str = "event";
 /// Asks a stream to register anew (no content). 404 where there is none.
 pub const ENROLL: &str = "enroll";
+/// Asks a stream what is known of it ([`Inspect`], answered by a JSON document as clients get it, or
+/// by 204 where there is none: 404 is what a release says that does not know the question).
+pub const INSPECT: &str = "inspect";
 /// A stream tells a subscription where its tail is ([`Told`], answered by [`Kept`]). To one that
 /// copies, a [`Slice`] of the stream may come with it, [behind](with) the document.
 pub const TOLD: &str = "told";
@@ -162,6 +165,16 @@ pub struct ListedSubscriptions {
 pub struct OfRoot {
     /// The root.
     pub root: Root,
+}
+
+/// See [`INSPECT`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inspect {
+    /// The root below which somebody looks.
+    pub root: Root,
+    /// Whether they may see this stream and nothing else: no other stream, and no subscription.
+    #[serde(default)]
+    pub alone: bool,
 }
 
 /// See [`SIGNING_KEY`].

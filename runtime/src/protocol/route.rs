@@ -8,7 +8,7 @@
 //! | `subscriptions/:id/callback`, `claim`, `ack`, `release` | POST |
 //! | `jwks.json` | GET |
 //! | `subscriptions/:id/retry`, `keys/rotate`, `directory/rebuild`, which are ours | POST |
-//! | `subscriptions`, `streams`, which are ours | GET |
+//! | `subscriptions`, `streams`, `streams/:path`, which are ours | GET |
 //!
 //! HEAD is possible wherever GET is.
 
@@ -26,6 +26,11 @@ pub const MAX_ID: usize = 256;
 pub enum Route {
     /// The streams of the root.
     Streams,
+    /// One of them, and all that is known of it.
+    Stream {
+        /// Its path below the root.
+        path: String,
+    },
     /// Its subscriptions.
     Subscriptions,
     /// The keys that its webhooks are signed with.
@@ -75,6 +80,10 @@ impl Route {
             "directory/rebuild" => return only("POST", POST, Self::Rebuild),
             _ => rest.strip_prefix("subscriptions/"),
         };
+        if let Some(path) = rest.strip_prefix("streams/") {
+            let path = parse_path(path)?;
+            return only("GET", READ, Self::Stream { path });
+        }
         let below = below.ok_or(SubscriptionError::NoRoute)?;
         let (id, action) = match below.split_once('/') {
             Some((id, action)) => (id, Some(action)),
@@ -100,11 +109,12 @@ impl Route {
         if method != wanted {
             return Err(SubscriptionError::Method { allow }.into());
         }
-        Ok(Self::Subscription {
-            id: parse_id(id)?,
-            question,
-            path: parse_path(question, path)?,
-        })
+        let id = parse_id(id)?;
+        let path = match question {
+            "remove" => parse_path(path)?,
+            _ => String::new(),
+        };
+        Ok(Self::Subscription { id, question, path })
     }
 }
 
@@ -138,10 +148,10 @@ fn refused_id(message: &str) -> SubscriptionError {
 }
 
 /// A path may come with its slashes encoded or as they are, and with one before it.
-fn parse_path(question: &str, raw: &str) -> Result<String, SubscriptionError> {
+fn parse_path(raw: &str) -> Result<String, SubscriptionError> {
     let path = decoded(raw).map_err(|why| SubscriptionError::invalid("the stream path", why))?;
     let path = path.trim_matches('/');
-    if question == "remove" && path.is_empty() {
+    if path.is_empty() {
         let why = "must be behind /streams/ in the URL";
         return Err(SubscriptionError::invalid("the stream path", why));
     }
@@ -182,8 +192,18 @@ mod tests {
     #[test]
     fn every_route_has_its_methods_and_no_other() {
         type Row<'a> = (&'a str, &'a [(&'a str, Route)], &'static str);
-        let table: [Row<'_>; 14] = [
+        let one = |path: &str| Route::Stream {
+            path: path.to_owned(),
+        };
+        let table: [Row<'_>; 17] = [
             ("streams", &[("GET", Route::Streams)], READ),
+            ("streams/a", &[("GET", one("a"))], READ),
+            ("streams/a%2Fb%20c", &[("GET", one("a/b c"))], READ),
+            (
+                "streams/subscriptions/x/streams",
+                &[("GET", one("subscriptions/x/streams"))],
+                READ,
+            ),
             ("subscriptions", &[("GET", Route::Subscriptions)], READ),
             ("jwks.json", &[("GET", Route::Keys)], READ),
             ("keys/rotate", &[("POST", Route::Rotate)], POST),
@@ -255,8 +275,7 @@ mod tests {
             "",
             "/",
             "x",
-            "streams/",
-            "streams/a",
+            "streamsx/a",
             "subscription/a",
             "Subscriptions/a",
             "subscriptions%2Fa",
@@ -344,10 +363,12 @@ mod tests {
             assert_eq!(route, Ok(of("x", "remove", path)));
         }
         for wrong in ["", "%2F", "%ff", "%4", "%EF%BF%BD"] {
-            let rest = format!("subscriptions/x/streams/{wrong}");
-            let refused = Route::parse("DELETE", &rest).unwrap_err();
-            assert_eq!(refused.status(), 400, "{rest}");
-            assert!(refused.to_string().starts_with("the stream path must"));
+            for (method, before) in [("DELETE", "subscriptions/x/"), ("GET", "")] {
+                let rest = format!("{before}streams/{wrong}");
+                let refused = Route::parse(method, &rest).unwrap_err();
+                assert_eq!(refused.status(), 400, "{rest}");
+                assert!(refused.to_string().starts_with("the stream path must"));
+            }
         }
     }
 

@@ -59,12 +59,18 @@ pub fn check_alarm(world: &World, node: &Node) {
 }
 
 impl World {
-    /// A subscription's object has committed something.
+    /// An object has committed something.
     pub fn committed(&self, node: &Node) {
         if !self.is_observed() {
             return;
         }
         let now = self.executor().now();
+        if node.kind == Kind::Stream {
+            if let Some((from, until)) = self.model(|model| model.left(node, now)) {
+                self.owe(node, from, until);
+            }
+            return;
+        }
         let stored = Stored::of(node);
         let outcome = self.model(|model| {
             let tail = |incarnation: &str| {
@@ -95,13 +101,22 @@ impl World {
 
     /// A stream's object has taken in what a client has appended.
     pub fn appended(&self, node: &Rc<Node>, from: u64, until: u64) {
+        // What is stored and was acknowledged, and what nobody was told of.
+        if self.owe(node, from, until) && self.executor().chance(self.crashes_behind()) {
+            self.count("crash behind an append");
+            self.crash(node);
+        }
+    }
+
+    /// A stream has got more, of which others have to hear. Says whether they do.
+    fn owe(&self, node: &Node, from: u64, until: u64) -> bool {
         // Where no alarm could be set, a crash may keep the directory from hearing of the stream.
         if from >= until || node.is_doubtful.get() {
-            return;
+            return false;
         }
         let birth = node.birth();
         let Some(birth) = birth else {
-            return;
+            return false;
         };
         let incarnation = &birth.name.incarnation;
         let (waiting, linked) = (node.linked(), node.linked_to(incarnation));
@@ -113,11 +128,7 @@ impl World {
         let range = (from, until);
         self.ledger(|ledger| ledger.appended(below(&node.path), incarnation, range, is_linked));
         self.owe_copies(node, incarnation, range, is_linked);
-        // What is stored and was acknowledged, and what nobody was told of.
-        if self.executor().chance(self.crashes_behind()) {
-            self.count("crash behind an append");
-            self.crash(node);
-        }
+        true
     }
 }
 
@@ -131,10 +142,11 @@ pub fn settle(world: &World) {
     in_turn(world, prepare);
     pass(world, SETTLES);
     check_caught_up(world, "what was appended");
+    let there: BTreeSet<String> = world.ledger(|ledger| ledger.accounts.keys().cloned().collect());
     in_turn(world, append_everywhere);
     pass(world, 300_000);
     check_caught_up(world, "what was appended at rest");
-    copy_audit::check_sources(world);
+    copy_audit::check_sources(world, &there);
     copy_audit::check_targets(world);
     in_turn(world, look);
     if world.executor().chance(500) {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::desk::{Response, Taken};
 use super::model::items_of;
+use super::subscriber::{below, document, encoded};
 use super::workload::{Expires, Op, PATHS, STREAMS};
 use super::world::{Request, World};
 use crate::auth::token::tests::{SECRET, sign};
@@ -19,6 +20,7 @@ use crate::protocol::header;
 use crate::protocol::offset::Offset;
 use crate::protocol::sse::Encoding;
 use crate::protocol::sse_reader;
+use crate::protocol::will;
 
 /// A reader of events, as those see it who look at the end of a run.
 pub struct Reader {
@@ -30,6 +32,19 @@ pub struct Reader {
     /// Whether it takes so long for what it gets that it may never have everything.
     pub is_slow: bool,
     pub is_over: Cell<bool>,
+}
+
+impl Reader {
+    pub fn new(name: usize, path: &'static str, pace: u64) -> Rc<Self> {
+        Rc::new(Self {
+            name,
+            path,
+            incarnation: RefCell::default(),
+            at: Cell::new(0),
+            is_slow: pace > 10_000,
+            is_over: Cell::new(false),
+        })
+    }
 }
 
 /// What one frame of events can have: a message and what is around it.
@@ -60,7 +75,7 @@ pub fn message(n: usize, k: usize, length: usize, is_json: bool) -> Vec<u8> {
     [start, name.as_bytes(), end].concat()
 }
 
-fn body(n: usize, lengths: &[usize], is_json: bool) -> Vec<u8> {
+pub fn body(n: usize, lengths: &[usize], is_json: bool) -> Vec<u8> {
     let messages = lengths.iter().enumerate();
     let messages: Vec<Vec<u8>> = messages.map(|(k, l)| message(n, k, *l, is_json)).collect();
     match is_json {
@@ -76,6 +91,19 @@ pub fn type_of(is_json: bool) -> String {
         "text/plain"
     }
     .to_owned()
+}
+
+/// What a stream is to say last, if it has a will, and if it is to say anything.
+fn last_words(n: usize, will: Option<(u64, usize)>, is_json: bool) -> Vec<(&'static str, String)> {
+    let Some((after, length)) = will else {
+        return Vec::new();
+    };
+    let mut headers = vec![(header::STREAM_WILL_AFTER, after.to_string())];
+    if length > 0 {
+        let content = message(n, 99, length, is_json);
+        headers.push((header::STREAM_WILL, will::encode(&content)));
+    }
+    headers
 }
 
 fn expiry(expires: Expires, now: u64) -> Vec<(&'static str, String)> {
@@ -94,6 +122,9 @@ impl World {
     pub async fn happen(self, n: usize, op: Op, readers: Rc<RefCell<Vec<Rc<Reader>>>>) {
         self.note(|| format!("[{n}] {op:?}"));
         let op = self.aim(n, op);
+        if Self::is_own(n, &op) {
+            return self.do_own(n, op, &readers).await;
+        }
         match op {
             Op::Create {
                 path,
@@ -101,6 +132,7 @@ impl World {
                 expires,
                 public,
                 keeps,
+                will,
                 lengths,
             } => {
                 let mut headers = expiry(expires, self.executor().now());
@@ -109,6 +141,7 @@ impl World {
                     let unit = if is_json { "messages" } else { "bytes" };
                     headers.push((header::STREAM_RETENTION, format!("{unit}={keeps}")));
                 }
+                headers.extend(last_words(n, will, is_json));
                 let query = if public { "?public=true" } else { "" };
                 let body = body(n, &lengths, is_json);
                 self.ask_for("PUT", PATHS[path], query, headers, body).await;
@@ -118,8 +151,12 @@ impl World {
                 target,
                 cut,
                 expires,
+                will,
                 lengths,
-            } => self.fork(n, source, target, cut, expires, &lengths).await,
+            } => {
+                let as_asked = (expires, will);
+                self.fork(n, source, target, cut, as_asked, &lengths).await;
+            }
             Op::Append {
                 path,
                 lengths,
@@ -161,6 +198,7 @@ impl World {
                 self.ask_for("HEAD", PATHS[path], "", Vec::new(), Vec::new())
                     .await;
             }
+            Op::Inspect { path } => self.inspect(PATHS[path]).await,
             Op::Delete { path } => {
                 self.ask_for("DELETE", PATHS[path], "", Vec::new(), Vec::new())
                     .await;
@@ -172,14 +210,7 @@ impl World {
                 pace,
                 window,
             } => {
-                let reader = Rc::new(Reader {
-                    name: n,
-                    path: PATHS[path],
-                    incarnation: RefCell::default(),
-                    at: Cell::new(0),
-                    is_slow: pace > 10_000,
-                    is_over: Cell::new(false),
-                });
+                let reader = Reader::new(n, PATHS[path], pace);
                 readers.borrow_mut().push(Rc::clone(&reader));
                 self.follow(&reader, from_now, anonymous, pace, window)
                     .await;
@@ -233,7 +264,22 @@ impl World {
         op
     }
 
-    fn is_json(&self, path: &str) -> bool {
+    /// Looks at a stream. What its object has said was held against what is known of it.
+    async fn inspect(&self, path: &str) {
+        let route = format!("streams/{}", encoded(below(path)));
+        let Some(response) = self.control("GET", &route, None, None).await else {
+            return;
+        };
+        let is_it = match response.status {
+            200 => document(&response)["path"] == below(path),
+            status => matches!(status, 404 | 503),
+        };
+        self.expect(is_it, || {
+            format!("{path} is shown with {}", response.status)
+        });
+    }
+
+    pub fn is_json(&self, path: &str) -> bool {
         self.model(|model| model.alive(path).is_none_or(|life| life.is_json))
     }
 
@@ -262,7 +308,7 @@ impl World {
         source: usize,
         target: usize,
         cut: Option<u8>,
-        expires: Expires,
+        (expires, will): (Expires, Option<(u64, usize)>),
         lengths: &[usize],
     ) {
         let (is_json, length) = self.model(|model| {
@@ -270,6 +316,7 @@ impl World {
             life.map_or((true, 0), |life| (life.is_json, life.items.len() as u64))
         });
         let mut headers = expiry(expires, self.executor().now());
+        headers.extend(last_words(n, will, is_json));
         let from = format!("/v1/stream/{}", PATHS[source]);
         headers.push((header::STREAM_FORKED_FROM, from));
         if let Some(cut) = cut {

@@ -159,6 +159,7 @@ fn make_target(rng: &mut Rng, n: usize) -> Op {
         expires,
         public: rng.bool(),
         keeps: (rng.u8(..8) == 0).then(|| rng.u64(1..40)),
+        will: (rng.u8(..8) == 0).then(|| (rng.u64(1..60), 4)),
         lengths: vec![3],
     }
 }

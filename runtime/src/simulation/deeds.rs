@@ -269,6 +269,7 @@ fn wake_stream(rng: &mut Rng) -> Op {
         expires: Expires::Never,
         public: false,
         keeps: None,
+        will: None,
         lengths: vec![3],
     }
 }

@@ -7,7 +7,8 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::desk::{Desk, Pipe, Response};
-use super::executor::once;
+use super::executor::{Group, once};
+use super::inspect;
 use super::ledger::Arrival;
 use super::model::Model;
 use super::node::{Instance, Kind, Node, Thing};
@@ -18,8 +19,9 @@ use crate::edge::Server;
 use crate::machine::Peer;
 use crate::object::request::{ASK, Incoming};
 use crate::object::{Answer, Object};
-use crate::protocol::ask::{COPY, ENROLL, EVENT, FEED, LINK, UNFEED, UNLINK};
+use crate::protocol::ask::{COPY, ENROLL, EVENT, FEED, INSPECT, LINK, UNFEED, UNLINK};
 use crate::protocol::error::Error;
+use crate::protocol::header;
 use crate::protocol::path;
 use crate::protocol::reply::Reply;
 
@@ -86,20 +88,39 @@ fn is_of_subscription(request: &Request) -> bool {
 }
 
 impl World {
-    /// Sends a request to an edge and waits for the answer, which may never come. A reader of
-    /// events is served for `window` milliseconds.
-    pub async fn request(&self, request: Request, window: u64) -> Option<Served> {
-        let clock = self.executor();
-        clock.pause(20).await;
-        let desk = Desk {
+    /// An edge, on a machine of its own.
+    pub fn desk(&self, window: u64) -> Desk {
+        Desk {
             world: self.clone(),
-            group: clock.group(),
+            group: self.executor().group(),
             kv: self.kv().clone(),
             window,
             incarnation: Rc::default(),
             events: Rc::default(),
             isolate: self.isolate().clone(),
-        };
+        }
+    }
+
+    /// The edge may fail in the middle of something, or of what it does behind the answer.
+    pub fn may_fail(&self, group: Group) {
+        let clock = self.executor();
+        if !clock.chance(self.trouble() / 12) {
+            return;
+        }
+        let world = self.clone();
+        clock.spawn(CLIENTS, async move {
+            world.executor().pause(4_000).await;
+            world.count("edge crash");
+            world.executor().kill(group);
+        });
+    }
+
+    /// Sends a request to an edge and waits for the answer, which may never come. A reader of
+    /// events is served for `window` milliseconds.
+    pub async fn request(&self, request: Request, window: u64) -> Option<Served> {
+        let clock = self.executor();
+        clock.pause(20).await;
+        let desk = self.desk(window);
         let (sender, receiver) = once();
         let serving = desk.clone();
         clock.spawn(desk.group, async move {
@@ -114,15 +135,7 @@ impl World {
             };
             sender.send(response);
         });
-        if clock.chance(self.trouble() / 12) {
-            // The edge fails in the middle of it, or of what it does behind the answer.
-            let (world, group) = (self.clone(), desk.group);
-            clock.spawn(CLIENTS, async move {
-                world.executor().pause(4_000).await;
-                world.count("edge crash");
-                world.executor().kill(group);
-            });
-        }
+        self.may_fail(desk.group);
         match receiver.await? {
             Ok(response) => Some(Served {
                 response,
@@ -280,6 +293,9 @@ impl World {
                     let life = model.alive(&node.path);
                     life.map_or(0, |life| life.items.len() as u64)
                 };
+                let closes = request.header(header::STREAM_CLOSED).is_some();
+                let has_looked = request.method != ASK && reply.status < 500;
+                self.model(|model| model.check_will(node, now, has_looked, closes))?;
                 let before = self.model(length);
                 self.model(|model| model.observe(node, request, body, reply, now))?;
                 let after = self.model(length);
@@ -290,6 +306,9 @@ impl World {
                         self.appended(node, life.unwrap_or(after), after);
                     }
                     (ASK, 200..300) if request.question() == EVENT => self.event(body),
+                    (ASK, 200) if request.question() == INSPECT => {
+                        self.model(|model| inspect::check(node, model, &reply.body, rows, now))?;
+                    }
                     (ASK, _) => self.observe_target(node, request, reply, rows)?,
                     _ => {}
                 }

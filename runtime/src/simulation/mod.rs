@@ -12,11 +12,14 @@
 //! | [`store`] | the bucket |
 //! | [`desk`] | an edge's ports |
 //! | [`client`] | clients |
+//! | [`own`], [`own_deeds`] | code of the worker's own |
+//! | [`pipes`] | what it pipes into streams |
 //! | [`subscriber`], [`worker`], [`receiver`] | clients of subscriptions, and who is woken |
 //! | [`keys`] | what webhooks are signed with |
 //! | [`model`] | what streams are, as clients may believe |
 //! | [`ledger`], [`stored`] | what subscriptions are, and what is stored of them |
 //! | [`copies`], [`copy_content`] | what was copied, and what has to be |
+//! | [`inspect`] | what is shown of a stream |
 //! | [`run`], [`audit`], [`copy_audit`] | a run, and what has to hold at its end |
 //!
 //! A run that fails prints its seed, as few of its operations as still fail, and what happened.
@@ -33,11 +36,15 @@ mod copy_deeds;
 mod deeds;
 mod desk;
 pub(crate) mod executor;
+mod inspect;
 pub(crate) mod keys;
 mod ledger;
 mod messages;
 mod model;
 mod node;
+mod own;
+mod own_deeds;
+mod pipes;
 mod ports;
 mod receiver;
 mod run;

@@ -16,6 +16,7 @@ use crate::protocol::header;
 use crate::protocol::offset::Offset;
 use crate::protocol::path;
 use crate::protocol::reply::Reply;
+use crate::protocol::will::Will;
 use crate::stream::birth::Name;
 use crate::stream::family::lend::{Claim, Loan};
 
@@ -44,7 +45,13 @@ pub struct Life {
     pub origin: Option<String>,
     pub depth: u32,
     pub is_alive: bool,
-    producers: BTreeMap<String, (u64, u64)>,
+    pub producers: BTreeMap<String, (u64, u64)>,
+    /// What it says last, and how long it waits for that, in milliseconds.
+    will: Option<(u64, Vec<Vec<u8>>)>,
+    /// When it was last appended to.
+    heard_at: u64,
+    /// When its will was carried out.
+    pub left_at: Option<u64>,
 }
 
 /// See the module's text.
@@ -172,7 +179,7 @@ impl Model {
         now: u64,
     ) -> Outcome {
         if request.method == ASK {
-            self.observe_question(node, request, body, reply)?;
+            self.observe_question(node, request, body, reply, now)?;
             return self.observe_end(node, reply, "by a question", now);
         }
         if (request.method, reply.status) == ("DELETE", 204) {
@@ -251,10 +258,59 @@ impl Model {
     }
 
     /// Takes in what was copied into a stream. That is no access.
-    pub fn copied(&mut self, path: &str, items: Vec<Vec<u8>>) {
-        if let Ok(life) = self.current_life(path) {
+    pub fn copied(&mut self, path: &str, items: Vec<Vec<u8>>, now: u64) {
+        if let Ok(life) = self.current_life(path)
+            && !items.is_empty()
+        {
+            life.heard_at = now;
             life.items.extend(items);
         }
+    }
+
+    /// Takes in that an object has committed something when its stream's will was due: what that has
+    /// appended, from where to where.
+    pub fn left(&mut self, node: &Node, now: u64) -> Option<(u64, u64)> {
+        self.due(&node.path).filter(|due| *due <= now)?;
+        let is_closed = self.is_it(node) && node.number(CLOSED) > 0;
+        let life = self.current_life(&node.path).ok()?;
+        let (_, words) = life.will.clone().filter(|_| is_closed)?;
+        let before = life.items.len() as u64;
+        life.items.extend(words);
+        life.closed = true;
+        life.left_at = Some(now);
+        let after = life.items.len() as u64;
+        *self.ends.entry("by its will").or_default() += 1;
+        Some((before, after))
+    }
+
+    /// A will is carried out at its time: not before, and before the stream is looked at. `closes` is
+    /// whether it was asked to be closed.
+    pub fn check_will(&self, node: &Node, now: u64, has_looked: bool, closes: bool) -> Outcome {
+        let Some(due) = self.will_due(node).filter(|_| has_looked) else {
+            return Ok(());
+        };
+        let is_closed = node.number(CLOSED) > 0;
+        ensure(now < due, || format!("its will was due at {due}"))?;
+        ensure(!is_closed || closes, || {
+            format!("its will was carried out before {due}")
+        })
+    }
+
+    /// Whether what is stored is the life that is at its path, and not kept for its forks alone.
+    fn is_it(&self, node: &Node) -> bool {
+        let there = node.birth().map(|birth| birth.name.incarnation);
+        there.as_ref() == self.current.get(&node.path) && node.number(DELETED) == 0
+    }
+
+    /// When the will of the open stream on a machine is due, if it has one.
+    pub fn will_due(&self, node: &Node) -> Option<u64> {
+        self.due(&node.path).filter(|_| self.is_it(node))
+    }
+
+    fn due(&self, path: &str) -> Option<u64> {
+        let life = self.alive(path).filter(|life| !life.closed)?;
+        let (after, _) = life.will.as_ref()?;
+        Some(life.heard_at + after)
     }
 
     fn current_life(&mut self, path: &str) -> Result<&mut Life, String> {
@@ -376,6 +432,13 @@ impl Model {
             depth,
             is_alive: true,
             producers: BTreeMap::new(),
+            will: match Will::parse(&|name| request.header(name)).unwrap_or(None) {
+                Some(will) if will.content.is_empty() => Some((will.millis(), Vec::new())),
+                Some(will) => Some((will.millis(), items_of(&will.content, is_json)?)),
+                None => None,
+            },
+            heard_at: now,
+            left_at: None,
             name: birth.name.clone(),
         };
         life.accessed(now);
@@ -395,11 +458,13 @@ impl Model {
         request: &Request,
         body: &[u8],
         reply: &Reply,
+        now: u64,
     ) -> Outcome {
         if request.question() == EVENT && matches!(reply.status, 200..300) {
             let event: Value = serde_json::from_slice(body).map_err(|error| error.to_string())?;
             let life = self.current_life(&node.path)?;
             ensure(life.is_alive && !life.closed, || "it is over".into())?;
+            life.heard_at = now;
             life.items.push(event["message"].to_string().into_bytes());
         }
         if request.question() == "claim" && reply.status == 200 {
@@ -425,6 +490,10 @@ impl Model {
         Ok(())
     }
 }
+
+/// Whether the state record says that the stream is closed.
+const CLOSED: &str =
+    "SELECT count(*) FROM stream WHERE id = -1 AND CAST(body AS TEXT) LIKE '%\"closed\":true%'";
 
 /// Whether the state record says that the stream was deleted.
 const DELETED: &str =
@@ -516,6 +585,9 @@ impl Life {
         ensure(!is_new || wanted.is_none_or(|at| at == before), || {
             format!("somebody was faster than whoever has seen {wanted:?}")
         })?;
+        if is_new {
+            self.heard_at = now;
+        }
         if is_new && !body.is_empty() {
             self.items.extend(items_of(body, self.is_json)?);
         }

@@ -171,6 +171,10 @@ impl Storage for Database {
         }
         Ok(())
     }
+
+    fn size(&self) -> u64 {
+        (&*self.sqlite).size()
+    }
 }
 
 impl Metered for Database {

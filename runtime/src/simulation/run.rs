@@ -196,6 +196,12 @@ fn check_ends(world: &World, late: u64) {
         world.expect(!is_over || is_kept || node.is_doubtful.get(), || {
             format!("{} is over and still there", node.path)
         });
+        let due = world.model(|model| model.will_due(&node));
+        let is_forgotten = node.is_doubtful.get() || node.has_lost_alarm.get();
+        let is_open = due.is_some_and(|due| due + late < now);
+        world.expect(!is_open || is_forgotten, || {
+            format!("the will of {} was due at {due:?}", node.path)
+        });
     }
 }
 

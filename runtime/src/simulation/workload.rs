@@ -23,6 +23,14 @@ pub enum Expires {
     Ttl(u64),
 }
 
+/// How a source comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Ends,
+    Breaks,
+    Hangs,
+}
+
 /// What happens.
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -33,6 +41,9 @@ pub enum Op {
         public: bool,
         /// How many messages or bytes are kept; nothing for all.
         keeps: Option<u64>,
+        /// After how many seconds without an append its will is carried out, and how long what it says
+        /// is.
+        will: Option<(u64, usize)>,
         lengths: Vec<usize>,
     },
     /// Drops so much of a stream, in 255ths.
@@ -46,6 +57,7 @@ pub enum Op {
         /// How much of the source, in 255ths; nothing for all of it.
         cut: Option<u8>,
         expires: Expires,
+        will: Option<(u64, usize)>,
         lengths: Vec<usize>,
     },
     Append {
@@ -64,6 +76,14 @@ pub enum Op {
         id: u8,
         count: usize,
     },
+    /// The worker's own code pipes what comes from elsewhere.
+    Pipe {
+        path: usize,
+        count: usize,
+        /// Milliseconds between two pieces at the most.
+        pace: u64,
+        source: Source,
+    },
     /// Reads a page from somewhere on.
     Read {
         path: usize,
@@ -74,6 +94,10 @@ pub enum Op {
         path: usize,
     },
     Head {
+        path: usize,
+    },
+    /// Looks at all that is known of a stream.
+    Inspect {
         path: usize,
     },
     Delete {
@@ -140,6 +164,7 @@ impl Plan {
             chaos: [1, 6, 15][rng.usize(..3)],
             truncations: [0, 2, 8][rng.usize(..3)],
             keeps: [0.0, 0.2, 0.7][rng.usize(..3)],
+            wills: [0.0, 0.2, 0.7][rng.usize(..3)],
         };
         let mut at = 0;
         let mut ops = Vec::new();
@@ -215,6 +240,7 @@ struct Mood {
     chaos: u32,
     truncations: u32,
     keeps: f64,
+    wills: f64,
 }
 
 impl Mood {
@@ -237,6 +263,8 @@ impl Mood {
             (1, 13),
             (4, 14),
             (self.truncations, 15),
+            (5, 16),
+            (3, 16),
         ];
         match pick(rng, &weights) {
             0 => self.create(rng, path),
@@ -245,6 +273,7 @@ impl Mood {
                 target: rng.usize(..STREAMS),
                 cut: rng.bool().then(|| rng.u8(..)),
                 expires: self.expires(rng),
+                will: self.will(rng),
                 lengths: lengths(rng, 2),
             },
             2 => Op::Append {
@@ -284,6 +313,13 @@ impl Mood {
                 settings: rng.usize(..4),
             },
             13 => Op::CopyBucket,
+            16 => Op::Inspect { path },
+            16 => Op::Pipe {
+                path,
+                count: rng.usize(0..9),
+                pace: [0, 60, 700, 4_000][rng.usize(..4)],
+                source: [Source::Ends, Source::Breaks, Source::Hangs][rng.usize(..3)],
+            },
             15 => Op::Truncate {
                 path,
                 part: if rng.u8(..4) == 0 { 255 } else { rng.u8(..) },
@@ -302,6 +338,7 @@ impl Mood {
             expires: self.expires(rng),
             public: rng.bool(),
             keeps: self.keeps(rng),
+            will: self.will(rng),
             lengths: lengths(rng, 3),
         }
     }
@@ -309,6 +346,12 @@ impl Mood {
     fn keeps(&self, rng: &mut Rng) -> Option<u64> {
         let most = [8, 80][rng.usize(..2)];
         (rng.f64() < self.keeps).then(|| rng.u64(1..most))
+    }
+
+    fn will(&self, rng: &mut Rng) -> Option<(u64, usize)> {
+        let most = [4, 60][rng.usize(..2)];
+        let length = [0, 4, 70][rng.usize(..3)];
+        (rng.f64() < self.wills).then(|| (rng.u64(1..most), length))
     }
 
     fn expires(&self, rng: &mut Rng) -> Expires {

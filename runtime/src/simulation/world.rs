@@ -306,14 +306,17 @@ impl World {
             object: OnceCell::new(),
         };
         let group = ports.group;
-        let database = Database::new(Rc::clone(&node.database));
         let object = match node.kind {
             Kind::Stream => {
+                let database = Database::observed(self, node);
                 let object = Object::new(ports, settings, Stream::with_limits(database, ROWS));
                 let _ = object.ports().object.set(Rc::downgrade(&object));
                 Thing::Stream(object)
             }
-            Kind::Shard => Thing::Shard(Shard::new(ports, database)),
+            Kind::Shard => {
+                let database = Database::new(Rc::clone(&node.database));
+                Thing::Shard(Shard::new(ports, database))
+            }
             Kind::Subscription => {
                 let settings = subscription::Settings {
                     shards: settings.shards,
@@ -385,6 +388,7 @@ impl World {
         let expires = node.birth().is_some_and(|birth| birth.expiry.is_some());
         let reasons = [
             ("a time to end at", expires && !is_kept),
+            ("a will", self.model(|model| model.will_due(node).is_some())),
             ("a purge", node.number("SELECT count(*) FROM purge") > 0),
             ("something to drop", !is_kept && node.number(TO_DROP) > 0),
             (

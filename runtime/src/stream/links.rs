@@ -11,6 +11,7 @@ use super::storage::{Param, Statement, Storage, StorageError};
 use super::{Cache, Present, Stream};
 use crate::protocol::ask::{Interest, Life, Source, Tail, Told};
 use crate::protocol::error::Error;
+use crate::protocol::root::Root;
 
 const CREATE: &str = "CREATE TABLE IF NOT EXISTS link (subscription TEXT PRIMARY KEY, \
     since INTEGER NOT NULL, incarnation TEXT NOT NULL, interest INTEGER NOT NULL DEFAULT 0) \
@@ -18,6 +19,8 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS link (subscription TEXT PRIMARY
 /// Tables of releases that knew of one interest alone have no column for it.
 const EXTEND: &str = "ALTER TABLE link ADD COLUMN interest INTEGER NOT NULL DEFAULT 0";
 const SELECT: &str = "SELECT subscription, since, incarnation, interest FROM link";
+const SELECT_NAMES: &str = "SELECT subscription FROM link \
+    WHERE subscription >= ?1 AND subscription < ?2 ORDER BY subscription LIMIT 1000";
 const FIND: &str = "SELECT subscription, since, incarnation, interest FROM link \
     WHERE subscription = ?1";
 const PUT: &str = "INSERT OR REPLACE INTO link (subscription, since, incarnation, interest) \
@@ -371,6 +374,25 @@ impl<S: Storage> Stream<S> {
                 None => Ok(Vec::new()),
             }
         })
+    }
+
+    /// The ids of subscriptions of a root that are linked, 1000 at most. Known once the stream is
+    /// loaded.
+    pub(super) fn linked_of(&self, root: &Root) -> Result<Vec<String>, StorageError> {
+        let mut ids = Vec::new();
+        if self.beside.links.is_none() {
+            return Ok(ids);
+        }
+        let first = root.subscription("");
+        // What comes behind all that start so: the character behind the slash.
+        let end = format!("{}0", first.trim_end_matches('/'));
+        let range = [Param::Text(&first), Param::Text(&end)];
+        self.storage.query(SELECT_NAMES, &range, &mut |row| {
+            let id = row.text(0).and_then(|name| name.strip_prefix(&first));
+            ids.extend(id.map(str::to_owned));
+            ControlFlow::Continue(())
+        })?;
+        Ok(ids)
     }
 
     /// Takes note of what a subscription that is linked wants to hear from now on, and gives what it

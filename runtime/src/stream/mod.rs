@@ -14,6 +14,7 @@
 //! | [`family`] | the source's side of a fork |
 //! | [`listing`] | whether the directory knows the stream |
 //! | `copied` | how far the sources are whose copies it is the target of |
+//! | [`describe`] | all that is known of the stream, for whoever looks at it |
 //! | [`links`] | subscriptions that are told of what is appended |
 //! | [`mod@slice`] | what those get of it that copy the stream |
 //! | [`will`] | what becomes of it when nobody appends any more |
@@ -23,6 +24,7 @@ use std::ops::ControlFlow;
 
 pub mod birth;
 mod copied;
+pub mod describe;
 pub mod family;
 pub mod farewell;
 pub mod lifetime;

@@ -57,6 +57,9 @@ pub trait Storage {
     ///
     /// Whatever the database reports; nothing has changed then.
     fn write(&self, batch: &[Statement]) -> Result<(), StorageError>;
+
+    /// How long the database is, in bytes.
+    fn size(&self) -> u64;
 }
 
 /// Why the database gave no answer that can be used; the texts are for the log.

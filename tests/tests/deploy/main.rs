@@ -1,6 +1,7 @@
 //! The way of a project to Cloudflare and back, against a Cloudflare of our own.
 
 mod access;
+mod console;
 mod delete_project;
 mod emptying;
 mod environments;

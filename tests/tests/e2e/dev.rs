@@ -192,6 +192,7 @@ fn keys_do_what_they_say_and_leave_the_terminal_as_it_was() -> Result<()> {
     let mut program = command(&cli()?)?;
     program.arg("-C").arg(&project.dir);
     let mut dev = Terminal::run(program.args(["dev", "--port", "0"]))?;
+    dev.wait_for("Console: http://127.0.0.1:")?;
     dev.wait_for("h shows more keys")?;
     dev.wait_for("Read from the start")?;
     let screen = dev.screen();

@@ -60,30 +60,62 @@ fn client(ui: &Ui, root: Root, who: Box<dyn Authorize>) -> Result<Client> {
     })
 }
 
-fn find(ui: &Ui, here: &Here, flags: &StreamFlags) -> Result<(Root, Box<dyn Authorize>)> {
-    let given = match &flags.token {
-        Some(source) => Some(Who::read(ui, source)?),
-        None => None,
-    };
-    let server = &flags.server;
-    let is_ours = server.project.is_some() || server.place.remote || server.place.local;
-    let named = match &server.url {
-        Some(url) => Some(url.clone()),
-        None if is_ours => None,
-        None => variable(URL),
-    };
-    match named {
-        Some(url) if !is_ours => {
-            let root = Root::parse(&url)?;
+/// Which server options and variables mean.
+pub enum Meant {
+    /// One that has this root, whoever runs it, and who asks it.
+    Named(Root, Box<dyn Authorize + Send>),
+    /// That of the project in this folder, and who asks it where an option says so.
+    Ours(Option<Who>),
+}
+
+impl Meant {
+    /// Reads them.
+    pub fn read(ui: &Ui, flags: &StreamFlags) -> Result<Self> {
+        let given = match &flags.token {
+            Some(source) => Some(Who::read(ui, source)?),
+            None => None,
+        };
+        let server = &flags.server;
+        let is_ours = server.project.is_some() || server.place.remote || server.place.local;
+        let named = match &server.url {
+            Some(url) => Some(url.clone()),
+            None if is_ours => None,
+            None => variable(URL),
+        };
+        let Some(url) = named.filter(|_| !is_ours) else {
+            return Ok(Self::Ours(given));
+        };
+        let root = Root::parse(&url)?;
+        Ok(
             match given.or_else(|| variable(AUTHORIZATION).map(Who::value)) {
                 Some(who) => {
                     http::check_safe(root.as_str())?;
-                    Ok((root, Box::new(who)))
+                    Self::Named(root, Box::new(who))
                 }
-                None => Ok((root, Box::new(Nobody))),
-            }
-        }
-        _ => ours(ui, here, flags, given),
+                None => Self::Named(root, Box::new(Nobody)),
+            },
+        )
+    }
+}
+
+fn find(ui: &Ui, here: &Here, flags: &StreamFlags) -> Result<(Root, Box<dyn Authorize>)> {
+    match Meant::read(ui, flags)? {
+        Meant::Named(root, who) => Ok((root, who)),
+        Meant::Ours(given) => ours(ui, here, flags, given),
+    }
+}
+
+/// Refuses to look for a server from a folder that is in no project.
+pub fn check_folder(here: &Here) -> Result<()> {
+    match here.find()? {
+        Some(_) => Ok(()),
+        None => Err(problem(
+            "no server is named, and this folder is in no project",
+            format!(
+                "name a server with --url or {URL}, as in --url http://localhost:4437, go to a project's \
+                 folder, or name it with -C"
+            ),
+        )),
     }
 }
 
@@ -94,15 +126,7 @@ fn ours(
     flags: &StreamFlags,
     given: Option<Who>,
 ) -> Result<(Root, Box<dyn Authorize>)> {
-    if here.find()?.is_none() {
-        return Err(problem(
-            "no server is named, and this folder is in no project",
-            format!(
-                "name a server with --url or {URL}, as in --url http://localhost:4437, go to a project's \
-                 folder, or name it with -C"
-            ),
-        ));
-    }
+    check_folder(here)?;
     let found = server::locate(ui, here, &flags.server)?;
     let root = Root::parse(&found.url)?;
     let root = match &found.project {

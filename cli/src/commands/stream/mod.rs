@@ -21,6 +21,8 @@ mod who;
 
 use anyhow::Result;
 
+pub use self::desk::{Meant, check_folder};
+
 use self::output::NobodyReads;
 use crate::{args::Stream, error::problem, interrupt, project::Here, stream::Error, ui::Ui};
 

@@ -19,7 +19,7 @@ use crate::protocol::root::Root;
 
 const SHARDS: u32 = 2;
 
-fn request(method: &'static str, path: &str, body: &str) -> Request {
+pub(super) fn request(method: &'static str, path: &str, body: &str) -> Request {
     Request {
         method,
         url: format!("http://a:1{path}"),
@@ -34,7 +34,7 @@ fn with(mut request: Request, name: &'static str, value: &str) -> Request {
 }
 
 /// A world in which these answer.
-fn world(answers: &[(&str, u16, &str)]) -> World {
+pub(super) fn world(answers: &[(&str, u16, &str)]) -> World {
     let world = World::default();
     world.0.shards.set(Some(SHARDS));
     let answers = answers
@@ -44,15 +44,15 @@ fn world(answers: &[(&str, u16, &str)]) -> World {
     world
 }
 
-fn serve(world: &World, request: &Request) -> Response {
+pub(super) fn serve(world: &World, request: &Request) -> Response {
     world.serve(&NoAuth, request).unwrap()
 }
 
-fn document(response: &Response) -> Value {
+pub(super) fn document(response: &Response) -> Value {
     serde_json::from_slice(&response.body).expect("JSON")
 }
 
-fn code(response: &Response) -> String {
+pub(super) fn code(response: &Response) -> String {
     document(response)["error"]["code"]
         .as_str()
         .expect("a code")
@@ -420,13 +420,21 @@ fn a_directory_is_rebuilt_page_by_page() {
 }
 
 /// Allows one purpose, in an era.
-struct Only {
+pub(super) struct Only {
     purpose: Purpose,
     grant: RootGrant,
     asked: RefCell<Vec<(String, Purpose)>>,
 }
 
 impl Only {
+    pub(super) fn new(purpose: Purpose, grant: RootGrant) -> Self {
+        Self {
+            purpose,
+            grant,
+            asked: RefCell::default(),
+        }
+    }
+
     fn decide(&self, request: &auth::Request<'_>, purpose: Purpose) -> Result<RootGrant, Refusal> {
         self.asked
             .borrow_mut()
@@ -492,6 +500,8 @@ fn each_route_has_a_purpose_that_is_authorized_before_anybody_is_asked() {
     use Purpose::{Keys, Rest, Streams, Wake};
     for (method, path, purpose) in [
         ("GET", "streams", Streams),
+        ("GET", "streams/a", Streams),
+        ("HEAD", "streams/a%2Fb", Streams),
         ("GET", "subscriptions", Rest),
         ("GET", "jwks.json", Keys),
         ("HEAD", "jwks.json", Keys),

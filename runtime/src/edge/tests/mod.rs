@@ -3,6 +3,7 @@
 mod auth_tests;
 mod control_tests;
 mod copies_tests;
+mod inspect_tests;
 mod live_tests;
 mod serve_tests;
 pub(crate) mod world;

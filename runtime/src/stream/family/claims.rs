@@ -48,6 +48,7 @@ const SELECT_FIRST: &str = "SELECT path, incarnation, coalesce(due, -1) FROM cla
     ORDER BY path, incarnation LIMIT 32";
 const SELECT_AFTER: &str = "SELECT path, incarnation, coalesce(due, -1) FROM claim \
     WHERE (path, incarnation) > (?1, ?2) ORDER BY path, incarnation LIMIT 32";
+const SELECT_PATHS: &str = "SELECT path FROM claim ORDER BY path, incarnation LIMIT 1000";
 const INSERT: &str = "INSERT OR REPLACE INTO claim (path, incarnation, due, generation, until) \
     VALUES (?1, ?2, ?3, ?4, ?5)";
 const DELETE: &str = "DELETE FROM claim WHERE path = ?1 AND incarnation = ?2";
@@ -95,6 +96,20 @@ pub(in crate::stream) fn any(storage: &impl Storage) -> Result<bool, StorageErro
         })?;
     }
     Ok(found)
+}
+
+/// The names of forks in their order, 1000 at most.
+pub(in crate::stream) fn forks(storage: &impl Storage) -> Result<Vec<String>, StorageError> {
+    let mut forks = Vec::new();
+    if Table::of(storage)? != Table::Missing {
+        storage.query(SELECT_PATHS, &[], &mut |row| {
+            forks.push(row.text(0).unwrap_or_default().to_owned());
+            ControlFlow::Continue(())
+        })?;
+    }
+    // A fork may be another one than the one that had its name before.
+    forks.dedup();
+    Ok(forks)
 }
 
 /// Goes through all of them.

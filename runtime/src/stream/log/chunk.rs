@@ -14,6 +14,9 @@ use crate::stream::will::Mark;
 /// Row ids per position.
 const PARTS: i64 = 64;
 
+/// The rows of all chunks, from the lowest to the highest.
+pub const ROWS: (i64, i64) = (0, (1 << 53) - 1);
+
 /// Finds the row that ends the stream, as [`Tail::from_row`] reads it.
 pub const SELECT_LAST: &str =
     "SELECT id, count, length(body), seq FROM stream WHERE id >= 0 ORDER BY id DESC LIMIT 1";

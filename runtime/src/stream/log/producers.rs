@@ -37,6 +37,9 @@ const FIRST_ROW_ID: i64 = -2;
 /// The number of buckets. Part of the storage format.
 const BUCKETS: u64 = 4096;
 
+/// The rows of all buckets, from the lowest to the highest.
+pub const ROWS: (i64, i64) = (-4097, FIRST_ROW_ID);
+
 /// How many producers a bucket remembers.
 pub const MOST: usize = 1024;
 
@@ -248,6 +251,14 @@ impl Bucket {
             entries.push(Entry::decode(&mut body).ok_or_else(malformed)?);
         }
         Ok(Self { lost, entries })
+    }
+
+    /// How many producers are in so many buckets that are so many bytes long together.
+    pub fn entries(buckets: u64, bytes: u64) -> u64 {
+        let widen = |length| u64::try_from(length).unwrap_or(1);
+        let around = buckets.saturating_mul(widen(Lost::END));
+        let entries = bytes.saturating_sub(around);
+        entries.checked_div(widen(Entry::BYTES)).unwrap_or(0)
     }
 
     fn of_version_1(body: &[u8], key: Option<Key>, now: u32) -> Result<Self, StorageError> {

@@ -9,6 +9,7 @@
 //! | [`producer_tests`] | what is remembered of producers |
 //! | [`version_tests`] | what newer releases have stored |
 //! | [`cost_tests`] | how much is read for what |
+//! | [`describe_tests`] | what is shown of it, and what it costs to look |
 //! | [`format_tests`] | what earlier releases have stored |
 //! | [`copy_tests`], [`copy_model_tests`] | copies into a stream |
 //! | [`fork_tests`] | forks and their sources |
@@ -20,6 +21,7 @@ mod claim_tests;
 mod copy_model_tests;
 mod copy_tests;
 mod cost_tests;
+mod describe_tests;
 mod events;
 mod fork_tests;
 mod format_tests;

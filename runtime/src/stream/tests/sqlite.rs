@@ -175,6 +175,16 @@ impl Storage for &Sqlite {
         self.tick()?;
         transaction.commit().map_err(failed)
     }
+
+    fn size(&self) -> u64 {
+        let pragma = |name| -> i64 {
+            let value = self
+                .connection
+                .pragma_query_value(None, name, |row| row.get(0));
+            value.unwrap()
+        };
+        (pragma("page_count") * pragma("page_size")) as u64
+    }
 }
 
 impl Row for rusqlite::Row<'_> {
@@ -231,6 +241,10 @@ impl Storage for Database {
 
     fn write(&self, batch: &[Statement]) -> Result<(), StorageError> {
         (&*self.database).write(batch)
+    }
+
+    fn size(&self) -> u64 {
+        (&*self.database).size()
     }
 }
 

@@ -28,6 +28,14 @@ pub const SELECT_FROM: &str = "SELECT id, count, body, seq FROM stream \
 pub const SELECT_BACKWARDS: &str = "SELECT id, count, body, seq FROM stream \
     WHERE id BETWEEN -4503599627370496 AND -4362862139015169 ORDER BY id DESC LIMIT 256";
 
+/// The rows of all segments, from the lowest to the highest.
+pub const ROWS: (i64, i64) = (FIRST_ROW_ID, -4_362_862_139_015_169);
+
+/// Finds the last segments, the last one first, with how long their objects are. Nobody reads the rest
+/// of so many records.
+const SELECT_SIZES: &str = "SELECT id, count, json_extract(CAST(body AS TEXT), '$.size') FROM stream \
+    WHERE id BETWEEN -4503599627370496 AND -4362862139015169 ORDER BY id DESC LIMIT 1000";
+
 /// Finds the segments in a range of row ids.
 const SELECT_BETWEEN: &str = "SELECT id, count, body, seq FROM stream \
     WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
@@ -292,6 +300,37 @@ pub fn between(
     let first = Param::Integer(row_id(start));
     let last = Param::Integer(row_id(end).saturating_sub(1));
     select(storage, SELECT_BETWEEN, &[first, last], |_| Ok(true))
+}
+
+/// What is shown of a segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shown {
+    /// The first position in it.
+    pub start: u64,
+    /// How many positions count.
+    pub count: u64,
+    /// The length of its object in bytes.
+    pub bytes: u64,
+}
+
+/// The last segments in order, 1000 at most.
+///
+/// # Errors
+///
+/// When storage fails.
+pub fn shown(storage: &impl Storage) -> Result<Vec<Shown>, StorageError> {
+    let mut shown = Vec::new();
+    storage.query(SELECT_SIZES, &[], &mut |row| {
+        let number = |value| u64::try_from(value).unwrap_or(0);
+        shown.push(Shown {
+            start: number(row.integer(0).saturating_sub(FIRST_ROW_ID)),
+            count: number(row.integer(1)),
+            bytes: number(row.integer(2)),
+        });
+        ControlFlow::Continue(())
+    })?;
+    shown.reverse();
+    Ok(shown)
 }
 
 /// The segments that a query finds, up to the first that is not wanted.

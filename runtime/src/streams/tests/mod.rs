@@ -1,4 +1,5 @@
 //! Streams over a world of one request.
 
 mod calls;
+mod pipes;
 mod webhooks;

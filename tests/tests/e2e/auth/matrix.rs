@@ -104,6 +104,8 @@ enum Kind {
     Other,
     /// The list of its streams, in which a token for one stream sees that.
     Streams,
+    /// What is known of the stream `matrix`, which nobody changes by this.
+    Shown,
     /// The keys, which everybody sees.
     Keys,
     /// What a wake token opens, and no other.
@@ -111,7 +113,7 @@ enum Kind {
 }
 
 /// Every kind of URL below a project.
-const ROUTES: [(&str, Kind); 31] = [
+const ROUTES: [(&str, Kind); 34] = [
     ("stream/p/matrix", Kind::Matrix),
     ("streams/p/matrix", Kind::Matrix),
     ("stream/p%2Fmatrix", Kind::Matrix),
@@ -140,6 +142,9 @@ const ROUTES: [(&str, Kind); 31] = [
     ("stream/p/__ds/subscriptions/x/release", Kind::Wake),
     ("stream/p/__ds/streams", Kind::Streams),
     ("stream/p/__ds/streams?prefix=m&limit=1", Kind::Streams),
+    ("stream/p/__ds/streams/matrix", Kind::Shown),
+    ("streams/%70/__ds/streams/m%61trix", Kind::Shown),
+    ("stream/p/__ds/streams/absent", Kind::Other),
     ("stream/p/__ds/keys/rotate", Kind::Other),
     ("stream/p/__ds/directory/rebuild", Kind::Other),
     ("stream/p/__ds/jwks.json", Kind::Keys),
@@ -181,6 +186,7 @@ fn every_route_and_method_refuses_every_token_that_does_not_allow_it() -> Result
                     _ if kind == Kind::Streams && is_read && is_limited => None,
                     // Whoever shows no wake token is refused as one who shows a wrong one.
                     _ if kind == Kind::Wake && method == "POST" => Some(404),
+                    None if kind == Kind::Shown && is_read => None,
                     // Limited to a stream that this is not.
                     None if is_limited && kind != Kind::Matrix => Some(403),
                     expected => expected,

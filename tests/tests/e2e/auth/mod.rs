@@ -2,6 +2,7 @@
 
 mod eras;
 mod forks;
+mod inspect;
 mod keys;
 mod live;
 mod matrix;

@@ -78,6 +78,10 @@ fn without_a_directory_there_are_streams_and_nothing_else() -> Result<()> {
             let refused = call.send()?.expect(501)?;
             assert_eq!(refused.refusal()?.code, "DIRECTORY_OFF", "{path}");
         }
+        // What a stream knows of itself is asked of nobody else.
+        let call = client.call(Method::GET, &format!("{ROOT}/streams/alone"));
+        let shown: Value = serde_json::from_slice(&call.send()?.expect(200)?.body)?;
+        assert_eq!(shown["path"], "alone");
         let refused = put(client, "s", &webhook("https://example.com/hook"))?;
         let refused = refused.expect(501)?.refusal().context("no refusal")?;
         assert_eq!(refused.code, "DIRECTORY_OFF");
