@@ -95,15 +95,9 @@ function take(message) {
 const connection = {
   connected: (isSo) => say(isSo ? "" : "Connecting again…"),
   missing(status) {
-    // The browser asks for the password.
-    if (status === 401) return location.reload()
+    if (status === 401 || status === 403) return say("You are not let in any more: reload the page.")
     // Nobody has asked anything yet.
-    if (status === 404) {
-      say("")
-      render()
-    } else {
-      say(`The chat cannot be read (${status}).`)
-    }
+    say(status === 404 ? "" : `The chat cannot be read (${status}).`)
   },
 }
 
