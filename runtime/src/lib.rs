@@ -61,6 +61,8 @@ mod readme {
     struct OwnRoute;
     #[doc = concat!("```no_run\n# fn main() {}\n", include_str!("../readme/custom_auth.rs"), "```")]
     struct CustomAuth;
+    #[doc = concat!("```no_run\n# fn main() {}\n", include_str!("../readme/own_code.rs"), "```")]
+    struct OwnCode;
     #[doc = concat!("```no_run\n# fn main() {}\n", include_str!("../readme/pipe.rs"), "```")]
     struct Pipe;
 }
@@ -74,6 +76,7 @@ mod tests {
             include_str!("../readme/worker.rs"),
             include_str!("../readme/own_route.rs"),
             include_str!("../readme/custom_auth.rs"),
+            include_str!("../readme/own_code.rs"),
             include_str!("../readme/pipe.rs"),
         ];
         for text in compiled {

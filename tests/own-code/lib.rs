@@ -88,11 +88,8 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn new(env: &Env, url: &'a Url, body: String) -> Self {
-        Self {
-            streams: Streams::new(env).within(Duration::from_secs(20)),
-            url,
-            body,
-        }
+        let streams = Streams::new(env);
+        Self { streams, url, body }
     }
 
     fn parameter(&self, name: &str) -> Option<String> {
@@ -166,7 +163,14 @@ impl<'a> Asked<'a> {
             let paths: Vec<_> = page.streams.iter().map(|entry| &entry.path).collect();
             return Ok(json!({ "paths": paths, "next": page.next }));
         }
-        let stream = self.streams.stream(&self.text("path"))?;
+        let streams = match self.has("within") {
+            true => self
+                .streams
+                .clone()
+                .within(Duration::from_millis(self.number("within"))),
+            false => self.streams.clone(),
+        };
+        let stream = streams.stream(&self.text("path"))?;
         let stream = match self.parameter("type") {
             Some(content_type) => stream.of(&content_type),
             None => stream,

@@ -3,6 +3,7 @@
 mod agents;
 mod chat;
 mod own_auth;
+mod proxy;
 
 use std::fs;
 
