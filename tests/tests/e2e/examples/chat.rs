@@ -13,14 +13,6 @@ use serde::Deserialize;
 
 use crate::clients::{chromium, node};
 
-// Those of its parts that know nothing of workers, for the tests in them.
-#[path = "../../../../template/examples/chat/src/messages.rs"]
-#[allow(dead_code, reason = "the tests do not use all of it")]
-mod messages;
-#[path = "../../../../template/examples/chat/src/provider.rs"]
-#[allow(dead_code, reason = "the tests do not use all of it")]
-mod provider;
-
 const SDK: [&str; 13] = [
     "a page of the AI SDK has an answer while it is written",
     "one that is loaded in the middle of an answer goes on with it",
