@@ -197,6 +197,11 @@ impl Desk {
         command
             .current_dir(&self.project.dir)
             .env("PATH", path)
+            // Nothing that is shown finds the credentials of whoever runs the tests.
+            .env("HOME", self.programs.path())
+            .env("XDG_CONFIG_HOME", self.programs.path())
+            .env_remove("CLOUDFLARE_API_TOKEN")
+            .env_remove("CLOUDFLARE_API_KEY")
             .envs(&self.dev.document().variables);
         Ok(command)
     }
@@ -317,7 +322,8 @@ fn what_the_readme_of_a_new_project_shows_works() -> Result<()> {
     let desk = Desk::new()?;
     let page = Page {
         name: PROJECT_README.to_owned(),
-        text: fs::read_to_string(desk.project.dir.join("README.md"))?,
+        text: fs::read_to_string(desk.project.dir.join("README.md"))?
+            .replace(PROJECTS[1], PROJECTS[0]),
     };
     desk.run(&page)?;
 
