@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::{
-    Client, Method, Url,
+    Client, ClientBuilder, Method, Url,
     header::{HeaderMap, RETRY_AFTER},
     redirect::Policy,
 };
@@ -41,6 +41,19 @@ const PLAIN: &AsciiSet = &NON_ALPHANUMERIC
 /// A client that follows no redirects: what is sent to one place goes to no other. Requests to this
 /// machine go through no proxy.
 pub fn client(url: &str) -> anyhow::Result<Client> {
+    build(url, |builder| builder)
+}
+
+/// The same for requests whose bodies come from elsewhere, which nobody can send a second time: on this
+/// machine, each has a connection of its own, as one that was used before may be closed just now.
+pub fn passing_client(url: &str) -> anyhow::Result<Client> {
+    build(url, |builder| match is_here(url) {
+        true => builder.pool_max_idle_per_host(0),
+        false => builder,
+    })
+}
+
+fn build(url: &str, change: impl FnOnce(ClientBuilder) -> ClientBuilder) -> anyhow::Result<Client> {
     // That another provider was installed is as good.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let builder = Client::builder()
@@ -48,6 +61,7 @@ pub fn client(url: &str) -> anyhow::Result<Client> {
         .connect_timeout(CONNECT_LIMIT)
         .pool_idle_timeout(IDLE_LIMIT)
         .redirect(Policy::none());
+    let builder = change(builder);
     let built = match is_here(url) {
         true => builder.no_proxy().build(),
         false => builder.build(),

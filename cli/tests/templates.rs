@@ -175,3 +175,17 @@ fn the_program_that_fills_them_in_is_installed_once() {
     let text = fs::read_to_string(place.work("two/hello.txt")).unwrap();
     assert_eq!(text, "Hello two");
 }
+
+/// Examples are laid over it by us alone: in the hands of cargo-generate it is the template.
+#[test]
+fn our_template_leaves_its_examples_out() {
+    let place = Place::new();
+    let template = concat!(env!("CARGO_MANIFEST_DIR"), "/template");
+    place.init(&["other", "--template", template]).succeeds();
+    let files = place.files();
+    assert!(files.contains(&"other/src/lib.rs".to_owned()), "{files:?}");
+    assert!(
+        !files.iter().any(|file| file.contains("examples")),
+        "{files:?}"
+    );
+}

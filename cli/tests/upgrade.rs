@@ -275,6 +275,8 @@ fn template_of(place: &Place, state: usize, states: usize) -> String {
     for folder in folders {
         copy(&folder, &place.work(&name));
     }
+    // No state of the template has them.
+    fs::remove_dir_all(place.work(&format!("{name}/examples"))).unwrap();
     let config = fs::read_to_string(place.work(&format!("{name}/cargo-generate.toml"))).unwrap();
     if !config.contains("check-name.rhai") {
         fs::remove_file(place.work(&format!("{name}/check-name.rhai"))).unwrap();

@@ -61,6 +61,10 @@ mod readme {
     struct OwnRoute;
     #[doc = concat!("```no_run\n# fn main() {}\n", include_str!("../readme/custom_auth.rs"), "```")]
     struct CustomAuth;
+    #[doc = concat!("```no_run\n# fn main() {}\n", include_str!("../readme/own_code.rs"), "```")]
+    struct OwnCode;
+    #[doc = concat!("```no_run\n# fn main() {}\n", include_str!("../readme/pipe.rs"), "```")]
+    struct Pipe;
 }
 
 /// What the guides show, compiled as it stands there.
@@ -92,6 +96,8 @@ mod tests {
             include_str!("../readme/worker.rs"),
             include_str!("../readme/own_route.rs"),
             include_str!("../readme/custom_auth.rs"),
+            include_str!("../readme/own_code.rs"),
+            include_str!("../readme/pipe.rs"),
         ];
         for text in compiled {
             assert!(

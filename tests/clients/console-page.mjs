@@ -13,7 +13,11 @@ export class Streams {
 
   async ask(method, path, body, headers = {}) {
     const sent = { "X-Console": "1", Connection: "close", ...headers }
-    const answer = await fetch(this.base + path, { method, headers: sent, body })
+    let answer = await fetch(this.base + path, { method, headers: sent, body })
+    // workerd ends idle connections, perhaps just as one is used again. To create may be repeated.
+    for (let times = 0; method === "PUT" && answer.status === 502 && times < 5; times += 1) {
+      answer = await fetch(this.base + path, { method, headers: sent, body })
+    }
     if (!answer.ok) throw new Error(`${method} ${path}: ${answer.status} ${await answer.text()}`)
     return answer
   }
@@ -44,7 +48,7 @@ export async function openPage(url, chromium, profile) {
   on("Network.requestWillBeSent", ({ request }) => asked.push(request.url))
   on("Runtime.exceptionThrown", ({ exceptionDetails: it }) => wrong.push(it.exception?.description ?? it.text))
   on("Runtime.consoleAPICalled", ({ type, args }) => wrong.push(`${type}: ${args.map(({ value }) => value)}`))
-  on("Log.entryAdded", ({ entry }) => ["error", "warning"].includes(entry.level) && wrong.push(entry.text))
+  on("Log.entryAdded", ({ entry }) => ["error", "warning"].includes(entry.level) && wrong.push(`${entry.text} ${entry.url ?? ""}`))
   for (const domain of ["Network", "Runtime", "Log"]) await tab(`${domain}.enable`)
 
   const quoted = (value) => JSON.stringify(value)

@@ -3,6 +3,8 @@
 //! one thing to the stream that the parameter `path` names, or to the subscription `id` of the project
 //! `p`, with what the body says.
 
+mod pipe;
+
 use std::time::Duration;
 
 use durable_streams_cloudflare::protocol::offset::Offset;
@@ -32,6 +34,9 @@ async fn fetch(req: web_sys::Request, env: Env, ctx: Context) -> Result<Answer> 
             Ok(document) => Response::from_json(&document)?.into(),
             Err(error) => error.into(),
         });
+    }
+    if let Some(verb) = url.path().strip_prefix("/pipe/") {
+        return pipe::answer(verb, &url, &env, &ctx).await;
     }
     let answer = StreamWorker::new()
         .auth(ProjectJwt)
@@ -83,11 +88,8 @@ struct Asked<'a> {
 
 impl<'a> Asked<'a> {
     fn new(env: &Env, url: &'a Url, body: String) -> Self {
-        Self {
-            streams: Streams::new(env).within(Duration::from_secs(20)),
-            url,
-            body,
-        }
+        let streams = Streams::new(env);
+        Self { streams, url, body }
     }
 
     fn parameter(&self, name: &str) -> Option<String> {
@@ -161,7 +163,14 @@ impl<'a> Asked<'a> {
             let paths: Vec<_> = page.streams.iter().map(|entry| &entry.path).collect();
             return Ok(json!({ "paths": paths, "next": page.next }));
         }
-        let stream = self.streams.stream(&self.text("path"))?;
+        let streams = match self.has("within") {
+            true => self
+                .streams
+                .clone()
+                .within(Duration::from_millis(self.number("within"))),
+            false => self.streams.clone(),
+        };
+        let stream = streams.stream(&self.text("path"))?;
         let stream = match self.parameter("type") {
             Some(content_type) => stream.of(&content_type),
             None => stream,

@@ -14,6 +14,7 @@ pub mod pip;
 pub mod places;
 pub mod process;
 pub mod project;
+pub mod provider;
 pub mod readers;
 pub mod reference;
 pub mod rows;

@@ -140,7 +140,10 @@ impl Project {
         }
         if let Some(code) = auth.code() {
             let source = places::repository().join("tests").join(code);
-            fs::copy(source.join("lib.rs"), dir.join("src/lib.rs"))?;
+            for file in fs::read_dir(source)? {
+                let file = file?;
+                fs::copy(file.path(), dir.join("src").join(file.file_name()))?;
+            }
         }
         if auth == Auth::OwnCode {
             depend(&dir.join("Cargo.toml"))?;

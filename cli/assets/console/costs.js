@@ -1,7 +1,7 @@
 // What each request of this page came to: the last one below every page, and all of them in a table.
 
 import { requests } from "./api.js"
-import { fill, h } from "./dom.js"
+import { cell, fill, h, table } from "./dom.js"
 import { clock, count, counted, millis } from "./format.js"
 
 /** What a request cost, in words. @param {import("./api.js").Request} request */
@@ -13,6 +13,7 @@ function words({ cost }) {
   return parts.join(", ")
 }
 
+const isWrong = ({ status }) => status >= 400 || status === 0
 const status = ({ status }) => (status === 0 ? "no answer" : String(status))
 
 /** Keeps the last request in a place for it. */
@@ -22,7 +23,7 @@ export function last(element) {
     if (!request) return
     const cost = words(request)
     fill(element, h("a", { href: "#/requests", title: "All requests of this page" },
-      h("b", {}, request.method), ` ${request.path} `, h("span", { class: request.status >= 400 || request.status === 0 ? "wrong" : "soft" }, status(request)),
+      h("b", {}, request.method), ` ${request.path} `, h("span", { class: isWrong(request) ? "wrong" : "soft" }, status(request)),
       ` ${millis(request.millis)}`, cost && h("span", { class: "soft" }, `, ${cost}`)))
   }
   requests.addEventListener("made", draw)
@@ -51,18 +52,17 @@ export function log() {
 
   const row = (request) =>
     h("tr", {},
-      h("td", { "data-label": "When" }, clock(request.at)), h("td", { "data-label": "Method" }, request.method),
+      cell("When", clock(request.at)), cell("Method", request.method),
       h("th", { scope: "row" }, request.path),
-      h("td", { "data-label": "Status", class: request.status >= 400 || request.status === 0 ? "wrong" : null }, status(request)),
+      cell("Status", status(request), { class: isWrong(request) && "wrong" }),
       ...[millis(request.millis), ...["edge", "object", "sql"].map((key) => time(request.cost[key])), rows(request.cost.rowsRead), rows(request.cost.rowsWritten)]
-        .map((value, at) => h("td", { "data-label": HEADS[at + 4], class: "number" }, value)))
+        .map((value, at) => cell(HEADS[at + 4], value, { class: "number" })))
 
   draw()
   requests.addEventListener("made", draw)
   const element = h("section", { class: "page", "aria-label": "Requests" },
     h("h1", { tabindex: "-1" }, "Requests"), sum, note,
-    h("table", { class: "cards pairs dense" }, h("caption", { class: "unseen" }, "Requests of this page, newest first"),
-      h("thead", {}, h("tr", {}, ...HEADS.map((name, at) => h("th", { scope: "col", class: at > 3 && "number" }, name)))), body))
+    table("Requests of this page, newest first", HEADS, body, { class: "cards pairs dense" }))
   return { element, end: () => requests.removeEventListener("made", draw) }
 }
 

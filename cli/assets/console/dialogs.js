@@ -1,6 +1,6 @@
 // Questions that come before something is made or taken away.
 
-import { trouble, button, fill, h } from "./dom.js"
+import { button, fill, h, trouble, VERBATIM } from "./dom.js"
 
 /**
  * Opens a form over the page. It closes when what it does succeeds, or by Escape; the focus goes back to
@@ -41,7 +41,7 @@ export function form({ title, content, does, isGrave = false, work }) {
  * @param {{ title: string, name: string, text: string, does: string, work: (typed: string) => Promise<void> }} how
  */
 export function confirm({ title, name, text, does, work }) {
-  const typed = h("input", { id: "typed", autocomplete: "off", spellcheck: "false", autocapitalize: "off", required: true })
+  const typed = h("input", { id: "typed", ...VERBATIM, required: true })
   const content = [
     h("p", {}, text),
     h("label", { class: "field", for: "typed" }, h("span", {}, "Type ", h("code", {}, name), " to go on"), typed),

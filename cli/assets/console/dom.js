@@ -42,6 +42,21 @@ export function select(choices, chosen, attributes = {}) {
   return list
 }
 
+/** What a field says whose text is no prose. */
+export const VERBATIM = { autocomplete: "off", spellcheck: "false", autocapitalize: "off" }
+
+/** Names and what they stand for; those without a value are left out. */
+export const terms = (rows, attributes = {}) =>
+  h("dl", attributes, ...rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))))
+
+/** A table with a name for those who do not see it. */
+export const table = (caption, heads, body, attributes = {}) =>
+  h("table", { class: "cards", ...attributes }, h("caption", { class: "unseen" }, caption),
+    h("thead", {}, h("tr", {}, ...heads.map((name) => (name ? h("th", { scope: "col" }, name) : h("td"))))), body)
+
+/** A cell that says what it is where there is no room for columns. */
+export const cell = (label, value, attributes = {}) => h("td", { "data-label": label, ...attributes }, value)
+
 /** What is wrong, where somebody looks for it; it is read out at once. */
 export function trouble() {
   const element = h("p", { class: "wrong", role: "alert", hidden: true })

@@ -1,23 +1,22 @@
 // What is known of a stream, beside its messages.
 
-import { copier, fill, h } from "./dom.js"
+import { cell, copier, fill, h, table, terms } from "./dom.js"
 import { bytes, count, counted, kind, moment, place, position, span, unit } from "./format.js"
-import { forks } from "./forks.js"
 import { href } from "./router.js"
 
 /**
  * @param {string | null} project
- * @param {string} path below the root
  * @param {import("./inspect.js").Stream} stream
+ * @param {HTMLElement | null} tree its forks
  */
-export function facts(project, path, stream) {
+export function facts(project, stream, tree) {
   const element = h("aside", { class: "facts", "aria-label": "About the stream" })
   const end = position(stream.tail)
   const start = position(stream.earliest) ?? 0
   const of = unit(stream.contentType)
   const size = end === null ? null : kind(stream.contentType) === "json" ? counted(end - start, "message") : bytes(end - start)
   fill(element,
-    table([
+    terms([
       ["Holds", size],
       ["Type", stream.contentType],
       ["State", stream.closed ? "closed" : "open"],
@@ -30,7 +29,7 @@ export function facts(project, path, stream) {
       ["Producers", stream.producers === undefined ? null : count(stream.producers)],
     ]),
     h("h3", {}, "Forks"),
-    stream.forks ? forks(project, path, stream) : h("p", { class: "soft" }, "This server does not tell of forks."),
+    stream.forks ? tree : h("p", { class: "soft" }, "This server does not tell of forks."),
     stream.subscriptions && h("h3", {}, "Subscriptions"),
     stream.subscriptions && subscriptions(project, stream.subscriptions),
     stream.hot && h("h3", {}, "Storage"),
@@ -41,9 +40,6 @@ export function facts(project, path, stream) {
 /** An offset in short, whole for those who copy it. */
 const offset = (value, name) =>
   h("span", { title: value }, place(value), " ", copier(value, "Copy", { class: "quiet small", "aria-label": `Copy the offset: ${name}` }))
-
-const table = (rows) =>
-  h("dl", {}, ...rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))))
 
 function lifetime({ ttl, expiresAt, endsAt }) {
   const ends = endsAt ? `, now until ${moment(endsAt)}` : ""
@@ -60,18 +56,15 @@ function subscriptions(project, ids) {
 const LISTED = 20
 
 function storage({ hot, segments = [], segmentCount = segments.length, databaseBytes }, of) {
-  const rows = segments.slice(-LISTED).reverse().map((one) =>
-    h("tr", {}, h("td", {}, place(one.from)), h("td", {}, place(one.to)), h("td", {}, bytes(one.bytes))))
-  const caption = segmentCount > rows.length ? `The newest ${count(rows.length)} of ${count(segmentCount)} segments` : "Segments, newest first"
+  const newest = segments.slice(-LISTED).reverse()
+  const rows = newest.map((one) => h("tr", {}, cell("From", place(one.from)), cell("To", place(one.to)), cell("Size", bytes(one.bytes))))
+  const name = segmentCount > rows.length ? `The newest ${count(rows.length)} of ${count(segmentCount)} segments` : "Segments, newest first"
   return [
-    table([
+    terms([
       ["In the object", `${bytes(hot.bytes)} in ${counted(hot.rows, "row")}, from ${of} ${place(hot.from)}`],
       ["In the bucket", segmentCount === 0 ? "nothing yet" : counted(segmentCount, "segment")],
       ["Database", databaseBytes === undefined ? null : bytes(databaseBytes)],
     ]),
-    rows.length > 0 && h("details", {}, h("summary", {}, "Segments"),
-      h("table", {}, h("caption", {}, caption),
-        h("thead", {}, h("tr", {}, ...["From", "To", "Size"].map((name) => h("th", { scope: "col" }, name)))),
-        h("tbody", {}, ...rows))),
+    rows.length > 0 && h("details", {}, h("summary", {}, name), table(name, ["From", "To", "Size"], h("tbody", {}, ...rows), { class: "" })),
   ]
 }

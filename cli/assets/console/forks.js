@@ -16,47 +16,32 @@ const SHOWN = 50
  * @param {import("./inspect.js").Stream} stream
  */
 export function forks(project, path, stream) {
-  const element = h("div", { class: "tree" })
-  // All that is known without a further question is there at once; what lies above comes when it has answered.
-  fill(element, own(project, path, stream))
-  above(project, path, stream).then((top) => top && fill(element, top))
+  const isAlone = !stream.forkedFrom && stream.forks.length === 0
+  const element = h("div", { class: "tree" }, isAlone && h("p", { class: "soft" }, "It is no fork, and has none."))
+  if (!isAlone) whole(project, path, stream).then((tree) => fill(element, h("ul", {}, tree)))
   return element
 }
-
-function own(project, path, stream) {
-  if (!stream.forkedFrom && stream.forks.length === 0) return h("p", { class: "soft" }, "It is no fork, and has none.")
-  const here = node(project, path, null, stream.forks, true)
-  return h("ul", {}, stream.forkedFrom ? origin(project, stream.forkedFrom, here) : here)
-}
-
-const origin = (project, from, child) =>
-  h("li", {}, link(project, from.path, ""), h("ul", {}, at(from), child))
 
 /** The place where a fork leaves its origin. */
 const at = ({ offset, subOffset }) =>
   h("li", { class: "soft at" }, `from ${place(offset)}${subOffset ? ` and ${subOffset} further` : ""}`)
 
-/** The tree with all that can be found above, or nothing if there is no more than what is shown. */
-async function above(project, path, stream) {
-  if (!stream.forkedFrom) return null
-  let child = node(project, path, null, stream.forks, true)
+/** The tree, as far up as can be found. */
+async function whole(project, path, stream) {
+  const here = h("strong", { "aria-current": "page", title: path }, path)
+  let child = h("li", {}, here, stream.forks.length > 0 && h("ul", {}, ...some(project, stream.forks)))
   let from = stream.forkedFrom
   let name = path
   for (let height = 0; from && height < HIGHEST; height += 1) {
-    const source = await inspect(project, from.path).catch(() => null)
+    // Who may see one stream alone is not told the names of others.
+    const source = from.path === null ? null : await inspect(project, from.path).catch(() => null)
     const others = (source?.forks ?? []).filter((one) => one.path !== name)
-    const item = h("li", {}, link(project, from.path, source ? "" : "gone"))
-    item.append(h("ul", {}, at(from), child, ...some(project, others)))
-    child = item
+    const top = from.path === null ? h("span", { class: "soft" }, "a stream that is not named") : link(project, from.path, source ? "" : "gone")
+    child = h("li", {}, top, h("ul", {}, at(from), child, ...some(project, others)))
     name = from.path
     from = source?.forkedFrom ?? null
   }
-  return h("ul", {}, child)
-}
-
-function node(project, path, state, children, isHere = false) {
-  const label = isHere ? h("strong", { "aria-current": "page", title: path }, path) : link(project, path, state)
-  return h("li", {}, label, children.length > 0 ? h("ul", {}, ...some(project, children)) : null)
+  return child
 }
 
 function some(project, children) {

@@ -77,5 +77,8 @@ export function kind(contentType) {
   return type.startsWith("text/") ? "text" : "bytes"
 }
 
+/** Their names. */
+export const KINDS = { json: "JSON", text: "text", bytes: "bytes" }
+
 /** Its unit. */
 export const unit = (contentType) => (kind(contentType) === "json" ? "message" : "byte")

@@ -23,13 +23,15 @@ export function list(rows, label, onchoose) {
   let chosen = -1
   let gone = 0
   let height = 0
+  /** How high all rows were when they were drawn last. */
+  let full = 0
   let frame = 0
 
   function draw() {
     frame = 0
     if (height === 0) return
     const length = rows.length
-    const full = length * HEIGHT
+    full = length * HEIGHT
     room.style.height = `${full}px`
     const most = Math.max(0, full - height)
     // What is read stays where it is while older rows go.
@@ -86,13 +88,9 @@ export function list(rows, label, onchoose) {
     else if (top + HEIGHT > element.scrollTop + height) element.scrollTop = top + HEIGHT - height
   }
 
-  function noteEnd() {
-    isAtEnd = element.scrollTop + height >= rows.length * HEIGHT - HEIGHT
-  }
-
   element.addEventListener("scroll", () => {
-    // It comes also where rows came below: then the end is where it was left.
-    if (frame === 0) noteEnd()
+    // Rows that have come since are no reason to think that somebody has left the end.
+    isAtEnd = element.scrollTop + height >= full - HEIGHT
     changed()
   })
   element.addEventListener("wheel", (event) => {

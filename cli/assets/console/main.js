@@ -3,7 +3,7 @@
 import { askJson } from "./api.js"
 import { last, log } from "./costs.js"
 import { closeAll } from "./dialogs.js"
-import { fill, h, select } from "./dom.js"
+import { fill, h, select, terms } from "./dom.js"
 import { keyboard, shortcuts } from "./keyboard.js"
 import { projects } from "./projects.js"
 import { go, href, parse } from "./router.js"
@@ -54,7 +54,7 @@ async function start() {
     u: () => leave("subscriptions"),
     t: () => leave("projects"),
     r: () => leave("requests"),
-    n: () => list.create(),
+    n: () => route.view.startsWith("stream") && list.create(),
     m: () => view?.focusSender?.(),
     f: () => view?.focusFilter?.(),
     p: () => view?.toggle?.(),
@@ -138,10 +138,11 @@ function welcome() {
   return h("section", { class: "welcome", "aria-label": "Start" },
     h("h1", { tabindex: "-1" }, route.project ?? "Streams"),
     h("p", {}, "Choose a stream, or make one."),
-    h("dl", { class: "wide" },
-      h("div", {}, h("dt", {}, "Streams are below"), h("dd", {}, h("code", {}, root))),
-      h("div", {}, h("dt", {}, "From a shell"), h("dd", {}, h("code", {}, "durable-streams stream append orders '{\"id\":1}'"))),
-      h("div", {}, h("dt", {}, "Keys"), h("dd", {}, h("kbd", {}, "/"), " searches, ", h("kbd", {}, "n"), " makes a stream, ", h("kbd", {}, "?"), " lists the rest"))),
+    terms([
+      ["Streams are below", h("code", {}, root)],
+      ["From a shell", h("code", {}, "durable-streams stream append orders '{\"id\":1}'")],
+      ["Keys", h("span", {}, h("kbd", {}, "/"), " searches, ", h("kbd", {}, "n"), " makes a stream, ", h("kbd", {}, "?"), " lists the rest")],
+    ], { class: "wide" }),
     h("p", { class: "soft" }, `durable-streams ${info.version}`))
 }
 

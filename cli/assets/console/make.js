@@ -2,12 +2,11 @@
 
 import { ask, encoded, streamUrl, whole } from "./api.js"
 import { confirm, form } from "./dialogs.js"
-import { announce, field, h, select } from "./dom.js"
+import { announce, field, h, select, VERBATIM } from "./dom.js"
 import { counted, kind, offsetAt, position, unit } from "./format.js"
 import { go } from "./router.js"
 
-const name = (attributes) =>
-  h("input", { name: "path", autocomplete: "off", spellcheck: "false", autocapitalize: "off", ...attributes })
+const name = (attributes) => h("input", { name: "path", ...VERBATIM, ...attributes })
 
 const TYPES = [["application/json", "JSON"], ["text/plain", "Text"], ["application/octet-stream", "Bytes"], ["", "Another …"]]
 

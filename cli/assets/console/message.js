@@ -50,7 +50,7 @@ export function show(element, row, kind, onclose) {
     ? button(`Show all ${sized(text.length)}`, () => ((pre.textContent = text), more.remove()), { class: "quiet" })
     : null
   const bar = h("div", { class: "bar" },
-    h("strong", {}, name), h("span", { class: "soft" }, sized(row.size)), came, h("span", { class: "gap" }),
+    h("strong", {}, name), h("span", { class: "soft" }, sized(row.text === undefined ? row.size : new TextEncoder().encode(row.text).length)), came, h("span", { class: "gap" }),
     copier(() => (row.text === undefined ? text : row.text), "Copy", { class: "quiet" }),
     button("Close", onclose, { class: "quiet", "aria-label": "Close the message" }))
   fill(element, bar, pre, more)

@@ -3,8 +3,7 @@
 
 import { askJson } from "./api.js"
 import { confirm } from "./dialogs.js"
-import { announce, button, copier, field, fill, h, select, trouble } from "./dom.js"
-import { moment } from "./format.js"
+import { announce, button, cell, copier, field, fill, h, select, table, trouble, VERBATIM } from "./dom.js"
 import { href } from "./router.js"
 
 const PROJECTS = "/api/projects"
@@ -37,8 +36,7 @@ export function projects(info, chosen, onchanged) {
   const row = (project) =>
     h("tr", {},
       h("th", { scope: "row" }, h("a", { href: href("streams", project.name, "") }, project.name)),
-      h("td", { "data-label": "Read by" }, project.isPublic ? "everyone" : "who has a token"),
-      h("td", { "data-label": "Created" }, project.createdAt ? moment(project.createdAt) : "unknown"),
+      cell("Read by", project.error ?? (project.isPublic ? "everyone" : "who has a token")),
       h("td", {}, button("Delete", () => remove(project.name), { class: "quiet danger", "aria-label": `Delete ${project.name}` })))
 
   function remove(name) {
@@ -56,7 +54,7 @@ export function projects(info, chosen, onchanged) {
     })
   }
 
-  const name = h("input", { name: "name", autocomplete: "off", spellcheck: "false", autocapitalize: "off", placeholder: "shop" })
+  const name = h("input", { name: "name", ...VERBATIM, placeholder: "shop" })
   const make = submitted("Create", secret, async () => {
     if (name.value.trim() === "") throw new Error("Give the project a name")
     const made = await askJson("POST", PROJECTS, { name: name.value.trim() })
@@ -66,7 +64,7 @@ export function projects(info, chosen, onchanged) {
     return made.secret
   })
   const scope = select([["read", "reading"], ["write", "reading and writing"]], "read", { name: "scope" })
-  const only = h("input", { name: "stream", autocomplete: "off", spellcheck: "false", placeholder: "all streams" })
+  const only = h("input", { name: "stream", ...VERBATIM, placeholder: "all streams" })
   const expires = select([["15m", "15 minutes"], ["1h", "an hour"], ["1d", "a day"], ["30d", "30 days"]], "1h", { name: "expires" })
   const mint = submitted("Make a token", token, async () => {
     const stream = only.value.trim()
@@ -82,8 +80,7 @@ export function projects(info, chosen, onchanged) {
   function parts() {
     return [
       wrong.element,
-      h("table", { class: "cards" }, h("caption", { class: "unseen" }, "Projects"),
-        h("thead", {}, h("tr", {}, ...["Project", "Read by", "Created"].map((one) => h("th", { scope: "col" }, one)), h("td", {}))), body),
+      table("Projects", ["Project", "Read by", ""], body),
       make("New project", "project", field("Name", name)), secret.element,
       mint("New token", "token", field("Project", names), field("For", scope), field("Only the stream", only), field("It lasts", expires)), token.element,
     ]

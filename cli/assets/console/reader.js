@@ -96,13 +96,13 @@ const READERS = {
     // The first event may begin with `-1`, or where a message that was dropped lay.
     let at = end === null ? null : end - texts.length
     for (const text of texts) {
-      yield { text, position: at, size: text.length }
+      yield { text, position: at, size: encoder.encode(text).length }
       if (at !== null) at += 1
     }
   },
 
   *text(data, from) {
-    yield { text: data, position: startOf(from), size: data.length }
+    yield { text: data, position: startOf(from), size: encoder.encode(data).length }
   },
 
   *bytes(data, from, to) {
@@ -114,6 +114,8 @@ const READERS = {
     }
   },
 }
+
+const encoder = new TextEncoder()
 
 const startOf = (offset) => (offset === "-1" ? 0 : position(offset))
 

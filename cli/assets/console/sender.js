@@ -1,7 +1,7 @@
 // The box that appends. JSON is checked while it is typed, and what is wrong is not sent.
 
 import { ask, Refused, streamUrl } from "./api.js"
-import { announce, button, fill, h } from "./dom.js"
+import { announce, button, fill, h, VERBATIM } from "./dom.js"
 import { bytes as sized, counted, kind } from "./format.js"
 import { check, elements } from "./json.js"
 
@@ -22,7 +22,7 @@ const HINTS = {
 export function sender(path, contentType, onsent) {
   const of = kind(contentType)
   const text = h("textarea", {
-    id: "message", rows: "3", spellcheck: "false", autocapitalize: "off", autocomplete: "off", "aria-label": HINTS[of],
+    id: "message", rows: "3", ...VERBATIM, "aria-label": HINTS[of],
     "aria-describedby": "checked", "aria-keyshortcuts": "m Control+Enter", placeholder: `${HINTS[of]}. Ctrl+Enter sends.`,
   })
   const said = h("p", { id: "checked", class: "soft checked" })

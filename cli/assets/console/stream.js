@@ -3,7 +3,8 @@
 import { whole } from "./api.js"
 import { announce, button, copier, fill, h } from "./dom.js"
 import { facts } from "./facts.js"
-import { kind } from "./format.js"
+import { forks } from "./forks.js"
+import { KINDS, kind } from "./format.js"
 import { inspect } from "./inspect.js"
 import { close, fork, remove } from "./make.js"
 import { go, href } from "./router.js"
@@ -12,8 +13,6 @@ import { tail } from "./tail.js"
 
 /** Milliseconds between looks at the facts, while something comes. */
 const AGAIN = 4000
-
-const KINDS = { json: "JSON", text: "text", bytes: "bytes" }
 
 /**
  * @param {{ isRemote: boolean, server: string }} info
@@ -68,6 +67,9 @@ export function stream(info, project, path, list) {
   }
 
   let drawn = ""
+  // Its forks are looked up again when there are others, and not with each message.
+  let drawnFamily = ""
+  let tree = null
   function draw() {
     const now = JSON.stringify(known)
     if (now === drawn || (about.contains(document.activeElement) && drawn !== "")) return
@@ -80,7 +82,10 @@ export function stream(info, project, path, list) {
       !known.closed && button("Close", () => close(project, path, () => look(false)), { class: "quiet", "aria-label": "Close the stream" }),
       button("Delete", () => remove(project, path, known, gone), { class: "quiet danger", "aria-label": "Delete the stream" }))
     const isOpen = about.querySelector("details")?.open
-    fill(about, about.firstElementChild, facts(project, path, known))
+    const family = JSON.stringify([known.forkedFrom, known.forks])
+    if (family !== drawnFamily) tree = known.forks && forks(project, path, known)
+    drawnFamily = family
+    fill(about, about.firstElementChild, facts(project, known, tree))
     if (isOpen) about.querySelector("details").open = true
     if (known.closed && (box || foot.childElementCount === 0)) {
       box = null

@@ -1,20 +1,18 @@
 // Which streams there are: those below a prefix, folder by folder, page by page.
 
 import { askJson, controlUrl, Refused } from "./api.js"
-import { announce, button, fill, h, trouble } from "./dom.js"
-import { counted, count, kind, moment } from "./format.js"
+import { announce, button, fill, h, trouble, VERBATIM } from "./dom.js"
+import { counted, count, KINDS, kind, moment } from "./format.js"
 import { create } from "./make.js"
 import { go, href } from "./router.js"
 
-const PAGE = 500
+const PAGE = 200
 /** Milliseconds between looks at a server on this machine, where looking costs nothing. */
 const AGAIN = 5000
 /** Milliseconds after the last key in the search. */
 const SOON = 250
 /** Behind all that begins with a folder's name: no path has this character in it. */
 const LAST = "\u{10ffff}"
-
-const KINDS = { json: "JSON", text: "text", bytes: "bytes" }
 
 /**
  * The list beside the streams. It stays while one stream after the other is looked at.
@@ -27,12 +25,13 @@ export function streams(info) {
   let entries = new Map()
   let next = null
   let isFirst = true
+  let seen = ""
   let asked = new AbortController()
   let timer = 0
 
   const search = h("input", {
     type: "search", id: "prefix", placeholder: "Prefix", "aria-label": "Streams whose path begins with",
-    "aria-keyshortcuts": "/", autocomplete: "off", spellcheck: "false", autocapitalize: "off",
+    "aria-keyshortcuts": "/", ...VERBATIM,
   })
   const crumbs = h("nav", { class: "crumbs", "aria-label": "Folder" })
   const found = h("ul", { class: "entries", "aria-label": "Streams" })
@@ -49,6 +48,10 @@ export function streams(info) {
       if (prefix) query.set("prefix", prefix)
       if (isFurther && next) query.set("after", next)
       const page = await askJson("GET", controlUrl(project, `streams?${query}`), undefined, { signal, isQuiet })
+      // What is as it was stays as it is, under the mouse too.
+      const now = JSON.stringify(page)
+      if (isQuiet && now === seen) return
+      seen = isFurther ? "" : now
       if (!isFurther) entries = new Map()
       for (const stream of page.streams) put(stream)
       next = page.next && skipped(page)
@@ -59,6 +62,7 @@ export function streams(info) {
     } catch (error) {
       if (signal.aborted) return
       const isOff = error instanceof Refused && (error.status === 501 || error.code === "SUBSCRIPTION_NOT_FOUND")
+      seen = ""
       wrong.say(isOff ? "This server does not list its streams. Write a whole path and press Enter to open a stream." : error)
       entries = new Map()
       next = null
@@ -158,7 +162,7 @@ export function streams(info) {
 
   setInterval(() => {
     const isIdle = document.hidden || !element.isConnected || next || found.contains(document.activeElement)
-    if (!info.isRemote && !isIdle && document.activeElement !== search && project !== undefined) load(false, true)
+    if (!info.isRemote && !isIdle && document.activeElement !== search) load(false, true)
   }, AGAIN)
 
   return {

@@ -2,7 +2,7 @@
 
 import { ask, askJson, controlUrl, each, streamUrl, whole } from "./api.js"
 import { confirm } from "./dialogs.js"
-import { announce, button, fill, h, trouble } from "./dom.js"
+import { announce, button, cell, fill, h, table, terms, trouble } from "./dom.js"
 import { count, moment, place, position } from "./format.js"
 import { go, href } from "./router.js"
 
@@ -13,6 +13,8 @@ const LINKS = 100
 const WIDTH = 3
 
 const one = (project, id, rest = "") => controlUrl(project, `subscriptions/${encodeURIComponent(id)}${rest}`)
+
+const HEADS = ["Id", "Type", "About", "State", "Streams", "Lag", "Last error"]
 
 /** All of a root. */
 export function subscriptions(project) {
@@ -46,22 +48,15 @@ export function subscriptions(project) {
   const row = (id, state) =>
     h("tr", {},
       h("th", { scope: "row" }, h("a", { href: href("subscriptions", project, id) }, id)),
-      cell("Type", state?.type), cell("About", state && about(state)), cell("State", state && health(state)),
-      cell("Streams", state && count(state.streams_total)), cell("Lag", state && count(state.lag)),
-      cell("Last error", state?.last_error ?? (state ? "none" : null)))
+      ...[state?.type, state && about(state), state && health(state), state && count(state.streams_total), state && count(state.lag), state && (state.last_error ?? "none")]
+        .map((value, at) => cell(HEADS[at + 1], value ?? "…")))
 
   load()
-  const heads = ["Id", "Type", "About", "State", "Streams", "Lag", "Last error"]
   const element = h("section", { class: "page", "aria-label": "Subscriptions" },
     h("h1", { tabindex: "-1" }, "Subscriptions"), wrong.element,
-    h("table", { class: "cards" }, h("caption", { class: "unseen" }, "Subscriptions"), head(heads), body), note, more)
+    table("Subscriptions", HEADS, body), note, more)
   return { element, end: () => ended.abort() }
 }
-
-const head = (names) => h("thead", {}, h("tr", {}, ...names.map((name) => h("th", { scope: "col" }, name))))
-
-/** A cell that says what it is where there is no room for columns. */
-const cell = (label, value) => h("td", { "data-label": label }, value ?? "…")
 
 const about = ({ pattern, streams_total: total }) => pattern ?? `${count(total)} by name`
 
@@ -71,6 +66,8 @@ function health(state) {
   const isWell = state.status !== "failed"
   return h("span", { class: `mark ${isWell ? "open" : "bad"}` }, word)
 }
+
+const LINK = ["Stream", "Named by", "Done up to", "Tail", "Lag"]
 
 /** One, with its streams. */
 export function subscription(project, id) {
@@ -100,11 +97,10 @@ export function subscription(project, id) {
       button("Delete", remove, { class: "quiet danger", "aria-label": "Delete the subscription" }))
     const body = h("tbody", {})
     const more = button("More streams", further, { class: "quiet", hidden: true })
-    fill(content, table(state),
+    fill(content, all(state),
       h("h2", {}, "Streams"),
       state.streams_total === 0 && h("p", { class: "soft" }, "None so far."),
-      h("table", { class: "cards pairs", hidden: state.streams_total === 0 }, h("caption", { class: "unseen" }, "How far it is with each stream"),
-        head(["Stream", "Named by", "Done up to", "Tail", "Lag"]), body), more)
+      table("How far it is with each stream", LINK, body, { class: "cards pairs", hidden: state.streams_total === 0 }), more)
     add(state.streams)
 
     async function add(streams) {
@@ -130,8 +126,8 @@ export function subscription(project, id) {
     const lag = acked === null || end === null ? null : count(Math.max(0, end - acked))
     return h("tr", {},
       h("th", { scope: "row" }, h("a", { href: href("stream", project, link.path) }, link.path), link.refused && h("small", { class: "wrong" }, link.refused)),
-      cell("Named by", link.link_type === "glob" ? "pattern" : "name"), cell("Done up to", acked === null ? link.acked_offset : count(acked)),
-      cell("Tail", tail && (tail === "none" ? "no stream" : place(tail))), cell("Lag", tail === undefined ? null : (lag ?? "unknown")))
+      ...[link.link_type === "glob" ? "pattern" : "name", acked === null ? link.acked_offset : count(acked), tail && (tail === "none" ? "no stream" : place(tail)), tail && (lag ?? "unknown")]
+        .map((value, at) => cell(LINK[at + 1], value ?? "…")))
   }
 
   async function retry() {
@@ -166,8 +162,8 @@ export function subscription(project, id) {
   return { element, end: () => ended.abort() }
 }
 
-function table(state) {
-  const rows = [
+const all = (state) =>
+  terms([
     ["State", health(state)],
     ["Last error", state.last_error && h("span", { class: "wrong" }, state.last_error)],
     ["Attempts in vain", state.attempts ? count(state.attempts) : null],
@@ -184,6 +180,4 @@ function table(state) {
     ["Linking", state.backfill?.state === "running" ? `running, ${count(state.backfill.linked)} so far` : null],
     ["Created", state.created_at && moment(state.created_at)],
     ["Description", state.description],
-  ]
-  return h("dl", { class: "wide" }, ...rows.filter(([, value]) => value).map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, value))))
-}
+  ], { class: "wide" })

@@ -41,7 +41,7 @@ export function tail(path, stream, onclosed) {
 
   let offset = recent(stream.contentType, stream.tail, stream.earliest)
   let follower = new AbortController()
-  let now = "connecting"
+  let now = ""
   let came = 0
   let told = 0
 

@@ -1,7 +1,7 @@
 // What the deployed server was used for, where it notes that.
 
 import { askJson } from "./api.js"
-import { field, fill, h, select, trouble } from "./dom.js"
+import { cell, field, fill, h, select, table, terms, trouble } from "./dom.js"
 import { count } from "./format.js"
 
 /** Shows the document of `durable-streams usage --json`: lists of like things as tables, all else by name. */
@@ -42,19 +42,18 @@ const text = (value) => (typeof value === "number" ? count(value) : value === nu
 function shown(value) {
   const entries = Object.entries(value)
   const plain = entries.filter(([, one]) => typeof one !== "object" || one === null)
-  const parts = [h("dl", { class: "wide" }, ...plain.map(([name, one]) => h("div", {}, h("dt", {}, title(name)), h("dd", {}, text(one)))))]
+  const parts = [terms(plain.map(([name, one]) => [title(name), text(one)]), { class: "wide" })]
   for (const [name, one] of entries) {
     if (typeof one !== "object" || one === null) continue
-    parts.push(h("h2", {}, title(name)), Array.isArray(one) ? table(name, one) : h("div", {}, ...shown(one)))
+    parts.push(h("h2", {}, title(name)), Array.isArray(one) ? rows(name, one) : h("div", {}, ...shown(one)))
   }
   return parts
 }
 
-function table(name, rows) {
-  if (rows.length === 0) return h("p", { class: "soft" }, "None.")
-  if (rows.some((row) => typeof row !== "object" || row === null)) return h("p", {}, rows.map(text).join(", "))
-  const keys = Object.keys(rows[0])
-  const row = (one) => h("tr", {}, ...keys.map((key) => h("td", { "data-label": title(key), class: typeof one[key] === "number" ? "number" : null }, text(one[key] ?? null))))
-  return h("table", { class: "cards" }, h("caption", { class: "unseen" }, title(name)),
-    h("thead", {}, h("tr", {}, ...keys.map((key) => h("th", { scope: "col" }, title(key))))), h("tbody", {}, ...rows.map(row)))
+function rows(name, all) {
+  if (all.length === 0) return h("p", { class: "soft" }, "None.")
+  if (all.some((row) => typeof row !== "object" || row === null)) return h("p", {}, all.map(text).join(", "))
+  const keys = Object.keys(all[0])
+  const row = (one) => h("tr", {}, ...keys.map((key) => cell(title(key), text(one[key] ?? null))))
+  return table(title(name), keys.map(title), h("tbody", {}, ...all.map(row)))
 }

@@ -94,7 +94,7 @@ pub fn run(ui: &Ui, args: Init) -> Result<()> {
         format!(
             "{}\n\n{}",
             written(&project, &staged),
-            next_steps(&project)?
+            next_steps(&project.dir)
         ),
         &document,
     );
@@ -295,7 +295,7 @@ fn written(project: &NewProject, staged: &Staged) -> String {
         _ => "",
     };
     format!(
-        "Wrote {} to {}: {} files, with {}.\n{}{here_alone}",
+        "Wrote {} to {}: {} files, with {}.\n{}{}{here_alone}",
         project.name,
         project.dir.display(),
         staged.files.len(),
@@ -305,11 +305,24 @@ fn written(project: &NewProject, staged: &Staged) -> String {
             Auth::None => OPEN,
             Auth::Own => OWN,
         },
+        secrets(project),
     )
 }
 
-fn next_steps(project: &NewProject) -> Result<String> {
-    let dir = &project.dir;
+/// The secrets that the example needs, and where they go.
+fn secrets(project: &NewProject) -> String {
+    let secrets = project.example.map(|example| example.secrets());
+    let lines = secrets.into_iter().flatten().map(|name| {
+        format!(
+            "\nPut {name} into {} for local runs; `durable-streams secret put {name}` sets the deployed \
+             worker's.",
+            dev_vars::FILE
+        )
+    });
+    lines.collect()
+}
+
+fn next_steps(dir: &Path) -> String {
     let here = std::env::current_dir().ok();
     let shown = here
         .and_then(|here| dir.strip_prefix(here).ok().map(Path::to_owned))
@@ -318,22 +331,10 @@ fn next_steps(project: &NewProject) -> Result<String> {
         true => String::new(),
         false => format!("  cd {}\n", quoted(&shown.display().to_string())),
     };
-    let secrets = match project.example {
-        Some(example) => example.secrets()?,
-        None => Vec::new(),
-    };
-    let secrets = match secrets.is_empty() {
-        true => String::new(),
-        false => format!(
-            "  # Put {} into {} for local runs; `durable-streams secret put` is for the deployed worker\n",
-            secrets.join(" and "),
-            dev_vars::FILE
-        ),
-    };
-    Ok(format!(
-        "Next:\n{enter}{secrets}  durable-streams dev     # http://127.0.0.1:{DEFAULT_PORT}\n  \
+    format!(
+        "Next:\n{enter}  durable-streams dev     # http://127.0.0.1:{DEFAULT_PORT}\n  \
          durable-streams deploy  # to Cloudflare"
-    ))
+    )
 }
 
 fn document(project: &NewProject, staged: &Staged, git: bool, dry_run: bool) -> Value {

@@ -68,7 +68,7 @@ impl Pass {
     /// To the streams below a root.
     pub fn new(root: Root, asker: Asker, is_verbose: bool) -> anyhow::Result<Self> {
         Ok(Self {
-            http: http::client(root.as_str())?,
+            http: http::passing_client(root.as_str())?,
             root,
             asker,
             signers: RefCell::default(),

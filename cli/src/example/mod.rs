@@ -95,8 +95,10 @@ impl Example {
     }
 
     /// The names of the secrets that it needs.
-    pub fn secrets(&self) -> Result<Vec<String>> {
-        Ok(self.about()?.secrets.into_keys().collect())
+    pub fn secrets(&self) -> Vec<String> {
+        let about = self.about().ok();
+        let secrets = about.map(|about| about.secrets.into_keys());
+        secrets.into_iter().flatten().collect()
     }
 
     fn description(&self) -> Result<String> {
@@ -114,5 +116,41 @@ impl Example {
         files
             .find(|(known, _)| *known == name)
             .map(|(_, text)| *text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_example_says_what_it_is() {
+        for example in EXAMPLES {
+            let about = example.about().unwrap();
+            assert!(!about.description.is_empty(), "{}", example.name);
+            assert_eq!(example.auth(None).unwrap(), about.auth[0]);
+            for file in ["README.md", "src/lib.rs"] {
+                let is_there = [file, &format!("{file}.liquid")]
+                    .iter()
+                    .any(|file| example.file(file).is_some());
+                assert!(is_there, "{} has no {file}", example.name);
+            }
+        }
+    }
+
+    #[test]
+    fn what_an_example_says_wrongly_is_found() {
+        let files: &[_] = &[(ABOUT, "description = \"x\"\n[secret]\nKEY = \"y\"\n")];
+        let example = Example { name: "x", files };
+        let error = format!("{:#}", example.about().err().unwrap());
+        assert!(
+            error.contains("example.toml of the example x") && error.contains("secret"),
+            "{error}"
+        );
+        let example = Example {
+            name: "x",
+            files: &[],
+        };
+        assert!(example.about().is_err());
     }
 }

@@ -174,6 +174,32 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_is_published_and_what_ends_is_withdrawn() {
+        let made = |status| Settling::after("PUT", status, true);
+        assert_eq!(made(201), Some(Settling::Publish { is_new: true }));
+        assert_eq!(made(200), Some(Settling::Publish { is_new: false }));
+        for status in [204, 400, 409, 503] {
+            assert_eq!(made(status), None);
+        }
+        assert_eq!(Settling::after("PUT", 201, false), None);
+        for (status, ends) in [
+            (204, true),
+            (404, true),
+            (410, true),
+            (401, false),
+            (503, false),
+        ] {
+            let expected = ends.then_some(Settling::Withdraw);
+            assert_eq!(
+                Settling::after("DELETE", status, false),
+                expected,
+                "{status}"
+            );
+        }
+        assert_eq!(Settling::after("POST", 204, true), None);
+    }
+
+    #[test]
     fn debug_output_keeps_the_secrets() {
         let record = format!(r#"{{"signingSecrets":["{SECRET}"]}}"#);
         let project = Project::parse("p", &record).unwrap();

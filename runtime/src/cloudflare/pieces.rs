@@ -35,6 +35,16 @@ impl From<worker::Response> for Body {
     }
 }
 
+impl<B: Into<Self>> From<worker::Result<B>> for Body {
+    /// A request that has failed has no pieces either.
+    fn from(outcome: worker::Result<B>) -> Self {
+        match outcome {
+            Ok(body) => body.into(),
+            Err(error) => Self(Err(BrokenOff(error.to_string()))),
+        }
+    }
+}
+
 /// The bytes of a body, as they come. Whoever sends them is told when nobody wants more.
 pub fn pieces(body: impl Into<Body>) -> impl Stream<Item = Result<Vec<u8>, BrokenOff>> + 'static {
     let reader = body.into().0.and_then(|stream| match stream {

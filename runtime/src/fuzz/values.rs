@@ -14,6 +14,7 @@ use crate::protocol::path::{self, StreamPath};
 use crate::protocol::request::{self, Append, Create, Read, ReadFrom};
 use crate::protocol::retention::Retention;
 use crate::protocol::version;
+use crate::protocol::will::Will;
 
 struct Subject {
     name: &'static str,
@@ -226,6 +227,30 @@ const SUBJECTS: &[Subject] = &[
         name: "retention",
         examples: &["messages=1", "bytes=140737488355327"],
         takes: |text| is_taken(Retention::parse(text), &[header::STREAM_RETENTION]),
+    },
+    Subject {
+        name: "will",
+        examples: &["{\"error\": \"cut off\"}", "[1, 2]", ":WzFd:"],
+        takes: |text| {
+            let will = Will::parse(&|name| match name {
+                header::STREAM_WILL_AFTER => Some("7".to_owned()),
+                _ => Some(text.to_owned()),
+            });
+            let json = ContentType::parse("application/json").unwrap();
+            let kept = will.and_then(|will| will.map(|will| will.of_type(&json)).transpose());
+            if let Ok(Some(kept)) = &kept {
+                assert_eq!(kept.of_type(&json).as_ref(), Ok(kept));
+            }
+            is_taken(kept, &[header::STREAM_WILL])
+        },
+    },
+    Subject {
+        name: "time of a will",
+        examples: &["1", "31536000"],
+        takes: |text| {
+            let value = |name: &str| (name == header::STREAM_WILL_AFTER).then(|| text.to_owned());
+            is_taken(Will::parse(&value), &[header::STREAM_WILL_AFTER])
+        },
     },
     Subject {
         name: "last event id",

@@ -51,7 +51,7 @@ mod telling;
 pub mod wake;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use answer::{Answer, Done};
 

@@ -142,10 +142,11 @@ pub fn settle(world: &World) {
     in_turn(world, prepare);
     pass(world, SETTLES);
     check_caught_up(world, "what was appended");
+    let there: BTreeSet<String> = world.ledger(|ledger| ledger.accounts.keys().cloned().collect());
     in_turn(world, append_everywhere);
     pass(world, 300_000);
     check_caught_up(world, "what was appended at rest");
-    copy_audit::check_sources(world);
+    copy_audit::check_sources(world, &there);
     copy_audit::check_targets(world);
     in_turn(world, look);
     if world.executor().chance(500) {

@@ -34,6 +34,19 @@ pub struct Reader {
     pub is_over: Cell<bool>,
 }
 
+impl Reader {
+    pub fn new(name: usize, path: &'static str, pace: u64) -> Rc<Self> {
+        Rc::new(Self {
+            name,
+            path,
+            incarnation: RefCell::default(),
+            at: Cell::new(0),
+            is_slow: pace > 10_000,
+            is_over: Cell::new(false),
+        })
+    }
+}
+
 /// What one frame of events can have: a message and what is around it.
 const LARGEST: u64 = 8_000;
 
@@ -62,7 +75,7 @@ pub fn message(n: usize, k: usize, length: usize, is_json: bool) -> Vec<u8> {
     [start, name.as_bytes(), end].concat()
 }
 
-fn body(n: usize, lengths: &[usize], is_json: bool) -> Vec<u8> {
+pub fn body(n: usize, lengths: &[usize], is_json: bool) -> Vec<u8> {
     let messages = lengths.iter().enumerate();
     let messages: Vec<Vec<u8>> = messages.map(|(k, l)| message(n, k, *l, is_json)).collect();
     match is_json {
@@ -109,6 +122,9 @@ impl World {
     pub async fn happen(self, n: usize, op: Op, readers: Rc<RefCell<Vec<Rc<Reader>>>>) {
         self.note(|| format!("[{n}] {op:?}"));
         let op = self.aim(n, op);
+        if Self::is_own(n, &op) {
+            return self.do_own(n, op, &readers).await;
+        }
         match op {
             Op::Create {
                 path,
@@ -194,14 +210,7 @@ impl World {
                 pace,
                 window,
             } => {
-                let reader = Rc::new(Reader {
-                    name: n,
-                    path: PATHS[path],
-                    incarnation: RefCell::default(),
-                    at: Cell::new(0),
-                    is_slow: pace > 10_000,
-                    is_over: Cell::new(false),
-                });
+                let reader = Reader::new(n, PATHS[path], pace);
                 readers.borrow_mut().push(Rc::clone(&reader));
                 self.follow(&reader, from_now, anonymous, pace, window)
                     .await;
@@ -270,7 +279,7 @@ impl World {
         });
     }
 
-    fn is_json(&self, path: &str) -> bool {
+    pub fn is_json(&self, path: &str) -> bool {
         self.model(|model| model.alive(path).is_none_or(|life| life.is_json))
     }
 

@@ -1,5 +1,6 @@
 //! What has to hold of copies: always, and when nothing goes wrong any more.
 
+use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use serde_json::Value;
@@ -268,8 +269,9 @@ pub fn check_shown(world: &World, stored: &Stored, said: &Value) {
     }
 }
 
-/// Sources, to which something was appended a moment ago, tell those alone who copy them.
-pub fn check_sources(world: &World) {
+/// Sources, to which something was appended a moment ago, tell those alone who copy them. Subscriptions
+/// that were `there` then and are gone have ended with their targets, and nobody has told since.
+pub fn check_sources(world: &World, there: &BTreeSet<String>) {
     for node in world.nodes_of(Kind::Stream) {
         let is_open = world.model(|m| m.alive(&node.path).is_some_and(|life| !life.closed));
         let path = below(&node.path);
@@ -279,6 +281,9 @@ pub fn check_sources(world: &World) {
                 let account = ledger.accounts.get(&name);
                 account.map(|account| account.stored.clone())
             });
+            if stored.is_none() && there.contains(&name) {
+                continue;
+            }
             let is_wanted = stored.is_some_and(|stored| {
                 !stored.is_parked && world.copies(|copies| copies.wants(&stored, path))
             });

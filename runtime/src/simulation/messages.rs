@@ -7,7 +7,7 @@ use std::rc::Rc;
 use serde_json::Value;
 
 use super::desk::{Desk, Pipe, Response};
-use super::executor::once;
+use super::executor::{Group, once};
 use super::inspect;
 use super::ledger::Arrival;
 use super::model::Model;
@@ -88,20 +88,39 @@ fn is_of_subscription(request: &Request) -> bool {
 }
 
 impl World {
-    /// Sends a request to an edge and waits for the answer, which may never come. A reader of
-    /// events is served for `window` milliseconds.
-    pub async fn request(&self, request: Request, window: u64) -> Option<Served> {
-        let clock = self.executor();
-        clock.pause(20).await;
-        let desk = Desk {
+    /// An edge, on a machine of its own.
+    pub fn desk(&self, window: u64) -> Desk {
+        Desk {
             world: self.clone(),
-            group: clock.group(),
+            group: self.executor().group(),
             kv: self.kv().clone(),
             window,
             incarnation: Rc::default(),
             events: Rc::default(),
             isolate: self.isolate().clone(),
-        };
+        }
+    }
+
+    /// The edge may fail in the middle of something, or of what it does behind the answer.
+    pub fn may_fail(&self, group: Group) {
+        let clock = self.executor();
+        if !clock.chance(self.trouble() / 12) {
+            return;
+        }
+        let world = self.clone();
+        clock.spawn(CLIENTS, async move {
+            world.executor().pause(4_000).await;
+            world.count("edge crash");
+            world.executor().kill(group);
+        });
+    }
+
+    /// Sends a request to an edge and waits for the answer, which may never come. A reader of
+    /// events is served for `window` milliseconds.
+    pub async fn request(&self, request: Request, window: u64) -> Option<Served> {
+        let clock = self.executor();
+        clock.pause(20).await;
+        let desk = self.desk(window);
         let (sender, receiver) = once();
         let serving = desk.clone();
         clock.spawn(desk.group, async move {
@@ -116,15 +135,7 @@ impl World {
             };
             sender.send(response);
         });
-        if clock.chance(self.trouble() / 12) {
-            // The edge fails in the middle of it, or of what it does behind the answer.
-            let (world, group) = (self.clone(), desk.group);
-            clock.spawn(CLIENTS, async move {
-                world.executor().pause(4_000).await;
-                world.count("edge crash");
-                world.executor().kill(group);
-            });
-        }
+        self.may_fail(desk.group);
         match receiver.await? {
             Ok(response) => Some(Served {
                 response,

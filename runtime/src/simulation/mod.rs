@@ -12,6 +12,8 @@
 //! | [`store`] | the bucket |
 //! | [`desk`] | an edge's ports |
 //! | [`client`] | clients |
+//! | [`own`], [`own_deeds`] | code of the worker's own |
+//! | [`pipes`] | what it pipes into streams |
 //! | [`subscriber`], [`worker`], [`receiver`] | clients of subscriptions, and who is woken |
 //! | [`keys`] | what webhooks are signed with |
 //! | [`model`] | what streams are, as clients may believe |
@@ -40,6 +42,9 @@ mod ledger;
 mod messages;
 mod model;
 mod node;
+mod own;
+mod own_deeds;
+mod pipes;
 mod ports;
 mod receiver;
 mod run;

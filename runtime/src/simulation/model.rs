@@ -50,6 +50,8 @@ pub struct Life {
     will: Option<(u64, Vec<Vec<u8>>)>,
     /// When it was last appended to.
     heard_at: u64,
+    /// When its will was carried out.
+    pub left_at: Option<u64>,
 }
 
 /// See the module's text.
@@ -275,6 +277,7 @@ impl Model {
         let before = life.items.len() as u64;
         life.items.extend(words);
         life.closed = true;
+        life.left_at = Some(now);
         let after = life.items.len() as u64;
         *self.ends.entry("by its will").or_default() += 1;
         Some((before, after))
@@ -435,6 +438,7 @@ impl Model {
                 None => None,
             },
             heard_at: now,
+            left_at: None,
             name: birth.name.clone(),
         };
         life.accessed(now);

@@ -43,6 +43,9 @@ pub fn document(response: &Response) -> Value {
 impl World {
     /// Does something to subscriptions or the directory; `n` is its number.
     pub async fn act(&self, n: usize, deed: Deed) {
+        let Some(deed) = self.act_own(n, deed).await else {
+            return;
+        };
         match deed {
             Deed::Create {
                 id,

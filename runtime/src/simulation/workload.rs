@@ -23,6 +23,14 @@ pub enum Expires {
     Ttl(u64),
 }
 
+/// How a source comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    Ends,
+    Breaks,
+    Hangs,
+}
+
 /// What happens.
 #[derive(Clone, Debug)]
 pub enum Op {
@@ -67,6 +75,14 @@ pub enum Op {
         path: usize,
         id: u8,
         count: usize,
+    },
+    /// The worker's own code pipes what comes from elsewhere.
+    Pipe {
+        path: usize,
+        count: usize,
+        /// Milliseconds between two pieces at the most.
+        pace: u64,
+        source: Source,
     },
     /// Reads a page from somewhere on.
     Read {
@@ -247,6 +263,7 @@ impl Mood {
             (1, 13),
             (4, 14),
             (self.truncations, 15),
+            (5, 16),
             (3, 16),
         ];
         match pick(rng, &weights) {
@@ -297,6 +314,12 @@ impl Mood {
             },
             13 => Op::CopyBucket,
             16 => Op::Inspect { path },
+            16 => Op::Pipe {
+                path,
+                count: rng.usize(0..9),
+                pace: [0, 60, 700, 4_000][rng.usize(..4)],
+                source: [Source::Ends, Source::Breaks, Source::Hangs][rng.usize(..3)],
+            },
             15 => Op::Truncate {
                 path,
                 part: if rng.u8(..4) == 0 { 255 } else { rng.u8(..) },

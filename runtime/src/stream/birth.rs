@@ -378,6 +378,54 @@ mod tests {
         assert_eq!(Birth::from_table(&sql), Ok(birth));
     }
 
+    /// As they are stored, which later releases have to go on reading.
+    #[test]
+    fn a_will_is_beside_what_earlier_releases_read() {
+        let birth = Birth {
+            content_type: ContentType::parse("application/json").unwrap(),
+            expiry: None,
+            closed: false,
+            public: false,
+            listed: false,
+            name: Name {
+                path: "a/b".into(),
+                incarnation: "1".into(),
+            },
+            key: Some(Key::new(7)),
+            origin: None,
+            retention: None,
+            will: Some(Will {
+                after: 60,
+                content: b"[1]".to_vec(),
+            }),
+            will_from: Offset::new(3).unwrap(),
+            earliest: 0,
+            created_at: 9,
+        };
+        let table = "CREATE TABLE stream (/*{\"content_type\":\"application\\/json\",\"created_at\":9,\
+            \"incarnation\":\"1\",\"key\":\"00000000000000000000000000000007\",\"path\":\"a\\/b\",\"v\":2,\
+            \"will\":{\"after\":60,\"content\":\"WzFd\",\"from\":3}}*/ id INTEGER PRIMARY KEY, \
+            count INTEGER NOT NULL, body BLOB NOT NULL, seq TEXT, at TEXT)";
+        assert_eq!(birth.create_table(), table);
+        assert_eq!(Birth::from_table(table).as_ref(), Ok(&birth));
+        // What an earlier release makes of it, and writes.
+        let without = table.replace(
+            ",\"will\":{\"after\":60,\"content\":\"WzFd\",\"from\":3}",
+            ",\"of a later release\":{}",
+        );
+        let known = Birth::from_table(&without).unwrap();
+        let will_from = Offset::START;
+        assert_eq!(
+            known,
+            Birth {
+                will: None,
+                will_from,
+                ..birth
+            }
+        );
+        assert!(!known.create_table().contains("at TEXT"));
+    }
+
     #[test]
     fn a_key_is_not_told() {
         let key = Key::new(0x0123_4567_89ab_cdef_0123_4567_89ab_cdef);

@@ -189,3 +189,31 @@ impl<S: Storage> Stream<S> {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_clock_that_goes_back_holds_no_append_for_older() {
+        assert_eq!(Silence::Since(500).ended(900), 900);
+        assert_eq!(Silence::Since(500).ended(100), 500);
+        assert_eq!(Silence::Unknown.ended(100), 100);
+    }
+
+    #[test]
+    fn what_is_no_mark_counts_for_nothing() {
+        for text in ["", "@", "1@", "@1", "1@x", "1@2@3", "-1@2"] {
+            assert_eq!(Mark::decode(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn marks_survive(tail: u64, at: u64) {
+            let mark = Mark { tail, at };
+            prop_assert_eq!(Mark::decode(&mark.encode()), Some(mark));
+        }
+    }
+}

@@ -13,6 +13,36 @@
 //! | `call` | the way to its object and back |
 //! | [`error`] | what it refuses |
 //!
+//! ```no_run
+//! use durable_streams_cloudflare::Streams;
+//! use durable_streams_cloudflare::streams::{Append, Create, Error};
+//! use serde::{Deserialize, Serialize};
+//! use std::time::Duration;
+//!
+//! #[derive(Serialize, Deserialize)]
+//! struct Order {
+//!     id: u64,
+//! }
+//!
+//! async fn orders(env: &worker::Env) -> Result<Vec<Order>, Error> {
+//!     let orders = Streams::new(env).stream("shop/orders")?;
+//!     let day = Duration::from_secs(86_400);
+//!     let made = orders.create(Create::new().ttl(day)).await?;
+//!     orders.append(&Order { id: 1 }).await?;
+//!     // Together, or not at all.
+//!     let appended = orders.append_all(&[Order { id: 2 }, Order { id: 3 }]).await?;
+//!     // Only if nobody was faster.
+//!     let last = Append::message(&Order { id: 4 })?.if_match(appended.tail).close();
+//!     orders.send(last).await?;
+//!     let mut all = Vec::new();
+//!     let mut follow = orders.follow(made.tail);
+//!     while let Some(page) = follow.next().await? {
+//!         all.extend(page.messages::<Order>()?);
+//!     }
+//!     Ok(all)
+//! }
+//! ```
+//!
 //! All of it is over the edge's [ports](crate::edge::ports), so that it runs in tests as it does in
 //! a worker; there, the crate's `Streams` are these over the platform.
 
@@ -54,6 +84,11 @@ pub use wake::Wake;
 pub use will::Will;
 
 pub use crate::auth::mint::Scope;
+
+pub use crate::protocol::offset::Offset;
+pub use crate::protocol::producer::Claim;
+pub use crate::protocol::request::ReadFrom;
+pub use crate::protocol::retention::Retention;
 
 use std::time::Duration;
 

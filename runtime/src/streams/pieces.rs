@@ -158,3 +158,69 @@ impl Reader {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::{FutureExt, StreamExt, stream};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(parts: Vec<Vec<u8>>) -> Vec<Result<Event, BrokenOff>> {
+        let parts = stream::iter(parts).map(Ok::<_, BrokenOff>);
+        Events::of(parts).collect().now_or_never().unwrap()
+    }
+
+    fn event(name: &str, data: &str) -> Result<Event, BrokenOff> {
+        Ok(Event {
+            name: name.into(),
+            data: data.into(),
+        })
+    }
+
+    const TEXT: &str = "\u{feff}: a comment\r\nevent: token\r\ndata: {\"a\":\r\ndata:1}\r\n\r\n\
+        event: nothing\n\nid: 7\ndata\rdata:  ü\r\rretry: 9\ndata: [DONE]\n\ndata: cut";
+
+    #[test]
+    fn events_are_read_as_browsers_do() {
+        assert_eq!(
+            read(vec![TEXT.into()]),
+            [
+                event("token", "{\"a\":\n1}"),
+                event("message", "\n ü"),
+                event("message", "[DONE]"),
+            ]
+        );
+    }
+
+    #[test]
+    fn a_source_that_breaks_off_says_so_behind_what_is_complete() {
+        let parts = [
+            Ok(b"data: 1\n\ndata: 2".to_vec()),
+            Err(BrokenOff("gone".into())),
+        ];
+        let read: Vec<_> = Events::of(stream::iter(parts))
+            .collect()
+            .now_or_never()
+            .unwrap();
+        assert_eq!(read, [event("message", "1"), Err(BrokenOff("gone".into()))]);
+    }
+
+    #[test]
+    fn an_event_that_never_ends_is_not_waited_for() {
+        let parts = stream::repeat(vec![b'x'; 1 << 20]).map(Ok::<_, BrokenOff>);
+        let first = Events::of(parts).next().now_or_never().unwrap();
+        assert!(matches!(first, Some(Err(BrokenOff(_)))), "{first:?}");
+    }
+
+    proptest! {
+        #[test]
+        fn it_does_not_matter_where_bytes_are_cut(cuts in prop::collection::vec(0..TEXT.len(), 0..20)) {
+            let mut cuts = cuts;
+            cuts.extend([0, TEXT.len()]);
+            cuts.sort_unstable();
+            let parts = cuts.windows(2).map(|cut| TEXT.as_bytes()[cut[0]..cut[1]].to_vec());
+            prop_assert_eq!(read(parts.collect()), read(vec![TEXT.into()]));
+        }
+    }
+}

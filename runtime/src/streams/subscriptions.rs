@@ -1,4 +1,31 @@
 //! Subscriptions (sections 6 and 7), asked without a token.
+//!
+//! ```no_run
+//! use durable_streams_cloudflare::Streams;
+//! use durable_streams_cloudflare::streams::{Error, Subscribe};
+//! use serde_json::Value;
+//!
+//! /// Works off what has come to the streams of the project `shop` since.
+//! async fn work(env: &worker::Env) -> Result<(), Error> {
+//!     let subscriptions = Streams::new(env).subscriptions("shop");
+//!     // The stream of wakes has to be there.
+//!     let wanted = Subscribe::pull_wake("wakes").pattern("orders/*");
+//!     subscriptions.create("packer", &wanted).await?;
+//!     let Some(wake) = subscriptions.claim("packer", "worker 1").await? else {
+//!         return Ok(());
+//!     };
+//!     for pending in wake.streams().iter().filter(|stream| stream.has_pending) {
+//!         let stream = subscriptions.stream(&pending.path)?;
+//!         let page = stream.read(pending.acked).await?;
+//!         for order in page.messages::<Value>()? {
+//!             // Pack it.
+//! #           drop(order);
+//!         }
+//!         wake.ack(&[(&pending.path, page.next)]).await?;
+//!     }
+//!     wake.done(&[]).await.map(drop)
+//! }
+//! ```
 
 use serde::de::{DeserializeOwned, Error as _};
 use serde::{Deserialize, Deserializer};

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use durable_streams_tests::dev::Dev;
-use durable_streams_tests::places::Scratch;
+use durable_streams_tests::places::{Scratch, repository};
 use durable_streams_tests::project::{Auth, Project};
 
 use crate::clients::{chromium, node, run};
@@ -27,6 +27,22 @@ const OF_THE_PAGE: [&str; 4] = [
     "it is whole at 360 pixels, in the light and in the dark, and each control has a name",
     "nobody else was asked, no address had a secret in it, and nothing went wrong",
 ];
+
+const OF_PARTS: [&str; 7] = [
+    "JSON that is wrong is wrong at its place",
+    "JSON is right just where it can be read",
+    "an array comes apart, and a value is laid out, without a change",
+    "the last rows are kept, and found by what is in them",
+    "text is put together again, line by line",
+    "events are read wherever they are cut",
+    "costs, addresses and offsets are read as they are written",
+];
+
+#[test]
+fn its_parts_do_what_they_say() -> Result<()> {
+    let folder = repository().join("cli/assets/console");
+    run(node("console-parts.mjs")?.arg(folder), &OF_PARTS)
+}
 
 #[test]
 fn streams_and_projects_are_looked_after_in_a_browser() -> Result<()> {

@@ -31,6 +31,7 @@ mod microtasks;
 mod noise;
 mod overtaken;
 mod own_code;
+mod pipes;
 mod placement;
 mod projects;
 mod restart;

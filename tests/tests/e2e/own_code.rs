@@ -20,12 +20,12 @@ use crate::counted::Counted;
 const SECRET: &str = "the secret of the project called p";
 
 /// The projects `p`, and `later`, which is not the first of its name.
-fn entries() -> Vec<(&'static str, String)> {
+pub fn entries() -> Vec<(&'static str, String)> {
     let later = json!({ "signingSecrets": [SECRET], "era": 7 });
     vec![("p", record(SECRET)), ("later", later.to_string())]
 }
 
-fn shared() -> Result<Client> {
+pub fn shared() -> Result<Client> {
     static SERVER: OnceLock<Result<(Server, Scratch), String>> = OnceLock::new();
     let start = || {
         let state = Scratch::new("own-code-state")?;
@@ -45,7 +45,7 @@ fn shared() -> Result<Client> {
 }
 
 /// A client with a token that may do all in a project.
-fn with_token(client: &Client, project: &str) -> Client {
+pub fn with_token(client: &Client, project: &str) -> Client {
     let token = token(SECRET, project, "write");
     let client = client.clone();
     client.with_header("authorization", format!("Bearer {token}"))
@@ -212,6 +212,9 @@ fn a_refusal_is_what_a_client_of_the_stream_would_have_got() -> Result<()> {
             );
         }
     }
+    let late = send(&client, "head?path=p/refusals&within=0", "")?.expect(503)?;
+    assert_eq!(late.refusal()?.code, "unavailable");
+    own(&client, "head?path=p/refusals&within=20000", "")?;
     let wrong = send(&client, "append?path=p/refusals", "{")?.expect(400)?;
     assert_eq!(wrong.refusal()?.code, "invalid_request");
     let wrong = send(&client, "head?path=p//x", "")?.expect(400)?;

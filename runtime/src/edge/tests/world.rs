@@ -37,6 +37,9 @@ pub enum Does {
     Nothing,
 }
 
+/// An object that is too much for a list of what it does.
+pub type Behind = Box<dyn Fn(&Request) -> Option<Does>>;
+
 /// What somebody answers, if ever: a status and a body.
 pub type Said = Option<(u16, String)>;
 
@@ -46,6 +49,8 @@ pub struct State {
     alarms: RefCell<Vec<u64>>,
     tasks: RefCell<Vec<Task>>,
     pub does: RefCell<VecDeque<Does>>,
+    /// The object that is asked instead, if there is one, which may have no answer.
+    pub behind: RefCell<Option<Behind>>,
     /// The URLs that the object was asked for.
     pub asked: RefCell<Vec<String>>,
     /// The names of the objects that there was a way to.
@@ -190,7 +195,7 @@ impl World {
         let mut result = None;
         let mut tasks: Vec<Task> = Vec::new();
         let mut context = Context::from_waker(Waker::noop());
-        for _ in 0..1000 {
+        for _ in 0..10_000 {
             if result.is_none()
                 && let Step::Ready(value) = main.as_mut().poll(&mut context)
             {
@@ -361,6 +366,10 @@ impl Ports for World {
     }
 
     async fn forward(&self, object: &(), request: &Request) -> Result<Response, Error> {
+        if let Some(behind) = &*self.0.behind.borrow() {
+            let does = behind(request);
+            self.0.does.borrow_mut().extend(does);
+        }
         Ok(self.ask(object, &request.url, None).await?.0)
     }
 

@@ -17,7 +17,7 @@ mod copier;
 mod copy_tests;
 mod enroll_tests;
 mod inspect_tests;
-mod lab;
+pub(crate) mod lab;
 mod target_tests;
 mod tell_tests;
 mod will_tests;

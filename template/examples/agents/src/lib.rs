@@ -54,10 +54,12 @@ struct App {
 
 impl App {
     fn new(env: &Env, url: &Url) -> Result<Self> {
+        let public_url = env.var("PUBLIC_URL").map(|url| url.to_string());
+        let public_url = public_url.ok().filter(|url| !url.is_empty());
         Ok(Self {
             streams: Streams::new(env),
             project: env.var("PROJECT")?.to_string(),
-            origin: url.origin().ascii_serialization(),
+            origin: public_url.unwrap_or_else(|| url.origin().ascii_serialization()),
         })
     }
 

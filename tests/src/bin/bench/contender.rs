@@ -35,6 +35,8 @@ pub enum Contender {
     Before,
     /// Our worker with project tokens.
     Tokens,
+    /// Our worker with code of its own, which appends for those who ask it to.
+    OwnCode,
     /// A plain JavaScript worker with one INSERT.
     Floor,
     /// A plain JavaScript worker that passes appends on to live readers.
@@ -56,6 +58,7 @@ impl Contender {
             Self::Ours => "ours",
             Self::Before => "before",
             Self::Tokens => "ours, project-jwt",
+            Self::OwnCode => "ours, own code",
             Self::Floor => "floor (plain JS)",
             Self::Bridge => "bridge (plain JS)",
             Self::Stitch => "stitch (plain JS)",
@@ -81,6 +84,7 @@ impl Contender {
             Self::Ours => Worker::ours()?,
             Self::Before => BEFORE.get().context("there is nothing before")?.clone(),
             Self::Tokens => Worker::with(Auth::ProjectJwt)?,
+            Self::OwnCode => Worker::with(Auth::OwnCode)?,
             Self::Floor => Worker::floor()?,
             Self::Bridge => Worker::bridge()?,
             Self::Stitch => Worker::stitching_floor()?,
@@ -94,7 +98,7 @@ impl Contender {
         };
         let server = Server::set_up(&worker, state, &setup)?;
         let mut client = server.client().clone();
-        if self == Self::Tokens {
+        if matches!(self, Self::Tokens | Self::OwnCode) {
             let token = token::token(SECRET, PROJECT, "write");
             client = client.with_header("authorization", format!("Bearer {token}"));
         }

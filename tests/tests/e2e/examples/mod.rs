@@ -2,6 +2,7 @@
 
 mod agents;
 mod own_auth;
+mod proxy;
 
 use std::fs;
 

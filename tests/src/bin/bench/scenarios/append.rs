@@ -4,7 +4,8 @@ use anyhow::Result;
 use durable_streams_tests::costs::MESSAGE;
 
 use super::{JSON, cpu_each, create, metrics, path};
-use crate::contender::Contender::{Floor, NodeFile, NodeMemory, Ours, RustWal, Tokens};
+use crate::contender::Contender::{Floor, NodeFile, NodeMemory, Ours, OwnCode, RustWal, Tokens};
+use crate::contender::PROJECT;
 use crate::harness::{Scenario, Served, Stage, Subject, Values};
 use crate::load;
 use crate::statistics::percentile;
@@ -36,6 +37,16 @@ pub const MANY_STREAMS: Scenario = Scenario {
     ..LATENCY
 };
 
+/// Through the worker's own code, which asks the stream without a token, beside one over HTTP with and
+/// without one.
+pub const OWN_CODE: Scenario = Scenario {
+    name: "append-own-code",
+    title: "append of 100 bytes by the worker's own code, one connection",
+    contenders: &[Ours, Tokens, OwnCode],
+    base: Ours,
+    ..LATENCY
+};
+
 struct Append {
     served: Served,
     connections: usize,
@@ -49,8 +60,12 @@ impl Append {
         let client = &served.running.client;
         let mut requests = Vec::new();
         for stream in 0..streams {
-            let path = path(&format!("append-{stream}"));
-            create(client, &path, JSON)?;
+            let name = format!("append-{stream}");
+            create(client, &path(&name), JSON)?;
+            let path = match stage.contender {
+                OwnCode => format!("/own/append?path={PROJECT}/{name}"),
+                _ => path(&name),
+            };
             let body = Some((JSON, MESSAGE.as_bytes()));
             requests.push(load::request(client, "POST", &path, body));
         }

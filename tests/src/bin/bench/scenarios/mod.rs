@@ -25,6 +25,7 @@ pub const ALL: &[Scenario] = &[
     append::LATENCY,
     append::ONE_STREAM,
     append::MANY_STREAMS,
+    append::OWN_CODE,
     create::CREATE,
     catch_up::HOT,
     catch_up::MOVED,
