@@ -331,7 +331,7 @@ fn what_the_readme_of_a_new_project_shows_works() -> Result<()> {
     let shown = desk
         .project
         .json(&["projects", "show", PROJECTS[1], "--show-secret"])?;
-    let secret = shown["signingSecrets"][0].as_str();
+    let secret = shown["secret"].as_str();
     let secret = secret.with_context(|| format!("no secret in {shown}"))?;
     let module = format!("{}\nconsole.log(token)", page.block("js")?);
     let token = printed(desk.node(&module, "", &[("SECRET", secret)])?)?;
