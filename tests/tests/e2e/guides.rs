@@ -5,7 +5,7 @@
 use std::collections::BTreeSet;
 use std::env;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::TcpListener;
 use std::os::unix::fs::symlink;
 use std::os::unix::process::CommandExt;
@@ -79,11 +79,12 @@ const PROJECT_README: &str = "README.md of a project";
 /// What fails a line of a guide, and lets those after it go on while it follows a stream.
 const PRELUDE: &str = r#"
 set -Eeuo pipefail
-trap 'echo "failed: $BASH_COMMAND"' ERR
+trap 'printf "\nfailed: %s\n" "$BASH_COMMAND"' ERR
 follow() {
   local what=$1
   shift
-  { command "$@" | sed -u "s|^|$what: |"; echo "ended: $what"; } &
+  printf '\nfollows: %s\n' "$what"
+  { command "$@" | sed -u "s|^|$what: |"; printf '\nended: %s\n' "$what"; } &
 }
 program() {
   case "$*" in *" stream follow "*) follow "$*" "$@" ;; *) command "$@" ;; esac
@@ -232,10 +233,19 @@ impl Desk {
         })?;
         let succeeded = status.is_some_and(|status| status.success());
         ensure!(succeeded, "{}: {}", page.name, printed()?);
-        for text in page.printed() {
-            // What runs in the background may be on its way.
-            wait_until(text, || Ok(printed()?.contains(text)))
-                .with_context(|| format!("{}: {}", page.name, printed().unwrap_or_default()))?;
+        // What runs in the background may be on its way: each stream that is followed has something.
+        let followed = printed()?;
+        let followed = followed
+            .lines()
+            .filter_map(|line| line.strip_prefix("follows: "));
+        let mut texts: Vec<String> = followed.map(|what| format!("{what}: ")).collect();
+        texts.extend(page.printed().iter().map(|text| (*text).to_owned()));
+        for text in texts {
+            wait_until(&text, || {
+                let printed = printed()?;
+                Ok(printed.contains(&text) || printed.contains("\nfailed: "))
+            })
+            .with_context(|| format!("{}: {}", page.name, printed().unwrap_or_default()))?;
         }
         // What follows goes on, unless that is its end.
         let goes_wrong = |line: &str| {
@@ -288,9 +298,16 @@ impl Drop for Group {
 
 /// What a program of Node.js prints until it ends by itself.
 fn printed(child: Child) -> Result<String> {
-    let output = child.wait_with_output()?;
-    ensure!(output.status.success(), "ended with {}", output.status);
-    Ok(String::from_utf8(output.stdout)?)
+    let mut group = Group(child);
+    let mut status = None;
+    wait_until("it has ended", || {
+        status = group.0.try_wait()?;
+        Ok(status.is_some())
+    })?;
+    let succeeded = status.is_some_and(|status| status.success());
+    ensure!(succeeded, "it ended with {status:?}");
+    let stdout = group.0.stdout.take().context("no stdout")?;
+    Ok(io::read_to_string(stdout)?)
 }
 
 #[test]
