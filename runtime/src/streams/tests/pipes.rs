@@ -364,7 +364,14 @@ proptest! {
             };
             prop_assert_eq!(bench.text(), expected);
         } else {
-            prop_assert!(matches!(piped, Err(Error::Unavailable(_))), "{:?}", piped);
+            // An object may be silent for so long that the stream's will is carried out meanwhile.
+            let is_late = bench.world.0.now.get() >= 75_000;
+            let is_right = match &piped {
+                Err(Error::Unavailable(_)) => true,
+                Err(Error::Closed { .. }) => is_late,
+                _ => false,
+            };
+            prop_assert!(is_right, "{:?}", piped);
         }
     }
 }
