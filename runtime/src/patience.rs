@@ -7,6 +7,10 @@ use std::task::Poll;
 
 use futures_util::future::{Either, select};
 
+/// The longest that can be waited, in milliseconds: a timer of the platform that is set to more comes
+/// at once.
+pub const LONGEST: u64 = (1 << 31) - 1;
+
 /// How long another object may take to answer, in milliseconds.
 pub const OBJECT: u64 = 30_000;
 
