@@ -1,7 +1,7 @@
 //! Bodies of responses, piece by piece as they come.
 
 use futures_util::{FutureExt, Stream, stream};
-use worker::js_sys::{Reflect, Uint8Array};
+use worker::js_sys::{self, Reflect, Uint8Array};
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
 use worker::web_sys::{ReadableStream, ReadableStreamDefaultReader, Response};
@@ -97,5 +97,6 @@ impl Drop for Reader {
 }
 
 fn broken_off(error: JsValue) -> BrokenOff {
-    BrokenOff(format!("{error:?}"))
+    let message = error.dyn_ref::<js_sys::Error>().map(js_sys::Error::message);
+    BrokenOff(message.map_or_else(|| format!("{error:?}"), String::from))
 }

