@@ -262,7 +262,11 @@ impl Ports for World {
     fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
         let state = Rc::clone(&self.0);
         // As on the platform.
-        let millis = if millis > patience::LONGEST { 0 } else { millis };
+        let millis = if millis > patience::LONGEST {
+            0
+        } else {
+            millis
+        };
         let until = state.now.get().saturating_add(millis);
         state.alarms.borrow_mut().push(until);
         poll_fn(move |_| match state.now.get() >= until {
