@@ -67,8 +67,28 @@ mod readme {
     struct Pipe;
 }
 
+/// What the guides show, compiled as it stands there.
+#[cfg(doctest)]
+mod guides {
+    #[doc = include_str!("../../docs/ai-answers.md")]
+    struct AiAnswers;
+    #[doc = include_str!("../../docs/append-once.md")]
+    struct AppendOnce;
+    #[doc = include_str!("../../docs/forks.md")]
+    struct Forks;
+    #[doc = include_str!("../../docs/own-code.md")]
+    struct OwnCode;
+    #[doc = include_str!("../../docs/pages.md")]
+    struct Pages;
+    #[doc = include_str!("../../docs/subscriptions.md")]
+    struct Subscriptions;
+}
+
 #[cfg(test)]
 mod tests {
+    /// With `test_harness`, rustdoc adds no function around what needs to be items of a module.
+    const COMPILED: [&str; 2] = ["rust,no_run", "rust,no_run,test_harness"];
+
     #[test]
     fn the_readme_shows_what_is_compiled() {
         let readme = include_str!("../README.md");
@@ -86,5 +106,41 @@ mod tests {
             );
         }
         assert_eq!(readme.matches("```rust").count(), compiled.len());
+    }
+
+    #[test]
+    fn a_new_project_shows_a_part_of_what_the_readme_does() {
+        let readme = include_str!("../../template/README.md");
+        let mut blocks = readme.split("\n```rust\n").skip(1);
+        let route = blocks.next().and_then(|rest| rest.split("```").next());
+        let whole = include_str!("../readme/own_route.rs");
+        assert!(
+            route.is_some_and(|route| whole.contains(route)),
+            "{route:?}"
+        );
+        assert_eq!(blocks.next(), None);
+    }
+
+    #[test]
+    fn every_guide_that_shows_rust_is_compiled() {
+        let here = include_str!("lib.rs");
+        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs");
+        let mut tags = Vec::new();
+        for guide in std::fs::read_dir(folder).unwrap() {
+            let path = guide.unwrap().path();
+            let text = std::fs::read_to_string(&path).unwrap();
+            let rust = text.split("\n```rust").skip(1);
+            let rust: Vec<_> = rust
+                .map(|rest| format!("rust{}", rest.lines().next().unwrap_or_default()))
+                .collect();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let compiled = format!("include_str!(\"../../docs/{name}\")");
+            assert!(rust.is_empty() || here.contains(&compiled), "{name}");
+            tags.extend(rust);
+        }
+        assert!(!tags.is_empty());
+        for tag in tags {
+            assert!(COMPILED.contains(&tag.as_str()), "{tag}");
+        }
     }
 }

@@ -46,26 +46,36 @@ export async function open(chromium, profile) {
     commands.write(`${JSON.stringify({ id, method, params, sessionId })}\0`)
     return new Promise((...both) => waiting.set(id, both))
   }
+  /** A tab, told what to do. */
+  const tabOf = async (targetId) => {
+    const { sessionId } = await tell("Target.attachToTarget", { targetId, flatten: true })
+    const tab = (method, params) => tell(method, params, sessionId)
+    await tab("Page.enable")
+    /** What an expression comes to on the page. */
+    const ask = async (expression) => {
+      const asked = { expression, awaitPromise: true, returnByValue: true }
+      const { result, exceptionDetails } = await tab("Runtime.evaluate", asked)
+      if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? expression)
+      return result.value
+    }
+    /** Leaves the page for another one, and waits until that is there. */
+    const go = async (url) => {
+      await tab("Page.navigate", { url })
+      const isThere = `location.href === ${JSON.stringify(url)} && document.readyState === "complete"`
+      // While one page gives way to another one, neither answers.
+      await eventually(`${url} is there`, () => ask(isThere).catch(() => false), 30_000)
+    }
+    return { tab, ask, go }
+  }
+  /** A tab of somebody else, who shares nothing with the others. */
+  const another = async () => {
+    const { browserContextId } = await tell("Target.createBrowserContext")
+    const { targetId } = await tell("Target.createTarget", { url: "about:blank", browserContextId })
+    return tabOf(targetId)
+  }
   const { targetInfos } = await tell("Target.getTargets")
   const { targetId } = targetInfos.find(({ type }) => type === "page")
-  const { sessionId } = await tell("Target.attachToTarget", { targetId, flatten: true })
-  const tab = (method, params) => tell(method, params, sessionId)
-  await tab("Page.enable")
-  /** What an expression comes to on the page. */
-  const ask = async (expression) => {
-    const asked = { expression, awaitPromise: true, returnByValue: true }
-    const { result, exceptionDetails } = await tab("Runtime.evaluate", asked)
-    if (exceptionDetails) throw new Error(exceptionDetails.exception?.description ?? expression)
-    return result.value
-  }
-  /** Leaves the page for another one, and waits until that is there. */
-  const go = async (url) => {
-    await tab("Page.navigate", { url })
-    const isThere = `location.href === ${JSON.stringify(url)} && document.readyState === "complete"`
-    // While one page gives way to another one, neither answers.
-    await eventually(`${url} is there`, () => ask(isThere).catch(() => false), 30_000)
-  }
   /** Calls what is given with each event of this name from now on. */
   const on = (method, listener) => listeners.set(method, listener)
-  return { tab, ask, go, on }
+  return { ...(await tabOf(targetId)), another, on }
 }

@@ -30,6 +30,11 @@ pub fn interrupt(child: &Child) -> Result<()> {
     Ok(kill_process_group(Pid::from_child(child), Signal::INT)?)
 }
 
+/// Ends the process group that `child` leads, also when it has ended itself.
+pub fn kill_group(child: &Child) {
+    let _ = kill_process_group(Pid::from_child(child), Signal::KILL);
+}
+
 /// A process below another one.
 #[derive(Clone, Debug)]
 pub struct Process {

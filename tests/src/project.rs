@@ -80,6 +80,12 @@ impl Worker {
         built.clone().map_err(|error| anyhow!(error))
     }
 
+    /// The bundle of an example, as `init` writes it.
+    pub fn of_example(name: &str) -> Result<Self> {
+        let project = Project::of_example(name)?;
+        build_in(&project.dir, &format!("example-{name}"))
+    }
+
     /// The bundle of another checkout of this repository, with its template and its runtime: what ours
     /// was, or may become.
     pub fn of_checkout(checkout: &Path) -> Result<Self> {

@@ -8,5 +8,9 @@ mod allowlist;
 mod headers;
 #[path = "../../template/examples/proxy/src/media_type.rs"]
 mod media_type;
+#[path = "../../template/examples/chat/src/messages.rs"]
+mod messages;
+#[path = "../../template/examples/chat/src/provider.rs"]
+mod provider;
 #[path = "../../template/examples/proxy/src/signed.rs"]
 mod signed;

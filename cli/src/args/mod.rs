@@ -10,6 +10,8 @@ mod machine;
 mod operate;
 mod projects;
 mod server;
+#[cfg(test)]
+mod shown;
 mod stream;
 mod usage;
 pub mod values;

@@ -228,8 +228,6 @@ impl World {
             }
             Op::CopyBucket => self.store().copy(),
             Op::Deed(deed) => self.act(n, deed).await,
-            // Only the worker's own code does.
-            Op::Pipe { .. } => {}
         }
     }
 

@@ -1,5 +1,7 @@
 //! Appending (sections 5.2 and 5.3).
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::Serialize;
 
 use super::call::{self, Call};
@@ -89,6 +91,13 @@ impl Append {
 
     pub(super) fn closes(&self) -> bool {
         self.close
+    }
+
+    /// Tells it from what else might be sent in its place.
+    pub(super) fn sum(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        (&self.body, self.close).hash(&mut hasher);
+        hasher.finish()
     }
 
     fn call(self, content_type: &str) -> Call {

@@ -12,6 +12,8 @@ pub struct Producer<P> {
     id: String,
     epoch: u64,
     next: u64,
+    /// What was sent with the next number and may have been appended, by its [sum](Append::sum).
+    doubt: Option<u64>,
 }
 
 impl<P> Stream<P> {
@@ -26,6 +28,7 @@ impl<P> Stream<P> {
             id: id.into(),
             epoch,
             next: 0,
+            doubt: None,
         }
     }
 }
@@ -63,20 +66,47 @@ impl<P> Producer<P> {
 }
 
 impl<P: Ports<Env: Registry>> Producer<P> {
-    /// Appends once. After [`Error::Unavailable`] the same call sends the same number: what had been
-    /// appended all the same is not appended again.
+    /// Appends once. After [`Error::Unavailable`], or when this was dropped before it was done, the
+    /// same has to be sent again: it keeps its number, so that what had been appended all the same is
+    /// not appended twice. Anything else would be taken for it, and is refused.
     ///
     /// # Errors
     ///
-    /// As [`Stream::send`].
+    /// As [`Stream::send`]; [`Error::Refused`] with the code `producer_in_doubt`.
     pub async fn send(&mut self, append: Append) -> Result<Appended, Error> {
+        let sum = append.sum();
+        let was_in_doubt = self.doubt.is_some();
+        if self.doubt.is_some_and(|doubt| doubt != sum) {
+            return Err(self.in_doubt());
+        }
+        self.doubt = Some(sum);
         let claim = Claim {
             id: self.id.clone(),
             epoch: self.epoch,
             seq: self.next,
         };
-        let appended = self.stream.send(append.claim(claim)).await?;
-        self.next = self.next.saturating_add(1);
-        Ok(appended)
+        let outcome = self.stream.send(append.claim(claim)).await;
+        match &outcome {
+            Ok(_) => {
+                self.doubt = None;
+                self.next = self.next.saturating_add(1);
+            }
+            Err(Error::Unavailable(_)) => {}
+            Err(_) if was_in_doubt => {}
+            Err(_) => self.doubt = None,
+        }
+        outcome
+    }
+
+    fn in_doubt(&self) -> Error {
+        let (id, next) = (&self.id, self.next);
+        Error::Refused {
+            status: 409,
+            code: "producer_in_doubt".to_owned(),
+            message: format!(
+                "append {next} of the producer {id:?} was not answered: send the same again, \
+                 before anything else"
+            ),
+        }
     }
 }

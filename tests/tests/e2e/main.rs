@@ -22,6 +22,7 @@ mod expiry;
 mod fixture;
 mod forks;
 mod format;
+mod guides;
 mod large;
 mod live;
 mod local_data;

@@ -212,8 +212,6 @@ fn a_refusal_is_what_a_client_of_the_stream_would_have_got() -> Result<()> {
             );
         }
     }
-    let late = send(&client, "head?path=p/refusals&within=0", "")?.expect(503)?;
-    assert_eq!(late.refusal()?.code, "unavailable");
     own(&client, "head?path=p/refusals&within=20000", "")?;
     let wrong = send(&client, "append?path=p/refusals", "{")?.expect(400)?;
     assert_eq!(wrong.refusal()?.code, "invalid_request");

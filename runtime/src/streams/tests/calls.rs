@@ -167,3 +167,28 @@ fn a_path_that_is_none_is_refused_before_anything_is_asked() {
         );
     }
 }
+
+#[test]
+fn what_may_be_there_is_sent_again_before_anything_else() {
+    let world = world_that(&[]);
+    let stream = Streams::over(world.clone(), false).stream("s").unwrap();
+    let mut producer = stream.producer("p", 0);
+    let mut send = |text: &str| world.run(producer.send(Append::bytes(text)));
+    assert!(matches!(send("[1]"), Err(Error::Unavailable(_))));
+    let Err(Error::Refused { code, message, .. }) = send("[2]") else {
+        panic!("another append takes the number of one that may be there");
+    };
+    assert_eq!(code, "producer_in_doubt");
+    assert!(
+        message.contains("append 0 of the producer \"p\""),
+        "{message}"
+    );
+    assert_eq!(world.0.asked.borrow().len(), 1);
+    for position in 1..3 {
+        let tail = at(position).to_string();
+        let says = Response::new(200, &[("Stream-Next-Offset", &tail)], b"");
+        world.0.does.borrow_mut().push_back(Does::Says(says));
+    }
+    assert_eq!(send("[1]").unwrap().tail, at(1));
+    assert_eq!(send("[2]").unwrap().tail, at(2));
+}

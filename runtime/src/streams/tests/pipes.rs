@@ -419,9 +419,14 @@ proptest! {
             };
             prop_assert_eq!(bench.text(), expected);
         } else {
-            // What is not answered for longer than its will waits is closed meanwhile.
-            let is_given_up = matches!(piped, Err(Error::Unavailable(_) | Error::Closed { .. }));
-            prop_assert!(is_given_up, "{:?}", piped);
+            // An object may be silent for so long that the stream's will is carried out meanwhile.
+            let is_late = bench.world.0.now.get() >= 75_000;
+            let is_right = match &piped {
+                Err(Error::Unavailable(_)) => true,
+                Err(Error::Closed { .. }) => is_late,
+                _ => false,
+            };
+            prop_assert!(is_right, "{:?}", piped);
             let first = bench.text();
             let all = match is_json {
                 true => messages(count),

@@ -1,6 +1,7 @@
 //! The examples, each as `init --example` writes it: a file for each, with its name.
 
 mod agents;
+mod chat;
 mod own_auth;
 mod proxy;
 
