@@ -251,6 +251,7 @@ fn a_server_that_is_away_or_names_streams_elsewhere_is_told_of() {
     let document = console.page("GET /api/console", "").json();
     let expected = json!({
         "server": "http://127.0.0.1:9",
+        "root": "http://127.0.0.1:9/v1/stream",
         "isRemote": false,
         "project": null,
         "projects": null,
@@ -293,10 +294,9 @@ fn a_server_that_is_away_or_names_streams_elsewhere_is_told_of() {
     let got = server.sent().pop().unwrap();
     assert_eq!(got.line(), "PUT /streams/x/a");
     assert_eq!(got.header("stream-forked-from"), Some("/streams/x/s"));
-    assert_eq!(
-        console.page("GET /api/console", "").json()["server"],
-        root.as_str()
-    );
+    let document = console.page("GET /api/console", "").json();
+    assert_eq!(document["server"], root.as_str());
+    assert_eq!(document["root"], root.as_str(), "streams are below it");
 }
 
 /// A server of one connection, which a test answers bit by bit.

@@ -4,8 +4,18 @@
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use futures_util::future::{Either, select};
+
+/// The longest that can be waited, in milliseconds: a timer of the platform that is set to more comes
+/// at once.
+pub const LONGEST: u64 = (1 << 31) - 1;
+
+/// A time in milliseconds, as far as that can be waited.
+pub fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).map_or(LONGEST, |millis| millis.min(LONGEST))
+}
 
 /// How long another object may take to answer, in milliseconds.
 pub const OBJECT: u64 = 30_000;

@@ -18,6 +18,18 @@ const { costOf } = await part("api")
 const { events } = await part("sse")
 const { href, parse } = await part("router")
 const { bytes, offsetAt, position, span } = await part("format")
+const { follow } = await part("reader")
+
+/** What is done while this answers all requests, each with its method and URL. */
+async function answered(fetch, work) {
+  const before = globalThis.fetch
+  globalThis.fetch = async (url, { method }) => fetch(method, url)
+  try {
+    return await work()
+  } finally {
+    globalThis.fetch = before
+  }
+}
 
 let seed = Number(process.env.SEED ?? 1)
 /** A number below another one, the same in each run. */
@@ -88,6 +100,38 @@ const checks = {
     }
     equal([...elements("[12345678901234567890, 1.10]")], ["12345678901234567890", "1.10"], "numbers as they are")
     equal(pretty('{"a":1.10}'), '{\n  "a": 1.10\n}', "a number as it is")
+  },
+
+  "a message of a million levels is laid out all the same": async () => {
+    const deep = 500_000
+    const shown = pretty(`${"[".repeat(deep)}1${"]".repeat(deep)}`)
+    equal(shown.replace(/\s/g, "").length, 2 * deep + 1, "all of it")
+  },
+
+  "who may read a stream and is not shown all of it is shown what HEAD says": async () => {
+    for (const status of [401, 403, 404]) {
+      // One that has not asked before.
+      const { inspect } = await import(join(folder, `inspect.js?${status}`))
+      const stream = await answered(
+        (method) => new Response(null, method === "HEAD" ? { headers: { "Content-Type": "text/plain", "Stream-Next-Offset": "7" } } : { status }),
+        () => inspect(null, "a"))
+      equal([stream.contentType, stream.tail], ["text/plain", "7"], `${status}`)
+    }
+    const { inspect } = await import(join(folder, "inspect.js?refused"))
+    const said = { error: { code: "unauthorized", message: "the token has ended" } }
+    const refuse = (method) => new Response(method === "HEAD" ? null : JSON.stringify(said), { status: 401 })
+    const message = await answered(refuse, () => inspect(null, "a").catch((error) => error.message))
+    equal(message, "the token has ended", "why")
+  },
+
+  "a server that says nothing is not asked without end": async () => {
+    const stop = new AbortController()
+    let asked = 0
+    const states = []
+    const on = { item() {}, state: (state) => states.push(state) }
+    setTimeout(() => stop.abort(), 300)
+    await answered(() => ((asked += 1), asked > 50 && stop.abort(), new Response("[]")), () => follow("a", "application/json", "-1", on, stop.signal))
+    equal([asked, states.at(-1)], [1, "away"], "requests")
   },
 
   "the last rows are kept, and found by what is in them": async () => {

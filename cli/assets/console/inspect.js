@@ -34,16 +34,22 @@ let knowsAll = true
  * @returns {Promise<Stream>}
  */
 export async function inspect(project, path, more) {
+  let refused = null
   if (knowsAll) {
     try {
       return await askJson("GET", controlUrl(project, `streams/${encoded(path)}`), undefined, more)
     } catch (error) {
-      // A server without a directory, or of another make, has no such route; then the stream is asked.
-      if (!(error instanceof Refused) || ![400, 404, 405, 501].includes(error.status)) throw error
+      // A server without a directory, or of another make, has no such route, and some let nobody look who
+      // may read; then the stream is asked.
+      if (!(error instanceof Refused) || ![400, 401, 403, 404, 405, 501].includes(error.status)) throw error
       if (error.code === "stream_not_found") throw error
+      refused = error
     }
   }
-  const { headers } = await ask("HEAD", streamUrl(whole(project, path)), more)
+  const { headers } = await ask("HEAD", streamUrl(whole(project, path)), more).catch((error) => {
+    // Of two that say the same, this one has no words.
+    throw refused?.status === error.status ? refused : error
+  })
   // It is there, and was not found above: nobody asks in vain again.
   knowsAll = false
   const ttl = headers.get("Stream-TTL")

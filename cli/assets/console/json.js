@@ -3,6 +3,8 @@
 
 /** So deep may values lie in each other. */
 const DEPTH = 500
+/** Lines are not moved further to the right than so many levels: there may be a million in a message. */
+const STEPS = 32
 
 /**
  * What is wrong with a text that should be JSON, and where; null if nothing is.
@@ -143,11 +145,11 @@ export function* elements(text) {
   }
 }
 
-/** Well-formed JSON over lines, two spaces deeper for each level. */
+/** Well-formed JSON over lines, two spaces deeper for each level, as far as that can be read. */
 export function pretty(text) {
   let shown = ""
   let depth = 0
-  const line = () => `\n${"  ".repeat(depth)}`
+  const line = () => `\n${"  ".repeat(Math.min(depth, STEPS))}`
   for (let at = 0; at < text.length; at += 1) {
     const one = text[at]
     if (one === '"') {

@@ -15,6 +15,7 @@ import { usage } from "./usage.js"
 /**
  * @typedef {object} Info
  * @property {string} server
+ * @property {string} root the URL that paths of streams are added to
  * @property {boolean} isRemote
  * @property {string | null} project
  * @property {string[] | null} projects
@@ -134,7 +135,7 @@ function frame() {
 
 /** What is beside the list while no stream is open. */
 function welcome() {
-  const root = `${info.server}/v1/stream${route.project === null ? "" : `/${route.project}`}`
+  const root = `${info.root}${route.project === null ? "" : `/${route.project}`}`
   return h("section", { class: "welcome", "aria-label": "Start" },
     h("h1", { tabindex: "-1" }, route.project ?? "Streams"),
     h("p", {}, "Choose a stream, or make one."),

@@ -45,6 +45,7 @@ export async function follow(path, contentType, offset, on, signal) {
       if (!isLive) say("catching up")
       // A piece is behind the offset of the piece before it, which its control event says.
       let data = null
+      let isFollowed = false
       for await (const event of events(answer.body)) {
         if (event.event === "data") data = event.data
         if (event.event !== "control") continue
@@ -54,10 +55,12 @@ export async function follow(path, contentType, offset, on, signal) {
         data = null
         offset = control.streamNextOffset
         failures = 0
+        isFollowed = true
         if (control.streamClosed) return say("closed")
         isLive ||= control.upToDate === true
         if (isLive) say("live")
       }
+      if (!isFollowed) throw new Error("The server has ended its answer without an event that says where to go on.")
     } catch (error) {
       if (signal.aborted) return
       const earliest = error instanceof Refused && error.status === 410 && error.answer?.headers.get("Stream-Earliest-Offset")

@@ -15,7 +15,7 @@ import { tail } from "./tail.js"
 const AGAIN = 4000
 
 /**
- * @param {{ isRemote: boolean, server: string }} info
+ * @param {{ isRemote: boolean, root: string }} info
  * @param {string | null} project
  * @param {string} path below the root
  * @param {import("./streams.js").streams extends (...of: any) => infer List ? List : never} list
@@ -77,7 +77,7 @@ export function stream(info, project, path, list) {
     fill(marks, mark(KINDS[kind(known.contentType)]), known.closed ? mark("closed", "shut") : mark("open", "open"),
       known.public && mark("public"), known.forkedFrom && mark("fork"))
     fill(actions,
-      copier(() => `${info.server}/v1/stream/${all.split("/").map(encodeURIComponent).join("/")}`, "Copy URL", { class: "quiet" }),
+      copier(() => `${info.root}/${all.split("/").map(encodeURIComponent).join("/")}`, "Copy URL", { class: "quiet" }),
       button("Fork", () => fork(project, path, known), { class: "quiet" }),
       !known.closed && button("Close", () => close(project, path, () => look(false)), { class: "quiet", "aria-label": "Close the stream" }),
       button("Delete", () => remove(project, path, known, gone), { class: "quiet danger", "aria-label": "Delete the stream" }))

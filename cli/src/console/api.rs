@@ -87,6 +87,7 @@ async fn console(about: &About, pass: &Pass) -> Result<Answer, Refusal> {
         StatusCode::OK,
         &json!({
             "server": pass.root().server(),
+            "root": pass.root().as_str(),
             "isRemote": about.is_remote,
             "project": project,
             "canMakeTokens": projects.is_some(),

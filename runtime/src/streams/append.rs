@@ -128,7 +128,8 @@ pub struct Appended {
     pub tail: Offset,
     /// Whether the stream is closed.
     pub closed: bool,
-    /// Whether it had been appended before, and nothing was done now.
+    /// Whether it had been appended before, and nothing was done now. Of a close without data nobody
+    /// knows, and it is false.
     pub was_there: bool,
 }
 
@@ -167,13 +168,13 @@ impl<P: Ports<Env: Registry>> Stream<P> {
     ///
     /// As [`Stream::append`]; [`Error::Overtaken`], [`Error::StaleEpoch`], [`Error::SequenceGap`].
     pub async fn send(&self, append: Append) -> Result<Appended, Error> {
-        let has_producer = append.producer.is_some();
+        // An append of a producer is answered with 200 (section 5.2.1), but for one without data.
+        let is_told = append.producer.is_some() && !append.body.is_empty();
         let response = self.call(&append.call(&self.content_type)).await?;
         Ok(Appended {
             tail: call::offset(&response, header::STREAM_NEXT_OFFSET)?,
             closed: call::is_closed(&response),
-            // An append of a producer is answered with 200 (section 5.2.1).
-            was_there: has_producer && response.status() == 204,
+            was_there: is_told && response.status() == 204,
         })
     }
 

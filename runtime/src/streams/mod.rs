@@ -97,6 +97,7 @@ pub use futures_util::StreamExt;
 
 pub use crate::cloudflare::{Body, events, pieces};
 use crate::edge::ports::Ports;
+use crate::patience::millis;
 use crate::protocol::path::StreamPath;
 
 /// The type of a stream of which nothing else is said.
@@ -138,7 +139,7 @@ impl<P: Ports> Streams<P> {
     #[must_use]
     pub fn within(self, limit: Duration) -> Self {
         Self {
-            limit: Some(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX)),
+            limit: Some(millis(limit)),
             ..self
         }
     }

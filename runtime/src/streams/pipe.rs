@@ -7,12 +7,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures_util::Stream as Source;
-use serde::de::IgnoredAny;
+use serde_json::value::RawValue;
 
 use super::{Append, Appended, Create, Error, Stream, Will};
 use crate::auth::project::Registry;
 use crate::edge::ports::Ports;
-use crate::patience::{self, within};
+use crate::patience::{self, millis, within};
 use crate::protocol::content_type::ContentType;
 use crate::protocol::json;
 use crate::protocol::offset::Offset;
@@ -226,6 +226,8 @@ impl<P: Ports<Env: Registry>> Stream<P> {
                         was_there: true,
                     });
                 }
+                // So is a close refused that comes behind somebody else's last words.
+                Err(Error::Overtaken { tail, closed: true }) => return Err(Error::Closed { tail }),
                 outcome => return outcome,
             }
         }
@@ -253,7 +255,12 @@ impl<P: Ports<Env: Registry>> Stream<P> {
         for page in found {
             texts.push(json::parse(&page.bytes)?.text);
         }
-        Ok(texts.join(json::SEPARATOR) == json::parse(body)?.text)
+        let text = match body {
+            // A close alone.
+            [] => Vec::new(),
+            body => json::parse(body)?.text,
+        };
+        Ok(texts.join(json::SEPARATOR) == text)
     }
 }
 
@@ -407,7 +414,7 @@ impl<'a, P: Ports<Env: Registry>> Pump<'a, P> {
     fn take(&mut self, piece: &[u8]) -> Result<(), String> {
         self.count = self.count.saturating_add(1);
         if self.gathered.is_json {
-            let checked: Result<IgnoredAny, _> = serde_json::from_slice(piece);
+            let checked: Result<&RawValue, _> = serde_json::from_slice(piece);
             checked.map_err(|error| format!("piece {} is no JSON message: {error}", self.count))?;
         }
         self.gathered.add(piece);
@@ -468,8 +475,4 @@ fn poll<T>(
 
 fn is_json(content_type: &str) -> bool {
     ContentType::parse(content_type).is_some_and(|content_type| content_type.is_json())
-}
-
-fn millis(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -28,10 +28,13 @@ const OF_THE_PAGE: [&str; 4] = [
     "nobody else was asked, no address had a secret in it, and nothing went wrong",
 ];
 
-const OF_PARTS: [&str; 7] = [
+const OF_PARTS: [&str; 10] = [
     "JSON that is wrong is wrong at its place",
     "JSON is right just where it can be read",
     "an array comes apart, and a value is laid out, without a change",
+    "a message of a million levels is laid out all the same",
+    "who may read a stream and is not shown all of it is shown what HEAD says",
+    "a server that says nothing is not asked without end",
     "the last rows are kept, and found by what is in them",
     "text is put together again, line by line",
     "events are read wherever they are cut",

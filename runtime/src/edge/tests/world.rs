@@ -19,6 +19,7 @@ use crate::edge::settings::Settings;
 use crate::edge::{Answer, Server};
 use crate::machine::Peer;
 use crate::object::ports::Listed;
+use crate::patience;
 use crate::protocol::error::Error;
 use crate::protocol::part::Part;
 use crate::protocol::reply::Reply;
@@ -260,6 +261,12 @@ impl Ports for World {
 
     fn sleep(&self, millis: u64) -> impl Future<Output = ()> + 'static {
         let state = Rc::clone(&self.0);
+        // As on the platform.
+        let millis = if millis > patience::LONGEST {
+            0
+        } else {
+            millis
+        };
         let until = state.now.get().saturating_add(millis);
         state.alarms.borrow_mut().push(until);
         poll_fn(move |_| match state.now.get() >= until {

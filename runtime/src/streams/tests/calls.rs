@@ -131,6 +131,32 @@ fn what_comes_too_late_is_not_waited_for() {
 }
 
 #[test]
+fn what_takes_for_ever_is_waited_for() {
+    let world = World::default();
+    let streams = Streams::over(world.clone(), false).within(Duration::MAX);
+    world.0.does.borrow_mut().push_back(Does::Nothing);
+    world.run(streams.stream("s").unwrap().close()).unwrap_err();
+    assert!(world.0.now.get() > 0);
+}
+
+/// An object answers a close without data as it does one that comes again.
+#[test]
+fn a_close_is_not_taken_for_one_that_was_there() {
+    let says = |status| Response::new(status, &[("Stream-Next-Offset", &at(0).to_string())], b"");
+    let world = world_that(&[says(204), says(204), says(200)]);
+    let stream = Streams::over(world.clone(), false).stream("s").unwrap();
+    let mut producer = stream.producer("a", 0);
+    for (append, was_there) in [
+        (Append::nothing().close(), false),
+        (Append::bytes("[1]").close(), true),
+        (Append::bytes("[1]").close(), false),
+    ] {
+        let appended = world.run(producer.send(append)).unwrap();
+        assert_eq!(appended.was_there, was_there);
+    }
+}
+
+#[test]
 fn a_path_that_is_none_is_refused_before_anything_is_asked() {
     let streams = Streams::over(World::default(), false);
     for path in ["", "/", "a//b", "__ds/x", "a/../b"] {

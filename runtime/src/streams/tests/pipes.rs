@@ -276,6 +276,61 @@ fn who_is_not_alone_is_told() {
     assert!(matches!(piped, Err(Error::Closed { .. })), "{piped:?}");
 }
 
+/// The close is on its way again and again until the will has come first.
+#[test]
+fn who_closes_too_late_is_told_so() {
+    for words in [None, Some("cut off")] {
+        let bench = Bench::new();
+        let stream = bench.stream();
+        let will = Will::after(Duration::from_secs(5));
+        let will = words.map_or(Ok(will.clone()), |words| will.message(&words));
+        let create = Create::new().will(will.unwrap());
+        bench.world.run(stream.create(create)).unwrap();
+        bench.fates.borrow_mut().extend([Fate::Lost; 6]);
+        let piped = bench
+            .world
+            .run(stream.pipe(bench.tokens(0, 0), Pipe::new()));
+        match words {
+            // It is as it was to be.
+            None => assert!(piped.unwrap().closed),
+            Some(_) => assert!(matches!(piped, Err(Error::Closed { .. })), "{piped:?}"),
+        }
+    }
+}
+
+#[test]
+fn what_is_no_message_breaks_off_and_is_not_sent() {
+    for piece in [&b""[..], b"{", b"1,2", b"\"\xff\"", b"\xef\xbb\xbf1"] {
+        let bench = Bench::new();
+        let stream = bench.stream();
+        let wrong = stream::iter([Ok(piece.to_vec())]);
+        let source = bench.tokens(1, 10).chain(wrong);
+        let piped = bench
+            .world
+            .run(stream.pipe(source, Pipe::new().will(will())));
+        let piped = piped.unwrap();
+        assert!(
+            matches!(piped.end, End::BrokeOff(_)),
+            "{piece:?}: {piped:?}"
+        );
+        assert!(piped.closed);
+        assert_eq!(bench.text(), messages(1).replace(']', ",\"cut off\"]"));
+    }
+}
+
+#[test]
+fn times_that_no_timer_has_are_long() {
+    let bench = Bench::new();
+    let stream = bench.stream();
+    bench.world.run(stream.create(Create::new())).unwrap();
+    let pipe = Pipe::new()
+        .flush_after(Duration::MAX)
+        .patience(Duration::MAX);
+    let piped = bench.world.run(stream.pipe(bench.tokens(30, 1000), pipe));
+    let piped = piped.unwrap();
+    assert_eq!((piped.pieces, piped.appends, piped.end), (30, 1, End::Done));
+}
+
 #[test]
 fn an_object_that_answers_nobody_is_given_up() {
     let bench = Bench::new();
@@ -372,6 +427,12 @@ proptest! {
                 _ => false,
             };
             prop_assert!(is_right, "{:?}", piped);
+            let first = bench.text();
+            let all = match is_json {
+                true => messages(count),
+                false => messages(count).replace("},{", "}{")[1..].to_owned(),
+            };
+            prop_assert!(all.starts_with(first.trim_end_matches(']')), "{}", first);
         }
     }
 }
