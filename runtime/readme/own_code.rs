@@ -1,12 +1,13 @@
+use durable_streams_cloudflare::protocol::path::split_url;
 use durable_streams_cloudflare::{Answer, ProjectJwt, StreamWorker, Streams};
 use worker::web_sys::Request;
-use worker::{Context, Env, Result, ScheduleContext, ScheduledEvent, Url, console_error, event};
+use worker::{Context, Env, Result, ScheduleContext, ScheduledEvent, console_error, event};
 
 pub use durable_streams_cloudflare::{DirectoryDO, StreamDO, SubscriptionDO};
 
 #[event(fetch)]
 async fn fetch(req: Request, env: Env, ctx: Context) -> Result<Answer> {
-    if Url::parse(&req.url())?.path() == "/latest" {
+    if split_url(&req.url()).0 == "/latest" {
         let ticks = Streams::new(&env).stream("my-app/ticks")?;
         let page = ticks.read(ticks.head().await?.earliest).await?;
         return Ok(worker::Response::from_bytes(page.bytes)?.into());

@@ -91,6 +91,8 @@ impl<P: Ports<Env: Registry>> Producer<P> {
                 self.doubt = None;
                 self.next = self.next.saturating_add(1);
             }
+            // Nothing comes behind these, whatever it is.
+            Err(Error::Closed { .. } | Error::StaleEpoch { .. }) => self.doubt = None,
             Err(Error::Unavailable(_)) => {}
             Err(_) if was_in_doubt => {}
             Err(_) => self.doubt = None,

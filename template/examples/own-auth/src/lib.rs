@@ -2,8 +2,9 @@
 
 mod api_keys;
 
+use durable_streams_cloudflare::protocol::path::split_url;
 use durable_streams_cloudflare::{Answer, StreamWorker};
-use worker::{Context, Env, Method, Request, Response, Result, Url, event, web_sys};
+use worker::{Context, Env, Method, Request, Response, Result, event, web_sys};
 
 use api_keys::ApiKeys;
 
@@ -11,7 +12,7 @@ pub use durable_streams_cloudflare::{DirectoryDO, StreamDO, SubscriptionDO};
 
 #[event(fetch)]
 async fn fetch(req: web_sys::Request, env: Env, ctx: Context) -> Result<Answer> {
-    if Url::parse(&req.url())?.path() == "/keys" {
+    if split_url(&req.url()).0 == "/keys" {
         return Ok(keys(req.into(), &env).await?.into());
     }
     StreamWorker::new()

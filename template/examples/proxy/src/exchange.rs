@@ -5,6 +5,7 @@
 //! to end it has to reach who holds the connection, from anywhere.
 
 use std::cell::RefCell;
+use std::pin::pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -27,6 +28,9 @@ pub const STREAM: &str = "Exchange-Stream";
 
 /// How much of an upstream's error is passed on, in bytes.
 const MAX_ERROR: usize = 64 << 10;
+
+/// How long an upstream's error may take to come.
+const ERROR_PATIENCE: Duration = Duration::from_secs(10);
 
 /// An object that nobody asks anything is put to sleep after a minute or so, whatever it does. An alarm
 /// counts as a question.
@@ -179,12 +183,16 @@ async fn pass_on(upstream: Response, status: u16, upstream_type: &str) -> Outcom
     let mut body = Vec::new();
     if let Some(stream) = worker::web_sys::Response::from(upstream).body() {
         let mut pieces = Box::pin(pieces(stream));
-        while let Some(Ok(piece)) = pieces.next().await {
-            body.extend(piece);
-            if body.len() >= MAX_ERROR {
-                break;
+        let gather = async {
+            while let Some(Ok(piece)) = pieces.next().await {
+                body.extend(piece);
+                if body.len() >= MAX_ERROR {
+                    break;
+                }
             }
-        }
+        };
+        // An error that never ends is given up, with what there is of it.
+        select(pin!(gather), pin!(Delay::from(ERROR_PATIENCE))).await;
     }
     body.truncate(MAX_ERROR);
     let answer = Response::from_bytes(body)?.with_status(502);
