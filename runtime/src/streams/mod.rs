@@ -5,7 +5,7 @@
 //! | file | what it knows |
 //! |---|---|
 //! | [`create`], [`append`], [`producer`], [`read`], [`follow`], [`manage`] | what a stream can be asked, and what it says |
-//! | [`pipe`], [`pieces`], [`will`] | what comes piece by piece from elsewhere, and what is said when it does no more |
+//! | [`pipe`], [`mod@pieces`], [`will`] | what comes piece by piece from elsewhere, and what is said when it does no more |
 //! | [`list`] | which streams there are |
 //! | [`subscriptions`], [`subscribe`], [`wake`] | cursors over streams, and being woken by them |
 //! | [`receive`] | webhooks that come to the worker itself |
