@@ -294,7 +294,10 @@ impl World {
                     life.map_or(0, |life| life.items.len() as u64)
                 };
                 let closes = request.header(header::STREAM_CLOSED).is_some();
-                let has_looked = request.method != ASK && reply.status < 500;
+                // Whoever asks for a fork may be refused by its source, while the time passes here.
+                let is_of_source =
+                    request.header(header::STREAM_FORKED_FROM).is_some() && reply.status >= 400;
+                let has_looked = request.method != ASK && reply.status < 500 && !is_of_source;
                 self.model(|model| model.check_will(node, now, has_looked, closes))?;
                 let before = self.model(length);
                 self.model(|model| model.observe(node, request, body, reply, now))?;

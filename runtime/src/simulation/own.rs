@@ -290,10 +290,13 @@ impl World {
         let found = self.model(|model| {
             let lives = model.lives.values().filter(|life| is_at(life, path));
             let found = lives.map(|life| {
-                let all = life.items.concat();
+                // What it has inherited may be of a stream that was at this path.
+                let own = life.items.get(life.start as usize..);
+                let all = own.unwrap_or_default().concat();
                 all.windows(text.len()).filter(|at| *at == text).count()
             });
-            found.sum::<usize>()
+            // A producer that goes on in the next stream of the path is new to that.
+            found.max().unwrap_or(0)
         });
         let is_right = match outcome {
             Ok(_) => found == 1,
