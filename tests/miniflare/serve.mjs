@@ -4,7 +4,7 @@
 // Prints {"url"} when it answers, and ends when stdin does, so that no server outlives its test,
 // however that test ends. Each line on stdin is what is to go wrong with R2 from now on, a key of
 // `faults` in faulty-r2.mjs, and is repeated on stdout when it does.
-import { readFileSync, writeFileSync } from "node:fs"
+import { readFileSync, renameSync, writeFileSync } from "node:fs"
 import { basename, dirname, join } from "node:path"
 import { createInterface } from "node:readline"
 import { Miniflare } from "miniflare"
@@ -39,7 +39,9 @@ const counts = {
 const note = (kind, place) => {
   if (kind) counts[kind] += 1
   if (place) counts.places[place] = (counts.places[place] ?? 0) + 1
-  writeFileSync(join(state, "calls.json"), JSON.stringify(counts))
+  // Whole, as somebody may be reading it.
+  writeFileSync(join(state, "calls.new"), JSON.stringify(counts))
+  renameSync(join(state, "calls.new"), join(state, "calls.json"))
 }
 note()
 const COUNT = (request) => {
