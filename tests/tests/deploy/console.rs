@@ -9,13 +9,13 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use anyhow::{Context, Result, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use durable_streams_tests::cloud::{Cloud, TOKEN, small_project};
+use durable_streams_tests::cloud::{Cloud, TOKEN};
 use durable_streams_tests::http::{Client, Response};
-use durable_streams_tests::places::Scratch;
 use durable_streams_tests::process::interrupt;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
+use crate::stage::Stage;
 use crate::stand_in::{Sent, StandIn};
 
 /// A running `console --remote`; dropping it ends it.
@@ -109,35 +109,6 @@ fn claims(sent: &Sent) -> Result<Value> {
     let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
     ensure!(end > now && end <= now + 300, "it lasts {} s", end - now);
     Ok(claims)
-}
-
-struct Stage {
-    cloud: Cloud,
-    dir: PathBuf,
-    secret: String,
-    _scratch: Scratch,
-}
-
-impl Stage {
-    /// A deployed registry with the project `chat`.
-    fn new(name: &str) -> Result<Self> {
-        let scratch = Scratch::new(name)?;
-        let cloud = Cloud::answering(&scratch)?;
-        let dir = small_project(&scratch, "my-streams")?;
-        let manifest = dir.join("Cargo.toml");
-        let text = fs::read_to_string(&manifest)?;
-        fs::write(&manifest, text.replace("\"none\"", "\"project-jwt\""))?;
-        cloud.run(&dir, &["provision"])?.ok()?;
-        let create = ["create-project", "chat", "--remote", "--json"];
-        let made = cloud.run(&dir, &create)?.ok()?.json()?;
-        let secret = made["secret"].as_str().context("no secret")?.to_owned();
-        Ok(Self {
-            cloud,
-            dir,
-            secret,
-            _scratch: scratch,
-        })
-    }
 }
 
 #[test]

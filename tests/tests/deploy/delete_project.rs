@@ -1,16 +1,14 @@
 //! Projects that are deleted with what they have, on a server that a stand-in answers for.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use anyhow::{Context, Result};
-use durable_streams_tests::cloud::{Cloud, Ran, small_project};
-use durable_streams_tests::places::Scratch;
+use durable_streams_tests::cloud::Ran;
 use durable_streams_tests::terminal::Terminal;
 use serde_json::{Value, json};
 
+use crate::stage::Stage;
 use crate::stand_in::{Sent, StandIn};
 
 /// What a server has, and how it takes it that things are removed.
@@ -85,34 +83,7 @@ fn serve(holdings: &Shared) -> StandIn {
     })
 }
 
-struct Stage {
-    cloud: Cloud,
-    dir: PathBuf,
-    secret: String,
-    _scratch: Scratch,
-}
-
 impl Stage {
-    /// A deployed registry with the project `chat`.
-    fn new(name: &str) -> Result<Self> {
-        let scratch = Scratch::new(name)?;
-        let cloud = Cloud::answering(&scratch)?;
-        let dir = small_project(&scratch, "my-streams")?;
-        let manifest = dir.join("Cargo.toml");
-        let text = fs::read_to_string(&manifest)?;
-        fs::write(&manifest, text.replace("\"none\"", "\"project-jwt\""))?;
-        cloud.run(&dir, &["provision"])?.ok()?;
-        let create = ["create-project", "chat", "--remote", "--json"];
-        let made = cloud.run(&dir, &create)?.ok()?.json()?;
-        let secret = made["secret"].as_str().context("no secret")?.to_owned();
-        Ok(Self {
-            cloud,
-            dir,
-            secret,
-            _scratch: scratch,
-        })
-    }
-
     fn run(&self, server: &StandIn, args: &[&str]) -> Result<Ran> {
         let place = ["--remote", "--url", &server.url];
         self.cloud.run(&self.dir, &[args, &place].concat())

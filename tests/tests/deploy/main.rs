@@ -18,6 +18,7 @@ mod recorded;
 mod registry;
 mod repeated;
 mod secrets;
+mod stage;
 mod terminal;
 mod upgrade;
 mod usage;
