@@ -1,6 +1,7 @@
 //! Bodies of responses, piece by piece as they come.
 
-use futures_util::{FutureExt, Stream, stream};
+use futures_util::future::ready;
+use futures_util::{FutureExt, Stream, TryStreamExt, stream};
 use worker::js_sys::{self, Reflect, Uint8Array};
 use worker::wasm_bindgen::{JsCast, JsValue};
 use worker::wasm_bindgen_futures::{JsFuture, spawn_local};
@@ -47,20 +48,19 @@ impl<B: Into<Self>> From<worker::Result<B>> for Body {
 
 /// The bytes of a body, as they come. Whoever sends them is told when nobody wants more.
 pub fn pieces(body: impl Into<Body>) -> impl Stream<Item = Result<Vec<u8>, BrokenOff>> + 'static {
-    let reader = body.into().0.and_then(|stream| match stream {
-        Some(stream) => Reader::of(&stream).map(Some),
-        None => Ok(None),
-    });
-    stream::try_unfold(Some(reader), async |reader| {
-        let Some(reader) = reader else {
-            return Ok(None);
-        };
-        let Some(reader) = reader? else {
-            return Ok(None);
-        };
-        let piece = reader.read().await?;
-        Ok(piece.map(|piece| (piece, Some(Ok(Some(reader))))))
-    })
+    let stream = body.into().0;
+    let reader = stream.and_then(|stream| stream.as_ref().map(Reader::of).transpose());
+    stream::once(ready(reader))
+        .map_ok(|reader| {
+            stream::try_unfold(reader, async |reader| {
+                let Some(reader) = reader else {
+                    return Ok(None);
+                };
+                let piece = reader.read().await?;
+                Ok(piece.map(|piece| (piece, Some(reader))))
+            })
+        })
+        .try_flatten()
 }
 
 /// The server-sent events in a body, as they come.

@@ -50,8 +50,12 @@ impl<P: Ports<Env: Registry>> Stream<P> {
     ///
     /// What it refuses; [`Error::Unavailable`].
     pub(super) async fn call(&self, call: &Call) -> Result<P::Response, Error> {
+        self.call_in(self.era().await?, call).await
+    }
+
+    /// The same of a stream of this era.
+    async fn call_in(&self, era: Option<Era>, call: &Call) -> Result<P::Response, Error> {
         let ports = &self.streams.ports;
-        let era = self.era().await?;
         let url = self.url(era, &call.query);
         let request = ports.request(call.method, &url, &call.headers, &call.body)?;
         let object = ports.object(&self.path.name(era))?;
@@ -79,7 +83,8 @@ impl<P: Ports<Env: Registry>> Stream<P> {
 
     /// The same, and registers what follows from it, as [`ProjectJwt`](crate::ProjectJwt) does.
     pub(super) async fn change(&self, call: &Call) -> Result<P::Response, Error> {
-        let outcome = self.call(call).await;
+        let era = self.era().await?;
+        let outcome = self.call_in(era, call).await;
         let status = match &outcome {
             Ok(response) => response.status(),
             Err(error) => error.status(),
@@ -89,9 +94,7 @@ impl<P: Ports<Env: Registry>> Stream<P> {
         let has_project = self.streams.has_projects && self.path.project().is_some();
         if let Some(settling) = settling.filter(|_| has_project) {
             let registry = self.streams.ports.env();
-            settling
-                .settle(registry, &self.path, self.era().await?)
-                .await?;
+            settling.settle(registry, &self.path, era).await?;
         }
         outcome
     }
@@ -129,12 +132,9 @@ impl<P: Ports<Env: Registry>> Streams<P> {
 
 /// The path of a stream's URL.
 pub(super) fn url_path(path: &StreamPath) -> String {
-    let segments: Vec<_> = path.as_str().split('/').map(path::encoded).collect();
-    let mut url = String::from(path::PREFIX.trim_end_matches('/'));
-    for segment in segments {
-        url = format!("{url}/{segment}");
-    }
-    url
+    let segments = path.as_str().split('/').map(path::encoded);
+    let segments: Vec<_> = segments.map(|segment| segment.to_string()).collect();
+    format!("{}{}", path::PREFIX, segments.join("/"))
 }
 
 /// An offset that a response states.

@@ -109,11 +109,8 @@ impl Pipe {
     /// to be closed has a will that says nothing and waits 15 s longer than the pipe.
     pub fn create(&self) -> Create {
         let silent = || Will::after(self.patience.saturating_add(GRACE));
-        let will = match &self.will {
-            None if self.keeps_open => None,
-            will => Some(will.clone().unwrap_or_else(silent)),
-        };
-        match will {
+        let will = self.will.clone();
+        match will.or_else(|| (!self.keeps_open).then(silent)) {
             Some(will) => Create::new().will(will),
             None => Create::new(),
         }
