@@ -186,7 +186,7 @@ fn anybody_s_stream_may_have_a_will() -> Result<()> {
     ensure!(start.elapsed() > Duration::from_millis(1500), "too soon");
     assert_eq!(news.text(), r#"[{"last":true}]"#);
     assert_eq!(news.header("stream-closed"), Some("true"));
-    stream.append("2")?.expect(409)?;
+    stream.post().send_bytes(b"2")?.expect(409)?;
     let all = stream.get(START).send()?.expect(200)?;
     assert_eq!(all.header("stream-closed"), Some("true"));
     Ok(())
