@@ -24,7 +24,7 @@ use crate::{
     http::{self, reason},
     registry::check_name,
     server::Tokens,
-    stream::{Access, Authorize, Need, Root, names_stream},
+    stream::{Access, Authorize, FORKED_FROM, Need, Root, names_stream},
 };
 
 /// Where streams are below the console's own address.
@@ -33,9 +33,8 @@ pub const PLACE: &str = "/v1/stream";
 const PATIENCE: Duration = Duration::from_secs(60);
 /// For how long nobody asks the clerk again, who may be at something that takes a while.
 const LIFETIME: Duration = Duration::from_secs(5);
-/// The segment of a root that is no stream's.
-const RESERVED: &str = "__ds";
-const FORKED_FROM: &str = "stream-forked-from";
+/// What is behind a project where it is no stream's.
+const RESERVED: &str = "__ds/";
 
 /// Who is behind what is passed on.
 pub enum Asker {
@@ -256,16 +255,11 @@ impl Target {
             }
         };
         let (project, rest) = below.split_once('/').unwrap_or((below, ""));
-        let stream = match rest
-            .strip_prefix(RESERVED)
-            .and_then(|rest| rest.strip_prefix('/'))
-        {
-            // What is known of a stream names others, which a token for one stream alone does not show.
-            Some(_) => None,
-            // A fork is about its source, too.
-            None => Some(rest).filter(|_| !headers.contains_key(FORKED_FROM)),
-        };
-        let stream = stream.map(decoded).filter(|stream| names_stream(stream));
+        // What is known of a stream names others, which a token for one stream alone does not show; and a
+        // fork is about its source, too.
+        let names_others = rest.starts_with(RESERVED) || headers.contains_key(FORKED_FROM);
+        let stream = Some(rest).filter(|_| !names_others).map(decoded);
+        let stream = stream.filter(|stream| names_stream(stream));
         Ok(Self {
             project: decoded(project),
             access,

@@ -31,6 +31,7 @@ pub use content::Kind;
 pub use create::{Expiry, Fork, New};
 pub use error::{Error, Said};
 pub use exchange::{Access, Answer, Ask, Authorize, Client, Need};
+pub use header::FORKED_FROM;
 pub use list::{Entry, Listed, Page};
 pub use live::{Happening, Live, Transport};
 pub use offset::Offset;
