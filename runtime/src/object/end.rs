@@ -14,8 +14,8 @@ use crate::protocol::reply::Appended;
 use crate::stream::verbs::delete::End;
 
 impl<P: Ports> Object<P> {
-    /// Ends the stream if its time is over, and carries out its will if that is due. Gives the time, which is that of everything in the
-    /// same turn.
+    /// Ends the stream if its time is over, and carries out its will if that is due. Gives the time,
+    /// which is that of everything in the same turn.
     ///
     /// # Errors
     ///
